@@ -1,0 +1,1 @@
+"""The systems under check: plain SQLAlchemy, as an application would have it."""

@@ -1,0 +1,51 @@
+"""What must happen somewhere, so that no property of create-backfill holds vacuously."""
+
+from __future__ import annotations
+
+from properties.backfill.invariants import CONFLICT, FINISHED, completed_later
+from properties.backfill.reading import Reading, heeded
+from properties.backfill.sequels import WorkOff
+
+
+def some_request_succeeds(reading: Reading) -> bool:
+    """For ``all-or-nothing``: all."""
+    return bool(reading.succeeded)
+
+
+def some_request_fails(reading: Reading) -> bool:
+    """For ``all-or-nothing``: nothing."""
+    return bool(reading.failed)
+
+
+def some_history(reading: Reading) -> bool:
+    """For ``history-kept``."""
+    return any(row["state"] in FINISHED for row in reading.view.initial.rows("dag_run"))
+
+
+def some_active_backfill(reading: Reading) -> bool:
+    """For ``one-active-backfill``."""
+    return bool(reading.active())
+
+
+def some_whole_backfill(reading: Reading) -> bool:
+    """For ``never-partial``."""
+    return any(
+        heeded(backfill) and not reading.missing(backfill)
+        for name in reading.requests
+        for backfill in reading.backfills(name)
+    )
+
+
+def some_conflict(reading: Reading) -> bool:
+    """For ``honest-conflict``."""
+    return any(reading.status(name) == CONFLICT for name in reading.failed)
+
+
+def some_server_error(reading: Reading) -> bool:
+    """For ``retry-succeeds``."""
+    return bool(reading.server_errors)
+
+
+def some_completion(reading: Reading, work_off: WorkOff) -> bool:
+    """For ``complete-means-complete``."""
+    return bool(completed_later(reading, work_off))

@@ -1,0 +1,74 @@
+"""Treadle: a deterministic concurrency model checker for SQLAlchemy code on real SQLite."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from treadle.checking import check, replay
+from treadle.scenario import Client, Database, Scenario
+from treadle.search.protocol import Progress
+from treadle.values.errors import (
+    ForeignThreadError,
+    NondeterminismError,
+    PropertyError,
+    SandboxError,
+    ScheduleMismatchError,
+    SharedStateError,
+    StuckClientError,
+    TargetError,
+    TokenError,
+    TreadleError,
+    UnsupportedOperationError,
+    UsageError,
+)
+from treadle.values.fault import Fault, FaultBudget, LockKind, Placement
+from treadle.values.outcome import Crashed, Raised, Returned
+from treadle.values.property import Breach, Property, always, at_end, sometimes
+from treadle.values.schedule import Schedule
+from treadle.values.trace import Trace
+from treadle.values.verdict import Counterexample, Decision, Result, Verdict
+from treadle.values.view import Committed, View
+
+try:
+    __version__ = version("treadle")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0"
+
+__all__ = [
+    "Breach",
+    "Client",
+    "Committed",
+    "Counterexample",
+    "Crashed",
+    "Database",
+    "Decision",
+    "Fault",
+    "FaultBudget",
+    "ForeignThreadError",
+    "LockKind",
+    "NondeterminismError",
+    "Placement",
+    "Progress",
+    "Property",
+    "PropertyError",
+    "Raised",
+    "Result",
+    "Returned",
+    "SandboxError",
+    "Scenario",
+    "Schedule",
+    "ScheduleMismatchError",
+    "SharedStateError",
+    "StuckClientError",
+    "TargetError",
+    "TokenError",
+    "Trace",
+    "TreadleError",
+    "UnsupportedOperationError",
+    "UsageError",
+    "Verdict",
+    "View",
+    "always",
+    "at_end",
+    "check",
+    "replay",
+    "sometimes",
+]

@@ -1,0 +1,315 @@
+"""Checking a scenario: search, judge, shrink, confirm, decide. And replaying one schedule."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import resource
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from attrs import define, evolve, field
+
+from treadle.execution.product import OperationBoundError, Product, State, Taken
+from treadle.execution.relived import Relived
+from treadle.execution.system import System
+from treadle.execution.tracing import trace_of
+from treadle.judge import Judge
+from treadle.scenario import Scenario
+from treadle.search.exhaustive import Exhaustive
+from treadle.search.pct import Pct
+from treadle.search.protocol import Finding, Limits, Progress, Search
+from treadle.search.random import Random
+from treadle.search.sweep import Sweep
+from treadle.shrinking import Shrinker
+from treadle.values.errors import (
+    NondeterminismError,
+    ScheduleMismatchError,
+    StuckClientError,
+    UsageError,
+)
+from treadle.values.property import Kind, Property
+from treadle.values.schedule import Choice, Schedule
+from treadle.values.trace import Trace
+from treadle.values.verdict import Bounds, Counterexample, Decision, Result, Stats, Verdict
+from treadle.world.world import LogsNeededError
+
+SEARCHES = ("exhaustive", "random", "pct", "sweep")
+"""The search policies."""
+
+SPOT_CHECKS = 10
+"""How many random schedules are executed live before a property is said to hold."""
+
+_Answer = TypeVar("_Answer")
+
+
+def check(
+    scenario: Scenario,
+    *,
+    search: str = "exhaustive",
+    max_states: int | None = None,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    live: bool = False,
+    reduction: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Decide which properties of a scenario hold.
+
+    Args:
+        scenario: what is checked.
+        search: one of ``SEARCHES``.
+        max_states: stop after this many states; what was not violated by then is inconclusive.
+        max_seconds: stop after this many seconds; likewise.
+        seed: of the random numbers of a sampling search and of the spot checks.
+        workers: how many processes search.
+        live: run every schedule live, and learn nothing.
+        reduction: take local operations together and merge equal states. Without, every interleaving of
+            every operation is walked to its end.
+        progress: told how far the search is, now and then.
+
+    Raises:
+        UsageError: an argument is not allowed.
+        NondeterminismError: a client did not do again what it did before.
+        UnsupportedOperationError: a client did something that cannot be checked.
+        PropertyError: a predicate failed, or returned no verdict.
+    """
+    if not isinstance(scenario, Scenario):
+        raise UsageError(f"{scenario!r} is no Scenario. Build one with treadle.Scenario(...).")
+    _require_options(search, max_states, max_seconds, workers)
+
+    def run(*, keep_logs: bool) -> Result:
+        limits = Limits(max_states, max_seconds, progress)
+        with System(scenario, local=reduction, keep_logs=keep_logs) as system:
+            return _Check(system, limits, seed).decide(_policy(search, scenario, seed, merge=reduction), search, live=live)
+
+    return _with_logs_if_needed(run)
+
+
+def replay(scenario: Scenario, token: str) -> Trace:
+    """Run one schedule live, on a fresh database, and return what happened.
+
+    Args:
+        scenario: what the schedule belongs to.
+        token: the schedule's token.
+
+    Raises:
+        TokenError: the token is malformed.
+        ScheduleMismatchError: the schedule does not fit the scenario.
+    """
+    schedule = Schedule.parse(token)
+
+    def run(*, keep_logs: bool) -> Trace:
+        with System(scenario, keep_logs=keep_logs) as system:
+            judge = Judge(scenario, system.sequel)
+            judge.start(system.product.root())
+            taken = run_live(system, schedule)
+            state = taken[-1].after if taken else system.product.root()
+            return trace_of(scenario, taken, judge.breaches(state))
+
+    return _with_logs_if_needed(run)
+
+
+def _with_logs_if_needed(run: Callable[..., _Answer]) -> _Answer:
+    """Run without logs of what is over, and with them if some statement asks for it."""
+    with contextlib.suppress(LogsNeededError):
+        return run(keep_logs=False)
+    return run(keep_logs=True)
+
+
+def _require_options(search: str, max_states: int | None, max_seconds: float | None, workers: int) -> None:
+    if search not in SEARCHES:
+        raise UsageError(f"search={search!r}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
+    for name, value in (("max_states", max_states), ("max_seconds", max_seconds)):
+        if value is not None and value <= 0:
+            raise UsageError(f"{name}={value!r}: a bound must be greater than zero. Leave it out for no bound.")
+    if workers != 1:
+        raise UsageError(f"workers={workers!r}: this version searches in one process. Leave the option out.")
+
+
+def _policy(search: str, scenario: Scenario, seed: int, *, merge: bool) -> Search:
+    clients = len(scenario.clients)
+    faults = scenario.faults.locked + scenario.faults.crash
+    if search == "random":
+        return Random(seed)
+    if search == "pct":
+        return Pct(seed, clients=clients, faults=faults)
+    if search == "sweep":
+        return Sweep(clients=clients, faults=faults)
+    return Exhaustive(merge=merge)
+
+
+def run_live(system: System, schedule: Schedule) -> list[Taken]:
+    """Run a schedule live, and compare each step with what was learned.
+
+    Raises:
+        NondeterminismError: something was different.
+        ScheduleMismatchError: the schedule does not fit.
+    """
+    taken: list[Taken] = []
+    learned = system.product.walk(schedule.choices)
+    with system.live() as product:
+        for real, expected in zip(product.walk(schedule.choices), learned, strict=True):
+            if real.after != expected.after:
+                client = real.choice.client
+                raise NondeterminismError(
+                    system.scenario.clients[client].name,
+                    real.before.nodes[client].depth + 1,
+                    f"{expected.observation} from {expected.operation}",
+                    f"{real.observation}, or another state of the database",
+                )
+            taken.append(real)
+    return taken
+
+
+@define
+class _Check:
+    """One check under way."""
+
+    _system: System
+    _limits: Limits
+    _seed: int
+    _judge: Judge = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._judge = Judge(self._system.scenario, self._system.sequel)
+
+    def decide(self, policy: Search, name: str, *, live: bool) -> Result:
+        """Search, and return all verdicts."""
+        system, scenario = self._system, self._system.scenario
+        finding = self._explore(policy, live=live)
+        silent = system.silent_clients()
+        if silent and finding.exhausted:
+            finding.exhausted = False
+            finding.why_not = (
+                f"client {silent[0]!r} ran no statement on the checked database: does it use the scenario's engine?"
+            )
+        decisions = self._decide_all(finding)
+        return Result(
+            scenario=scenario.name,
+            clients=tuple(client.name for client in scenario.clients),
+            journal=scenario.database.journal,
+            transactions=scenario.database.transactions,
+            sqlite_version=sqlite3.sqlite_version,
+            bounds=Bounds(scenario.faults, scenario.faults_at, self._limits.max_states, self._limits.max_seconds),
+            search=name,
+            exhausted=finding.exhausted,
+            decisions=decisions,
+            stats=Stats(
+                states=finding.states,
+                transitions=finding.transitions,
+                schedules=finding.schedules,
+                live_runs=system.live_runs,
+                seconds=time.perf_counter() - self._limits.started,
+                peak_rss_bytes=_peak_rss_bytes(),
+            ),
+            outcomes=frozenset(self._judge.outcomes),
+        )
+
+    def _explore(self, policy: Search, *, live: bool) -> Finding:
+        relived = Relived(self._system) if live else None
+        try:
+            product = self._system.product if relived is None else relived.product()
+            return policy.explore(product, self._judge, self._limits)
+        except (OperationBoundError, StuckClientError) as error:
+            return Finding(why_not=str(error))
+        finally:
+            if relived is not None:
+                relived.close()
+
+    def _decide_all(self, finding: Finding) -> tuple[Decision, ...]:
+        if finding.exhausted:
+            try:
+                self._spot_check()
+            except (OperationBoundError, StuckClientError) as error:
+                finding.exhausted, finding.why_not = False, str(error)
+        return tuple(self._decide(item, finding) for item in self._system.scenario.properties)
+
+    def _decide(self, item: Property, finding: Finding) -> Decision:
+        scenario = self._system.scenario
+        expected = Verdict.VIOLATED if item.name in scenario.expect_violated else Verdict.HOLDS
+        if item.kind is Kind.SOMETIMES and item.name in self._judge.witnessed:
+            return Decision(item, Verdict.HOLDS, expected)
+        if item.name in finding.examples:
+            return evolve(self._confirm(item, finding), expected=expected)
+        if not finding.exhausted:
+            return Decision(item, Verdict.INCONCLUSIVE, expected, why=finding.why_not)
+        if item.kind is Kind.SOMETIMES:
+            why = f"no execution within the bounds ends so: {item.clause}"
+            return Decision(item, Verdict.VIOLATED, expected, why=why)
+        return Decision(item, Verdict.HOLDS, expected)
+
+    # Counterexamples.
+
+    def _confirm(self, item: Property, finding: Finding) -> Decision:
+        """Shrink the example of a property, and run it live."""
+        schedule = finding.examples[item.name]
+        if not finding.minimal:
+            schedule = Shrinker(schedule, lambda shorter: self._complete(shorter, item.name)).run()
+        taken = run_live(self._system, schedule)
+        state = taken[-1].after if taken else self._system.product.root()
+        breaches = self._judge.breaches(state)
+        if item.name not in breaches:
+            return Decision(
+                item,
+                Verdict.INCONCLUSIVE,
+                Verdict.HOLDS,
+                why=f"schedule {schedule.token} breaks it in the learned product and not when run live",
+            )
+        own = {item.name: breaches[item.name]}
+        why = breaches[item.name][0].why
+        counterexample = Counterexample(schedule, trace_of(self._system.scenario, taken, own), confirmed=True, why=why)
+        return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
+
+    def _complete(self, schedule: Schedule, name: str) -> Schedule | None:
+        """Follow a schedule, run on in order, and return the choices up to where a property is broken."""
+        product = self._system.product
+        path: list[Choice] = []
+        state = product.root()
+        with contextlib.suppress(ScheduleMismatchError):
+            for taken in product.walk(schedule.choices):
+                path.append(taken.choice)
+                state = taken.after
+                if name in self._judge.broken(state):
+                    return Schedule(tuple(path))
+        return self._run_on(product, state, path, name)
+
+    def _run_on(self, product: Product, state: State, path: list[Choice], name: str) -> Schedule | None:
+        while choices := product.choices(state):
+            last = path[-1].client if path else 0
+            same = [choice for choice in choices if choice.client == last]
+            edge = product.run(state, (same or choices)[0])
+            for taken in edge.taken:
+                path.append(taken.choice)
+                if name in self._judge.broken(taken.after):
+                    return Schedule(tuple(path))
+            state = edge.after
+        return None
+
+    # Spot checks.
+
+    def _spot_check(self) -> None:
+        """Run random schedules live: what is seen must be what was learned.
+
+        Raises:
+            NondeterminismError: it is not.
+        """
+        dice = random.Random(self._seed)  # noqa: S311  # for choices, not for secrets
+        product = self._system.product
+        for _ in range(SPOT_CHECKS):
+            path: list[Choice] = []
+            state = product.root()
+            while choices := product.choices(state):
+                edge = product.run(state, dice.choice(choices))
+                path += [taken.choice for taken in edge.taken]
+                state = edge.after
+            run_live(self._system, Schedule(tuple(path)))
+
+
+def _peak_rss_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

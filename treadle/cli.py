@@ -1,0 +1,419 @@
+"""The command line: ``treadle check`` and ``treadle replay``.
+
+::
+
+    arguments ──> scenarios ──> check, one scenario after the other ──> results ──> text, JSON, exit code
+                  (targets)            progress on stderr               (report)
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sqlite3
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from attrs import define, field, frozen
+
+from treadle.checking import SEARCHES
+from treadle.checking import check as run_check
+from treadle.checking import replay as run_replay
+from treadle.report import Directory, render_document, render_replay, render_result, render_summary, version
+from treadle.report.screen import Screen, screen
+from treadle.report.text import exit_code
+from treadle.report.tokens import Token, find_tokens
+from treadle.scenario import Scenario
+from treadle.targets import Found, configured, import_from, keep, only, resolve
+from treadle.values.errors import TargetError, TreadleError, UsageError
+from treadle.values.fault import FaultBudget, Placement
+from treadle.values.property import Kind
+from treadle.values.trace import Trace
+from treadle.values.verdict import Bounds, Decision, Result, Stats, Verdict
+
+USAGE = 2
+INCONCLUSIVE = 3
+
+_EXIT_CODES = """\b
+Exit code:
+  0  every verdict is as the scenario expects
+  1  some verdict is not
+  2  usage error
+  3  inconclusive: a search stopped before it was exhausted, failed, or was interrupted (Ctrl-C)"""
+
+
+# --- Which scenarios ---------------------------------------------------------------------------------
+
+
+@frozen
+class Selection:
+    """Which scenarios are meant.
+
+    Attributes:
+        targets: TARGETs; none: those of pyproject.toml.
+        parameters: values by name, for callable targets.
+        globs: patterns of names to keep; none: all.
+    """
+
+    targets: tuple[str, ...]
+    parameters: dict[str, str]
+    globs: tuple[str, ...]
+
+    def find(self) -> tuple[Found, ...]:
+        """Return the scenarios.
+
+        Raises:
+            TargetError: there are none, or a target cannot be resolved.
+        """
+        wanted = self.targets
+        if not wanted:
+            settings = configured(Path.cwd())
+            import_from(settings.directory)
+            wanted = settings.targets
+        import_from(Path.cwd())
+        return keep(resolve(wanted, self.parameters), self.globs)
+
+    def replay(self, found: Found, token: str) -> str:
+        """Return the command that replays a schedule of a scenario."""
+        parameters = [word for name, value in self.parameters.items() for word in ("-p", f"{name}={value}")]
+        words = ["treadle", "replay", token, found.target, "-k", found.scenario.name, *parameters]
+        return shlex.join(words)
+
+
+def _parameters(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Read each NAME=VALUE."""
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.BadParameter(
+                f"{value!r} is not NAME=VALUE. Write for instance -p requests=2.", context, option
+            )
+        if name in found:
+            raise click.BadParameter(
+                f"{name!r} is given twice, and a parameter has one value. Leave one of them away.",
+                context,
+                option,
+            )
+        found[name] = text
+    return found
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _selecting(command: _Command) -> _Command:
+    """Add the options that choose scenarios."""
+    parameters = click.option(
+        "-p",
+        "parameters",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_parameters,
+        help="Parameter of a callable TARGET. Repeatable.",
+    )
+    globs = click.option(
+        "-k", "globs", metavar="GLOB", multiple=True, help="Scenario names to keep, as '*/flush'. Repeatable."
+    )
+    return parameters(globs(command))
+
+
+# --- Faults ------------------------------------------------------------------------------------------
+
+
+def _faults(context: click.Context, option: click.Parameter, value: str | None) -> dict[str, int] | None:
+    """Read locked=N,crash=N."""
+    if value is None:
+        return None
+    found: dict[str, int] = {}
+    for item in value.split(","):
+        match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]+)\s*", item)
+        if match is None or match[1] in found:
+            raise click.BadParameter(
+                f"{value!r} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
+                "number. Write for instance --faults locked=1,crash=0.",
+                context,
+                option,
+            )
+        found[match[1]] = int(match[2])
+    return found
+
+
+def _with_faults(scenario: Scenario, faults: dict[str, int] | None, faults_at: str | None) -> Scenario:
+    """Return a scenario with what the command line says of faults; the rest stays as it is."""
+    if faults is None and faults_at is None:
+        return scenario
+    own = scenario.faults
+    budget = FaultBudget(**{"locked": own.locked, "crash": own.crash, **(faults or {})})
+    return scenario.with_faults(budget, Placement(faults_at) if faults_at is not None else scenario.faults_at)
+
+
+# --- Commands ----------------------------------------------------------------------------------------
+
+
+class _Group(click.Group):
+    """Turns what goes wrong into one clear message and the exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            return _stop(ctx, f"Error: {error}", USAGE)
+        except TreadleError as error:
+            return _stop(ctx, f"Error: inconclusive: {type(error).__name__}: {error}", INCONCLUSIVE)
+        except KeyboardInterrupt:
+            return _stop(ctx, "interrupted", INCONCLUSIVE)
+
+
+def _stop(context: click.Context, message: str, code: int) -> None:
+    click.echo(message, err=True)
+    context.exit(code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version(), prog_name="treadle")
+def cli() -> None:
+    """Check concurrent SQLAlchemy code on SQLite under every interleaving."""
+
+
+@cli.command(epilog=_EXIT_CODES)
+@click.argument("target", nargs=-1)
+@_selecting
+@click.option(
+    "--faults",
+    metavar="locked=N,crash=N",
+    callback=_faults,
+    help="How many faults one execution may contain; a kind that is not named stays as the scenario has it.",
+)
+@click.option(
+    "--faults-at",
+    type=click.Choice([placement.value for placement in Placement]),
+    help="Where locked faults are injected, in place of where the scenario says.",
+)
+@click.option("--search", type=click.Choice(SEARCHES), default=SEARCHES[0], show_default=True)
+@click.option("--max-states", type=click.IntRange(min=1), help="States at which each search stops.")
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds after which each search stops.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the searches that use chance.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes to use.")
+@click.option("--live", is_flag=True, help="Run every schedule live; learn nothing.")
+@click.option(
+    "--no-reduction", is_flag=True, help="Branch on every operation, merge no states: the slow truth."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="DIR", help="Also write reports to this directory."
+)
+@click.pass_context
+def check(
+    context: click.Context,
+    /,
+    *,
+    target: tuple[str, ...],
+    parameters: dict[str, str],
+    globs: tuple[str, ...],
+    faults: dict[str, int] | None,
+    faults_at: str | None,
+    form: str,
+    report: Path | None,
+    no_reduction: bool,
+    **options: Any,
+) -> None:
+    """Check scenarios, and say for each property whether it holds.
+
+    TARGET is module:attribute: a Scenario, a list of them, or a callable that returns them. Without a TARGET,
+    those are checked that [tool.treadle] scenarios names in the nearest pyproject.toml.
+    """
+    with screen() as shown:
+        selection = Selection(target, parameters, globs)
+        found = [Found(one.target, _with_faults(one.scenario, faults, faults_at)) for one in selection.find()]
+        directory = None if report is None else Directory(report)
+        if directory is not None:
+            directory.prepare()
+        options["reduction"] = not no_reduction
+        session = Session(shown, selection, directory, options, quiet=form == "json")
+        session.check(found)
+    context.exit(session.exit_code)
+
+
+@define
+class Session:
+    """One run of ``treadle check``.
+
+    Attributes:
+        screen: where everything is shown.
+        selection: which scenarios are meant.
+        directory: where reports are written, if anywhere.
+        options: what every scenario is checked with.
+        quiet: whether nothing but the document is shown.
+        results: what was decided so far.
+        interrupted: whether the user stopped it.
+    """
+
+    screen: Screen
+    selection: Selection
+    directory: Directory | None
+    options: dict[str, Any]
+    quiet: bool = field(kw_only=True)
+    results: list[Result] = field(factory=list, init=False)
+    interrupted: bool = field(default=False, init=False)
+
+    def check(self, scenarios: Sequence[Found]) -> None:
+        """Check scenarios one after the other, and report; when interrupted, report what was decided."""
+        try:
+            for found in scenarios:
+                self._report(found, self._check(found.scenario))
+        except KeyboardInterrupt:
+            self.interrupted = True
+        self._close()
+        if self.interrupted:
+            self.screen.say(f"interrupted: {len(self.results)} of {len(scenarios)} scenarios were checked")
+
+    def _check(self, scenario: Scenario) -> Result:
+        try:
+            with self.screen.progress(scenario.name) as progress:
+                return run_check(scenario, progress=progress, **self.options)
+        except UsageError:
+            raise
+        except TreadleError as error:
+            return self._failed(scenario, error)
+        # A schema, a seed or a client's set-up may raise anything; the other scenarios can still be checked.
+        except Exception as error:  # noqa: BLE001
+            self.screen.say(traceback.format_exc().rstrip())
+            return self._failed(scenario, error)
+
+    def _failed(self, scenario: Scenario, error: Exception) -> Result:
+        why = f"{type(error).__name__}: {error}"
+        self.screen.say(f"Error: scenario {scenario.name!r} is inconclusive: {why}")
+        return undecided(scenario, why, self.options)
+
+    def _report(self, found: Found, result: Result) -> None:
+        def command(token: str) -> str:
+            return self.selection.replay(found, token)
+
+        self.results.append(result)
+        if not self.quiet:
+            text = render_result(result, width=self.screen.width, command=command)
+            self.screen.report(text + "\n\n")
+        if self.directory is not None:
+            self.directory.write_text(result.scenario, render_result(result, command=command))
+
+    def _close(self) -> None:
+        """Report on all scenarios together."""
+        if self.quiet:
+            self.screen.report(render_document(self.results))
+        else:
+            self.screen.report(render_summary(self.results, width=self.screen.width))
+        if self.directory is not None:
+            self.directory.write_document(self.results)
+            self.screen.say(f"Reports are in {str(self.directory.path)!r}.")
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of all results."""
+        return INCONCLUSIVE if self.interrupted else exit_code(self.results)
+
+
+def undecided(scenario: Scenario, why: str, options: dict[str, Any]) -> Result:
+    """Return the result of a check that failed: every property is inconclusive."""
+    decisions = [
+        Decision(
+            item,
+            Verdict.INCONCLUSIVE,
+            Verdict.VIOLATED if item.name in scenario.expect_violated else Verdict.HOLDS,
+            why=why,
+        )
+        for item in scenario.properties
+    ]
+    return Result(
+        scenario=scenario.name,
+        clients=tuple(client.name for client in scenario.clients),
+        journal=scenario.database.journal,
+        transactions=scenario.database.transactions,
+        sqlite_version=sqlite3.sqlite_version,
+        bounds=Bounds(
+            scenario.faults, scenario.faults_at, options.get("max_states"), options.get("max_seconds")
+        ),
+        search=options.get("search", SEARCHES[0]),
+        exhausted=False,
+        decisions=tuple(decisions),
+        stats=Stats(),
+    )
+
+
+@cli.command(epilog=_EXIT_CODES)
+@click.argument("schedule", metavar="FILE|TOKEN")
+@click.argument("target", required=False)
+@_selecting
+@click.option("-v", "--verbose", is_flag=True, help="Show every operation, value and committed row in full.")
+@click.pass_context
+def replay(
+    context: click.Context,
+    /,
+    *,
+    schedule: str,
+    target: str | None,
+    parameters: dict[str, str],
+    globs: tuple[str, ...],
+    verbose: bool,
+) -> None:
+    """Run one schedule again, live, and show what happens.
+
+    TOKEN is a schedule token; FILE is a file with one in it, such as a report. TARGET, -p and -k must lead to
+    the scenario that the schedule was found on. The exit code is 0 when the schedule breaks no property, or
+    only such as the scenario expects to be violated.
+    """
+    with screen() as shown:
+        tokens = find_tokens(schedule)
+        selection = Selection((target,) if target else (), parameters, globs)
+        found, token = _pair(selection.find(), tokens, schedule)
+        trace = run_replay(found.scenario, token)
+        broken = _broken(trace, found.scenario)
+        expected = found.scenario.expect_violated
+        shown.report(render_replay(trace, broken, expected, width=shown.width, verbose=verbose))
+    context.exit(0 if expected.issuperset(broken) else 1)
+
+
+def _pair(found: Sequence[Found], tokens: Sequence[Token], source: str) -> tuple[Found, str]:
+    """Return a scenario and a token that belong together: the first, where the file tells.
+
+    Raises:
+        TargetError: there is none, or the file does not tell and there are several scenarios.
+    """
+    if tokens[0].scenario is None:
+        return only(found), tokens[0].text
+    for token in tokens:
+        named = [one for one in found if one.scenario.name == token.scenario]
+        if named:
+            return only(named), token.text
+    there = ", ".join(sorted({str(token.scenario) for token in tokens}))
+    wanted = ", ".join(one.scenario.name for one in found)
+    raise TargetError(
+        f"{source!r} has schedules of {there}, and none of {wanted}. Name the target that it was written for."
+    )
+
+
+def _broken(trace: Trace, scenario: Scenario) -> list[str]:
+    """Return the names of the properties that an execution breaks; not being a witness breaks nothing."""
+    breakable = {item.name for item in scenario.properties if item.kind is not Kind.SOMETIMES}
+    return [name for name, breaches in trace.breaches.items() if breaches and name in breakable]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit code.
+
+    Args:
+        argv: the arguments; None for those of the process.
+    """
+    try:
+        cli.main(args=None if argv is None else list(argv), prog_name="treadle")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

@@ -1,0 +1,1 @@
+"""Clients: unchanged Python code behind a gate, run one operation at a time and learned as trees."""

@@ -1,0 +1,434 @@
+"""The gate: driver classes that hand every call to the checker instead of to a database.
+
+``GateConnection`` and ``GateCursor`` subclass the classes of ``sqlite3``, since applications and SQLAlchemy ask
+``isinstance``. Their base classes are never initialised: a method that is not overridden here raises instead of
+reaching some database behind the checker's back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from treadle.values.errors import UnsupportedOperationError
+from treadle.values.observation import Observation
+from treadle.values.operation import Kind, Operation
+
+
+class Port(Protocol):
+    """Where a gate hands its operations to."""
+
+    clock_s: float
+
+    def ask(self, operation: Operation) -> Observation:
+        """Carry out an operation and return what is to be observed."""
+
+    def listening(self) -> bool:
+        """Tell whether the client is running now, so that it can be asked something."""
+
+    def take_number(self) -> int:
+        """Return the lowest connection number that is free, and take it."""
+
+    def free_number(self, number: int) -> None:
+        """Give a connection number back."""
+
+
+def _freeze(value: Any) -> Any:
+    """Return parameters as values that nobody changes later."""
+    if isinstance(value, Mapping):
+        return {key: _freeze(item) for key, item in value.items()}
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(_freeze(item) for item in value)
+    return value
+
+
+def _describe(value: Any) -> Any:
+    """Return what identifies an argument of a configuration call."""
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return value
+
+
+class GateCursor(sqlite3.Cursor):
+    """A cursor whose every call is an operation."""
+
+    __slots__ = (
+        "_active",
+        "_closed",
+        "_gate",
+        "_number",
+        "arraysize",
+        "description",
+        "lastrowid",
+        "row_factory",
+        "rowcount",
+    )
+
+    def __init__(self, connection: GateConnection) -> None:
+        """Take the lowest free cursor number of the connection."""
+        self._gate = connection
+        self._number = connection._take_cursor_number()  # noqa: SLF001  # the two classes are one gate
+        self._active = False
+        self._closed = False
+        self.arraysize = 1
+        self.description: Any = None
+        self.lastrowid: int | None = None
+        self.rowcount = -1
+        self.row_factory = connection.row_factory
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection that made this cursor."""
+        return self._gate
+
+    def _ask(self, kind: Kind, sql: str | None = None, arguments: Any = ()) -> Observation:
+        if self._closed:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed cursor.")
+        return self._gate._ask(kind, self._number, sql, arguments)  # noqa: SLF001  # the two classes are one gate
+
+    def _run(self, kind: Kind, sql: str, arguments: Any) -> GateCursor:
+        if not isinstance(sql, str):
+            raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
+        self._active = True  # a statement that fails may still have replaced the one before
+        self.description = None
+        self.rowcount = -1
+        seen = self._ask(kind, sql, arguments)
+        self._active = seen.description is not None
+        self.description = seen.description
+        self.rowcount = seen.rowcount
+        if seen.lastrowid is not None:
+            self.lastrowid = seen.lastrowid
+        return self
+
+    def execute(self, sql: str, parameters: Any = (), /) -> GateCursor:
+        """Run one statement."""
+        return self._run(Kind.EXECUTE, sql, _freeze(parameters))
+
+    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> GateCursor:
+        """Run one statement for each set of parameters."""
+        return self._run(Kind.EXECUTEMANY, sql, tuple(_freeze(item) for item in seq_of_parameters))
+
+    def executescript(self, sql_script: str, /) -> GateCursor:
+        """Run several statements; the driver commits an open transaction first."""
+        return self._run(Kind.EXECUTESCRIPT, sql_script, ())
+
+    def _fetch(self, kind: Kind, size: int | None = None) -> list[Any]:
+        if self._closed:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed cursor.")
+        if not self._active:
+            return []
+        seen = self._ask(kind, None, () if size is None else (size,))
+        rows: Sequence[Any] = seen.rows or ()
+        self._active = kind is not Kind.FETCHALL and len(rows) == (1 if size is None else size)
+        self.rowcount = seen.rowcount
+        return [self._shape(row) for row in rows]
+
+    def _shape(self, row: tuple[Any, ...]) -> Any:
+        factory = self.row_factory
+        if factory is None:
+            return row
+        if isinstance(factory, type) and issubclass(factory, sqlite3.Row):
+            names = ", ".join('NULL AS "' + item[0].replace('"', '""') + '"' for item in self.description)
+            return factory(sqlite3.connect(":memory:").execute(f"SELECT {names}"), row)
+        return factory(self, row)
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        rows = self._fetch(Kind.FETCHONE)
+        return rows[0] if rows else None
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """Return up to ``size`` rows."""
+        return self._fetch(Kind.FETCHMANY, self.arraysize if size is None else size)
+
+    def fetchall(self) -> list[Any]:
+        """Return all remaining rows."""
+        return self._fetch(Kind.FETCHALL)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the remaining rows."""
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next row."""
+        rows = self._fetch(Kind.FETCHONE)
+        if not rows:
+            raise StopIteration
+        return rows[0]
+
+    def close(self) -> None:
+        """Close the cursor; an unfinished statement releases what it holds."""
+        if self._closed:
+            return
+        try:
+            if self._active and self._gate._open:  # noqa: SLF001  # the two classes are one gate
+                self._ask(Kind.CLOSE_CURSOR)
+        finally:
+            self._active = False
+            self._closed = True
+            self._gate._free_cursor_number(self._number)  # noqa: SLF001  # the two classes are one gate
+
+    def setinputsizes(self, sizes: object, /) -> None:
+        """Do nothing, as the driver does."""
+
+    def setoutputsize(self, size: object, column: object = None, /) -> None:
+        """Do nothing, as the driver does."""
+
+    def __del__(self) -> None:
+        """Count as closed: collecting an unfinished cursor releases what it holds, at this very moment."""
+        gate = getattr(self, "_gate", None)
+        if gate is None or self._closed:
+            return
+        if self._active and gate._open and gate._port.listening():  # noqa: SLF001  # the two classes are one gate
+            self.close()
+        else:
+            gate._free_cursor_number(self._number)  # noqa: SLF001  # the two classes are one gate
+
+
+class GateConnection(sqlite3.Connection):
+    """A connection whose every call is an operation."""
+
+    def __init__(self, port: Port, options: Mapping[str, Any]) -> None:
+        """Ask the world to open a connection.
+
+        Args:
+            port: where operations go.
+            options: keyword arguments of ``sqlite3.connect``.
+        """
+        self._port = port
+        self._open = False
+        self._number = port.take_number()
+        self._cursors: set[int] = set()
+        self._row_factory: Any = None
+        self._text_factory: Any = str
+        self._in_transaction = False
+        self._isolation_level = options.get("isolation_level", "")
+        self._autocommit = options.get("autocommit", getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", -1))
+        shown = tuple(sorted((name, _describe(value)) for name, value in options.items()))
+        self._open = True
+        self._ask(Kind.CONNECT, None, None, shown, payload=dict(options))
+
+    def _ask(
+        self, kind: Kind, cursor: int | None = None, sql: str | None = None, arguments: Any = (), payload: Any = None
+    ) -> Observation:
+        if not self._open:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        port = self._port
+        seen = port.ask(Operation(kind, self._number, cursor, sql, arguments, port.clock_s, payload))
+        self._in_transaction = seen.in_transaction
+        if seen.failure is not None:
+            raise seen.failure.exception()
+        return seen
+
+    def _take_cursor_number(self) -> int:
+        if not self._open:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        number = 0
+        while number in self._cursors:
+            number += 1
+        self._cursors.add(number)
+        return number
+
+    def _free_cursor_number(self, number: int) -> None:
+        self._cursors.discard(number)
+
+    def cursor(self, factory: Callable[[GateConnection], Any] | None = None) -> Any:
+        """Return a new cursor."""
+        if factory is not None and factory is not sqlite3.Cursor:
+            raise UnsupportedOperationError(
+                f"cursor(factory={factory!r}): cursors of another class would bypass the gate. "
+                "Use the default cursor class during the check."
+            )
+        return GateCursor(self)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> GateCursor:
+        """Run one statement on a new cursor."""
+        return GateCursor(self).execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> GateCursor:
+        """Run one statement for each set of parameters on a new cursor."""
+        return GateCursor(self).executemany(sql, parameters)
+
+    def executescript(self, sql_script: str, /) -> GateCursor:
+        """Run several statements on a new cursor."""
+        return GateCursor(self).executescript(sql_script)
+
+    def commit(self) -> None:
+        """Commit the open transaction, if there is one."""
+        self._ask(Kind.COMMIT)
+
+    def rollback(self) -> None:
+        """Roll the open transaction back, if there is one."""
+        self._ask(Kind.ROLLBACK)
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back."""
+        if not self._open:
+            return
+        self._ask(Kind.CLOSE)
+        self._open = False
+        self._in_transaction = False
+        self._port.free_number(self._number)
+
+    def __enter__(self) -> GateConnection:
+        """Return the connection."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object, /) -> Literal[False]:
+        """Commit, or roll back after an exception; the connection stays open."""
+        if kind is None:
+            try:
+                self.commit()
+            except sqlite3.Error:
+                self.rollback()
+                raise
+        else:
+            self.rollback()
+        return False
+
+    def __call__(self, sql: str, /) -> Any:
+        """Refuse: statement objects belong to a real connection."""
+        raise self._unsupported("__call__")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._in_transaction
+
+    @property
+    def total_changes(self) -> int:
+        """How many rows were changed through this connection."""
+        return int(self._configure("total_changes"))
+
+    @property
+    def isolation_level(self) -> Any:
+        """The driver's ``isolation_level``."""
+        return self._isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, value: Any) -> None:
+        self._ask(Kind.CONFIGURE, arguments=("isolation_level", value))
+        self._isolation_level = value
+
+    @property
+    def autocommit(self) -> Any:
+        """The driver's ``autocommit`` (Python 3.12 and later)."""
+        return self._autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: Any) -> None:
+        self._ask(Kind.CONFIGURE, arguments=("autocommit", value))
+        self._autocommit = value
+
+    @property
+    def row_factory(self) -> Any:
+        """What shapes the rows of new cursors."""
+        return self._row_factory
+
+    @row_factory.setter
+    def row_factory(self, value: Any) -> None:
+        self._row_factory = value
+
+    @property
+    def text_factory(self) -> Any:
+        """What makes Python values of TEXT."""
+        return self._text_factory
+
+    @text_factory.setter
+    def text_factory(self, value: Any) -> None:
+        self._configure("text_factory", value)
+        self._text_factory = value
+
+    def _configure(self, name: str, *values: Any, **options: Any) -> Any:
+        shown = (name, *map(_describe, values), *sorted((key, _describe(item)) for key, item in options.items()))
+        seen = self._ask(Kind.CONFIGURE, arguments=shown, payload=(values, options))
+        return seen.rows
+
+    def create_function(self, name: str, narg: int, func: Any, /, *, deterministic: bool = False) -> None:  # type: ignore[override]  # parameter names of old stubs
+        """Register a function for SQL."""
+        self._configure("create_function", name, narg, func, deterministic=deterministic)
+
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Any, /) -> None:  # type: ignore[override]  # parameter names of old stubs
+        """Register an aggregate for SQL."""
+        self._configure("create_aggregate", name, n_arg, aggregate_class)
+
+    def create_window_function(self, name: str, num_params: int, aggregate_class: Any, /) -> None:
+        """Register a window function for SQL."""
+        self._configure("create_window_function", name, num_params, aggregate_class)
+
+    def create_collation(self, name: str, callback: Any, /) -> None:
+        """Register a collation for SQL."""
+        self._configure("create_collation", name, callback)
+
+    def getlimit(self, category: int, /) -> int:
+        """Return a limit of the connection."""
+        return int(self._configure("getlimit", category))
+
+    def setlimit(self, category: int, limit: int, /) -> int:
+        """Set a limit of the connection."""
+        return int(self._configure("setlimit", category, limit))
+
+    def getconfig(self, op: int, /) -> bool:
+        """Return a switch of the connection (Python 3.12 and later)."""
+        return bool(self._configure("getconfig", op))
+
+    def setconfig(self, op: int, enable: bool = True, /) -> None:  # noqa: FBT001, FBT002  # the driver's signature
+        """Set a switch of the connection (Python 3.12 and later)."""
+        self._configure("setconfig", op, enable)
+
+    def interrupt(self) -> None:
+        """Do nothing: no operation is under way while a client runs."""
+
+    def iterdump(self, **options: Any) -> Any:
+        """Refuse: it reads through many cursors at once."""
+        raise self._unsupported("iterdump")
+
+    def _unsupported(self, name: str) -> UnsupportedOperationError:
+        return UnsupportedOperationError(
+            f"Connection.{name}: the gate cannot carry this call to the checked database. "
+            "Leave it out of the code that clients run, or run it in the database's seed."
+        )
+
+    def backup(self, *arguments: Any, **options: Any) -> None:
+        """Refuse."""
+        raise self._unsupported("backup")
+
+    def blobopen(self, *arguments: Any, **options: Any) -> Any:
+        """Refuse."""
+        raise self._unsupported("blobopen")
+
+    def serialize(self, *arguments: Any, **options: Any) -> bytes:
+        """Refuse."""
+        raise self._unsupported("serialize")
+
+    def deserialize(self, *arguments: Any, **options: Any) -> None:
+        """Refuse."""
+        raise self._unsupported("deserialize")
+
+    def enable_load_extension(self, enable: bool, /) -> None:  # noqa: FBT001  # the driver's signature
+        """Refuse."""
+        raise self._unsupported("enable_load_extension")
+
+    def load_extension(self, *arguments: Any, **options: Any) -> None:
+        """Refuse."""
+        raise self._unsupported("load_extension")
+
+    def set_authorizer(self, authorizer_callback: Any) -> None:
+        """Refuse."""
+        raise self._unsupported("set_authorizer")
+
+    def set_progress_handler(self, progress_handler: Any, n: int) -> None:
+        """Refuse."""
+        raise self._unsupported("set_progress_handler")
+
+    def set_trace_callback(self, trace_callback: Any) -> None:
+        """Refuse."""
+        raise self._unsupported("set_trace_callback")
+
+    def __del__(self) -> None:
+        """Count as closed: collecting an open connection rolls its transaction back."""
+        if getattr(self, "_open", False) and self._port.listening():
+            self.close()

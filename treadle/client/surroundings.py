@@ -1,0 +1,243 @@
+"""Surroundings: what a client sees of its process, made deterministic and its own.
+
+While a check is under way, the clock stands still (and ``time.sleep`` moves the sleeping client's own clock),
+random sources are seeded for each client, and each live client has its own connection pool. What belongs to a
+client is swapped in when another client than the last one runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import datetime
+import gc
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import time_machine
+from sqlalchemy import Engine, event
+
+from treadle.client.gate import GateConnection
+from treadle.values.errors import StuckClientError, TreadleError, UnsupportedOperationError
+
+if TYPE_CHECKING:
+    from treadle.client.coroutine import Coroutine
+
+START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+"""The instant at which every client starts."""
+
+_UUID_STATE = tuple(name for name in vars(uuid) if name.startswith(("_last_timestamp", "_last_counter")))
+
+
+class _Stuck(BaseException):
+    """Thrown into a client that computes for too long."""
+
+
+class Belongings:
+    """What belongs to one live client."""
+
+    def __init__(self, name: str, engine: Engine) -> None:
+        """Seed the random sources with the client's name, and start with a cold pool."""
+        self.random_state = random.Random(f"treadle:{name}").getstate()
+        self.entropy = random.Random(f"treadle:entropy:{name}")
+        self.uuid_state: dict[str, Any] = dict.fromkeys(_UUID_STATE)
+        self.pool = engine.pool.recreate()
+
+
+class Surroundings:
+    """The process around the clients of one scenario; a context manager.
+
+    One is in use at a time in a process: it replaces functions of ``time``, ``os`` and ``random``.
+    """
+
+    _in_use = threading.Lock()
+
+    def __init__(self, engine: Engine, max_step_s: float) -> None:
+        """Prepare for the clients of an application with this engine."""
+        self.context = contextvars.copy_context()
+        self._engine = engine
+        self._max_step_s = max_step_s
+        self._path = engine.dialect.create_connect_args(engine.url)[0][0]
+        self._runner: Coroutine | None = None
+        self._owner: Belongings | None = None
+        self._resumed_at = 0.0
+        self._template: Callable[[dict[str, Any]], Any] | None = None
+        self._stack = contextlib.ExitStack()
+        self._depth = 0
+
+    def belongings(self, name: str) -> Belongings:
+        """Return what a new live run of this client starts with."""
+        return Belongings(name, self._engine)
+
+    # Entering and leaving.
+
+    def __enter__(self) -> Surroundings:
+        """Take over the process; nested entries do nothing."""
+        self._depth += 1
+        if self._depth > 1:
+            return self
+        if not Surroundings._in_use.acquire(blocking=False):
+            self._depth -= 1
+            raise TreadleError(
+                "another check is under way in this process: checks replace the clock and the random sources, so "
+                "one runs at a time. Run them one after another, or in processes of their own."
+            )
+        with contextlib.ExitStack() as stack:
+            stack.callback(Surroundings._in_use.release)
+            self._replace_functions(stack)
+            event.listen(Engine, "do_connect", self._connect)
+            stack.callback(event.remove, Engine, "do_connect", self._connect)
+            stack.callback(setattr, self._engine, "pool", self._engine.pool)
+            stack.callback(random.setstate, random.getstate())
+            for name in _UUID_STATE:
+                stack.callback(setattr, uuid, name, getattr(uuid, name))
+            if gc.isenabled():
+                gc.disable()
+                stack.callback(gc.enable)
+            self._set_watchdog(stack)
+            self._owner = None
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Give the process back."""
+        self._depth -= 1
+        if self._depth == 0:
+            self._stack.close()
+
+    def _replace_functions(self, stack: contextlib.ExitStack) -> None:
+        traveller = time_machine.travel(START, tick=False)
+        self._clock = traveller.start()
+        stack.callback(traveller.stop)
+        sleep, urandom = time.sleep, os.urandom
+        self._now_s = 0.0
+
+        def virtual_sleep(seconds: float, /) -> None:
+            if self._runner is None:
+                sleep(seconds)
+            else:
+                self._runner.clock_s += seconds
+                self._set_clock(self._runner.clock_s)
+
+        def seeded_urandom(size: int, /) -> bytes:
+            if self._owner is None or (self._runner is None and self._template is None):
+                return urandom(size)
+            return self._owner.entropy.randbytes(size)
+
+        for module, name, value in (
+            (time, "sleep", virtual_sleep),
+            (os, "urandom", seeded_urandom),
+            (random, "_urandom", seeded_urandom),
+        ):
+            stack.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, value)
+
+    def _set_clock(self, seconds: float) -> None:
+        if seconds != self._now_s:
+            self._clock.move_to(START + datetime.timedelta(seconds=seconds))
+            self._now_s = seconds
+
+    def _set_watchdog(self, stack: contextlib.ExitStack) -> None:
+        """Interrupt a client that computes for too long; only the main thread can be interrupted."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
+            return
+        signal.signal(signal.SIGALRM, self._watch)
+        stack.callback(signal.signal, signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+        stack.callback(signal.setitimer, signal.ITIMER_REAL, 0.0)
+
+    def _watch(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        if self._runner is not None and time.perf_counter() - self._resumed_at > self._max_step_s:
+            raise _Stuck
+
+    # Connections.
+
+    @contextlib.contextmanager
+    def opening(self, connect: Callable[[dict[str, Any]], Any]) -> Iterator[None]:
+        """Let connections that are opened outside clients be opened by this function, from a fresh pool."""
+        self._template = connect
+        self._swap(self.belongings("the database's seed"))
+        try:
+            yield
+        finally:
+            self._engine.pool.dispose()
+            self._template = None
+
+    def _connect(self, dialect: Any, record: object, positional: list[Any], options: dict[str, Any]) -> Any:
+        """Answer SQLAlchemy's do_connect event: whose connection is wanted?"""
+        del record
+        if dialect.name != "sqlite" or (self._runner is None and self._template is None):
+            return None
+        path = positional[0] if positional else options.get("database", "")
+        if path in {":memory:", ""}:
+            return None
+        if path != self._path:
+            raise UnsupportedOperationError(
+                f"a client connects to {path!r}, and the scenario's database is {self._path!r}: one database is "
+                "checked. Give the scenario the engine that its clients use, as Database(..., engine=...)."
+            )
+        if options.get("factory") is not None:
+            raise UnsupportedOperationError(
+                f"connect(factory={options['factory']!r}): connections of another class would bypass the gate. "
+                "Leave the factory out for the check."
+            )
+        if self._runner is not None:
+            return GateConnection(self._runner, options)
+        assert self._template is not None
+        return self._template(options)
+
+    # Running clients.
+
+    @contextlib.contextmanager
+    def running(self, coroutine: Coroutine, belongings: Belongings) -> Iterator[None]:
+        """Surround one stretch of a client's run."""
+        if self._owner is not belongings:
+            self._swap(belongings)
+        self._set_clock(coroutine.clock_s)
+        before, self._runner = self._runner, coroutine
+        self._resumed_at = time.perf_counter()
+        try:
+            yield
+        except _Stuck:
+            raise StuckClientError(
+                f"client {coroutine.name!r} computed for more than {self._max_step_s:g} s without asking its database "
+                "anything: it loops, or waits for something that only another client could give (a lock or queue in "
+                "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
+            ) from None
+        finally:
+            self._runner = before
+
+    def _swap(self, belongings: Belongings) -> None:
+        owner = self._owner
+        if owner is not None:
+            owner.random_state = random.getstate()
+            owner.pool = self._engine.pool
+            owner.uuid_state = {name: getattr(uuid, name) for name in _UUID_STATE}
+        random.setstate(belongings.random_state)
+        self._engine.pool = belongings.pool
+        for name, value in belongings.uuid_state.items():
+            setattr(uuid, name, value)
+        self._owner = belongings
+
+    def is_running(self, coroutine: Coroutine) -> bool:
+        """Tell whether this client's code is what runs now, in this thread."""
+        return self._runner is coroutine and coroutine.owns_thread()
+
+    def runner_name(self) -> str | None:
+        """Return the name of the client that runs now."""
+        return None if self._runner is None else self._runner.name
+
+    def blame(self, misuse: TreadleError) -> None:
+        """Let the client that runs now fail with this error when it stops next."""
+        if self._runner is not None:
+            self._runner.blame(misuse)

@@ -1,0 +1,206 @@
+"""Learned clients: trees of operations and observations.
+
+A client is a deterministic function of what its database told it::
+
+    SELECT ...  ──no rows──▶  INSERT ...  ──ok──────▶  COMMIT  ──ok──▶  returned 201
+                                          └─locked──▶  ROLLBACK ──ok──▶ raised OperationalError
+
+A node is an operation that the client is about to ask for (or its outcome), an edge is an observation. The
+client's code runs again only for an observation that is new at its node. This is automata learning with a
+resettable system and no equivalence queries: the tree is exact, not a hypothesis (compare Angluin, "Learning
+Regular Sets from Queries and Counterexamples", 1987, whose observation table it replaces).
+"""
+
+from __future__ import annotations
+
+from treadle.client.coroutine import Coroutine
+from treadle.client.surroundings import Surroundings
+from treadle.scenario import Client
+from treadle.interning import intern_operation
+from treadle.values.errors import NondeterminismError
+from treadle.values.observation import Observation
+from treadle.values.operation import Operation
+from treadle.values.outcome import Crashed, Outcome
+
+
+class Node:
+    """A point in a client's life: what it has seen so far, and what it asks for now.
+
+    Attributes:
+        operation: what it is about to ask for, or None when it has ended.
+        outcome: how it ended, or None when it has not.
+        parent: the node before, or None at the root.
+        seen: the observation that led here from the parent.
+        depth: how many operations lie behind.
+        children: the node after each observation that has been seen here.
+        outcome_key: what makes two outcomes the same, or None when it has not ended.
+    """
+
+    __slots__ = ("children", "depth", "operation", "outcome", "outcome_key", "parent", "seen")
+
+    def __init__(self, stop: Operation | Outcome, parent: Node | None, seen: Observation | None) -> None:
+        """Make a node; the parent does not know it yet. The observation must be interned."""
+        self.operation = intern_operation(stop) if isinstance(stop, Operation) else None
+        self.outcome = None if isinstance(stop, Operation) else stop
+        self.outcome_key = None if self.outcome is None else self.outcome.key
+        self.parent = parent
+        self.seen = seen
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.children: dict[Observation, Node] = {}
+
+    def history(self) -> list[Node]:
+        """Return the nodes from the root to this one."""
+        path = [self]
+        while path[-1].parent is not None:
+            path.append(path[-1].parent)
+        path.reverse()
+        return path
+
+
+CRASHED = Node(Crashed(), None, None)
+"""Where every crashed client is."""
+
+
+def _same_stop(node: Node, stop: Operation | Outcome) -> bool:
+    if node.operation is not None:
+        return isinstance(stop, Operation) and stop.key == node.operation.key
+    assert node.outcome is not None
+    return not isinstance(stop, Operation) and stop.key == node.outcome.key
+
+
+def _spoken(stop: Operation | Outcome | None) -> str:
+    if isinstance(stop, Operation):
+        return f"{str(stop)!r} with {stop.arguments!r}" if stop.arguments else repr(str(stop))
+    return f"that it {stop}"
+
+
+class Tree:
+    """One client, as far as it has been learned.
+
+    Attributes:
+        client: whose code it is.
+        live_runs: how often its code was started.
+    """
+
+    def __init__(self, client: Client, surroundings: Surroundings) -> None:
+        """Prepare to learn; nothing runs yet."""
+        self.client = client
+        self.live_runs = 0
+        self._surroundings = surroundings
+        self._root: Node | None = None
+        self._parked: Coroutine | None = None
+        self._parked_at: Node | None = None
+
+    def root(self) -> Node:
+        """Return the node of a client that has not started.
+
+        Raises:
+            TreadleError: the client did something that cannot be checked.
+        """
+        if self._root is None:
+            self._start()
+            assert self._root is not None
+        return self._root
+
+    def after(self, node: Node, observation: Observation) -> Node:
+        """Return the node after an observation, running the client's code if it is new here.
+
+        Args:
+            node: a node of this tree with an operation.
+            observation: an interned observation.
+
+        Raises:
+            NondeterminismError: the code took another way through the same observations.
+            TreadleError: the client did something that cannot be checked.
+        """
+        child = node.children.get(observation)
+        return self._learn(node, observation) if child is None else child
+
+    def _start(self) -> Coroutine:
+        self.abandon()
+        coroutine = Coroutine(self.client, self._surroundings)
+        self.live_runs += 1
+        stop = coroutine.resume()
+        if self._root is None:
+            self._root = Node(stop, None, None)
+        self._check(self._root, stop)
+        self._parked, self._parked_at = coroutine, self._root
+        return coroutine
+
+    def _learn(self, node: Node, observation: Observation) -> Node:
+        if self._parked is None or self._parked_at is not node:
+            coroutine = self._start()
+            for step in node.history()[1:]:
+                self._parked_at = None
+                self._check(step, coroutine.resume(step.seen))
+            self._parked_at = node
+        assert self._parked is not None
+        coroutine, self._parked_at = self._parked, None
+        child = Node(coroutine.resume(observation), node, observation)
+        node.children[observation] = child
+        if child.outcome is None:
+            self._parked_at = child
+        else:
+            self._parked = None
+        return child
+
+    def _check(self, node: Node, stop: Operation | Outcome) -> None:
+        check_stop(self.client.name, node, stop)
+
+    def ran_sql(self) -> bool:
+        """Tell whether some learned history has a statement in it."""
+        queue = [self.root()]
+        while queue:
+            node = queue.pop()
+            if node.operation is not None and node.operation.sql is not None:
+                return True
+            queue += node.children.values()
+        return False
+
+    def abandon(self) -> None:
+        """Unwind the live run, if there is one."""
+        if self._parked is not None:
+            parked, self._parked, self._parked_at = self._parked, None, None
+            parked.abandon()
+
+
+def check_stop(client: str, node: Node, stop: Operation | Outcome) -> None:
+    """Compare what a live client does now with what was learned.
+
+    Raises:
+        NondeterminismError: it does something else.
+    """
+    if not _same_stop(node, stop):
+        raise NondeterminismError(client, node.depth + 1, _spoken(node.operation or node.outcome), _spoken(stop))
+
+
+class LiveRun:
+    """One live run of a client beside its tree: nothing is taken from the tree, all is compared with it."""
+
+    def __init__(self, tree: Tree, surroundings: Surroundings) -> None:
+        """Start the client."""
+        self._tree = tree
+        self._coroutine = Coroutine(tree.client, surroundings)
+        tree.live_runs += 1
+        self.stop: Operation | Outcome = self._coroutine.resume()
+        self.node = tree.root()
+        check_stop(tree.client.name, self.node, self.stop)
+
+    def resume(self, observation: Observation) -> None:
+        """Go on with an observation, and compare.
+
+        Raises:
+            NondeterminismError: the code took another way than the one learned.
+        """
+        self.stop = self._coroutine.resume(observation)
+        child = self.node.children.get(observation)
+        if child is None:
+            child = self.node.children[observation] = Node(self.stop, self.node, observation)
+        check_stop(self._tree.client.name, child, self.stop)
+        self.node = child
+
+    def abandon(self) -> None:
+        """Unwind the run."""
+        self._coroutine.abandon()
+
+

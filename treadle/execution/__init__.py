@@ -1,0 +1,1 @@
+"""Executions: the product of clients and a world, learned or live."""

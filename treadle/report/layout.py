@@ -1,0 +1,163 @@
+"""Layouts: entries as lines, in a column for each client or one below the other.
+
+::
+
+    12  | INSERT INTO backfill (…            side by side: a column for each client,
+    13                        : SELECT …     with a bar for the lock that it holds
+
+    12  A | INSERT INTO backfill (…          stacked: where there is no room for columns
+    13  B : SELECT …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from treadle.report.entries import Entry
+from treadle.report.extra import Extra
+from treadle.report.phrases import ENDED, FAILED, PUBLISHED, WAITS
+from treadle.report.sql import ELLIPSIS, fit, wrap
+from treadle.values.schedule import letters
+
+BARS = {"write": "|", "read": ":", "waits": WAITS, "none": " "}
+"""What stands at the left of a client's column while it holds a lock."""
+
+COLUMN_MIN = 30
+"""The narrowest column in which a statement can be read, in characters."""
+
+CLIENTS_MAX = 3
+"""The most clients that are shown side by side."""
+
+_GAP = 2
+
+
+@frozen
+class Page:
+    """Where things stand on a page.
+
+    Attributes:
+        width: of the page, in characters.
+        clients: the names of all clients.
+        last: the highest number of an entry.
+        verbose: whether everything is shown in full.
+    """
+
+    width: int
+    clients: tuple[str, ...]
+    last: int
+    verbose: bool = False
+
+    @property
+    def margin(self) -> int:
+        """The characters that the numbers take, with the gap after them."""
+        return max(len(str(self.last)), 2) + _GAP
+
+    @property
+    def column(self) -> int:
+        """The characters of one column."""
+        room = self.width - self.margin - _GAP * (len(self.clients) - 1)
+        return room // len(self.clients)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether there is room for a column for each client."""
+        return len(self.clients) <= CLIENTS_MAX and self.column >= COLUMN_MIN
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The clients' letters and names."""
+        return tuple(f"{letters(at)} = {name}" for at, name in enumerate(self.clients))
+
+
+def lines(page: Page, entries: Sequence[Entry]) -> list[str]:
+    """Return the heading and the entries as lines."""
+    draw = _columns if page.side_by_side else _stacked
+    return draw(page, entries)
+
+
+def legend(entries: Sequence[Entry], text: Sequence[str]) -> list[str]:
+    """Explain the signs that are used."""
+    bars = {bar for entry in entries for bar in entry.held}
+    signs = {line.strip(" |:~0123456789")[:1] for line in text}
+    meanings = (
+        ("| holds the write lock", "write" in bars),
+        (": holds a read lock or a snapshot", "read" in bars),
+        (f"{WAITS} waits", "waits" in bars),
+        (f"{PUBLISHED} now visible to everybody, and durable", PUBLISHED in signs),
+        (f"{FAILED} fails", FAILED in signs),
+        (f"{ENDED} ends", ENDED in signs),
+        (f"{ELLIPSIS} left out", any(ELLIPSIS in line for line in text)),
+    )
+    return [meaning for meaning, used in meanings if used]
+
+
+def _body(page: Page, entry: Entry, width: int) -> list[str]:
+    """Return the lines of one entry in a column of this width."""
+    indent = "  "
+    if page.verbose:
+        shown = [extra.render() for extra in entry.extras]
+        found = wrap(" ".join([entry.statement, *shown]), width, indent=indent)
+    else:
+        found = fit(entry.statement, width, indent=indent)
+        for extra in entry.extras:
+            _append(found, extra, width, indent)
+    notes = [line for note in entry.notes for line in wrap(note, width, indent=indent)]
+    return [*filter(None, found), *notes]
+
+
+def _append(found: list[str], extra: Extra, width: int, indent: str) -> None:
+    """Put an extra behind the last line if it fits there, else on a line of its own."""
+    room = width - len(found[-1]) - 1
+    text = extra.fit(width - len(indent))
+    if len(text) <= room:
+        found[-1] += f" {text}"
+    else:
+        found.append(indent + text)
+
+
+def _columns(page: Page, entries: Sequence[Entry]) -> list[str]:
+    gap = " " * _GAP
+    bar_width = 2
+
+    def line(number: str, cells: Sequence[str]) -> str:
+        padded = gap.join(cell.ljust(page.column) for cell in cells)
+        return f"{number.rjust(page.margin - _GAP)}{gap}{padded}".rstrip()
+
+    titles = [" " * bar_width + title for title in page.titles]
+    rules = [" " * bar_width + "-" * len(title) for title in page.titles]
+    found = [line("", titles), line("", rules)]
+    last: Entry | None = None
+    for entry in entries:
+        if last is not None and last.client != entry.client:
+            found.append(line("", _between(last, entry)))
+        last = entry
+        for at, text in enumerate(_body(page, entry, page.column - bar_width)):
+            cells = [BARS[held] for held in entry.held]
+            cells[entry.client] += f" {text}"
+            found.append(line(str(entry.number) if at == 0 else "", cells))
+    return found
+
+
+def _between(last: Entry, entry: Entry) -> list[str]:
+    """Return the bars of the locks that are held from one entry to the next."""
+    pairs = zip(last.held, entry.held, strict=True)
+    return [BARS[before] if before == after else BARS["none"] for before, after in pairs]
+
+
+def _stacked(page: Page, entries: Sequence[Entry]) -> list[str]:
+    name_width = max(len(letters(at)) for at in range(len(page.clients)))
+    margin = page.margin + name_width + 3
+    found = [f"{' ' * page.margin}{title}" for title in page.titles]
+    last: int | None = None
+    for entry in entries:
+        if entry.client != last:
+            found.append("")
+        last = entry.client
+        bar = BARS[entry.held[entry.client]]
+        for at, text in enumerate(_body(page, entry, page.width - margin)):
+            number = str(entry.number) if at == 0 else ""
+            name = letters(entry.client).ljust(name_width)
+            found.append(f"{number.rjust(page.margin - _GAP)}{' ' * _GAP}{name} {bar} {text}".rstrip())
+    return found

@@ -1,0 +1,249 @@
+"""The result of a check as text: what was decided, within which bounds, and how it can go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from attrs import frozen
+
+from treadle.report.sql import NO_BREAK, count, number, wrap
+from treadle.report.timeline import WIDTH, render_timeline
+from treadle.values.property import Kind
+from treadle.values.schedule import letters
+from treadle.values.trace import Trace
+from treadle.values.verdict import Counterexample, Decision, Result, Stats, Verdict
+
+Command = Callable[[str], str]
+"""Takes a schedule token; returns what the reader can run to replay it."""
+
+_TEXT_MIN = 28
+"""The narrowest room in which a sentence is wrapped, in characters."""
+
+
+def render_result(result: Result, *, width: int = WIDTH, command: Command | None = None) -> str:
+    """Return a result as text, with a timeline for each distinct counterexample.
+
+    What is not as expected stands first, and the smallest counterexample before larger ones.
+
+    Args:
+        result: what was decided.
+        width: of the text, in characters.
+        command: takes a schedule token and returns what the reader can run to replay it.
+    """
+    title = f"{result.scenario}: {standing(result)}"
+    parts = [title, "=" * min(len(title), width), *_facts(result, width), "", *_decisions(result, width)]
+    for case in _cases(result):
+        parts += ["", *_case(case, result, width, command)]
+    return "\n".join(parts) + "\n"
+
+
+def render_replay(
+    trace: Trace,
+    broken: Sequence[str],
+    expected: Collection[str],
+    *,
+    width: int = WIDTH,
+    verbose: bool = False,
+) -> str:
+    """Return a replayed schedule as text: what it breaks, and its timeline.
+
+    Args:
+        trace: what happened.
+        broken: the names of the properties that it breaks.
+        expected: the names of the properties that are expected to be violated.
+        width: of the text, in characters.
+        verbose: show everything in full.
+    """
+    marked = [f"{name} ({'as expected' if name in expected else 'NOT as expected'})" for name in broken]
+    title = f"{trace.scenario}: this schedule breaks {', '.join(marked) or 'no property'}"
+    timeline = render_timeline(trace, width=width, verbose=verbose, properties=broken)
+    return "\n".join([*wrap(title, width), f"{'schedule':<9} {trace.schedule.token}", "", timeline])
+
+
+def render_summary(results: Sequence[Result], *, width: int = WIDTH) -> str:
+    """Return one line for each result, and one for all of them."""
+    names = max((len(result.scenario) for result in results), default=0)
+    stands = max((len(standing(result)) for result in results), default=0)
+    lines = []
+    for result in sorted(results, key=_rank_of_result):
+        start = f"{standing(result).ljust(stands)}  {result.scenario.ljust(names)}  "
+        lines += wrap(start + _tally(result), width, indent=_indent(start, width))
+    seconds = sum(result.stats.seconds for result in results)
+    kinds = [standing(result) for result in results]
+    totals = ", ".join(f"{kinds.count(kind)} {kind}" for kind in _STANDINGS if kind in kinds)
+    lines.append(f"{count(len(results), 'scenario')} in {seconds:.1f} s: {totals or 'nothing was decided'}")
+    return "\n".join(lines) + "\n"
+
+
+_ORDER = (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS)
+"""The more important verdicts first."""
+
+_STANDINGS = ("NOT as expected", "inconclusive", "as expected")
+_EXIT_CODES = dict(zip(_STANDINGS, (1, 3, 0), strict=True))
+_URGENCY = (0, 3, 1)
+
+
+def standing(result: Result) -> str:
+    """Return whether a result is as the scenario expects, in words."""
+    if any(_surprises(decision) for decision in result.decisions):
+        return _STANDINGS[0]
+    return _STANDINGS[1] if result.inconclusive else _STANDINGS[2]
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """Return the exit code: 1 if a verdict is not as expected, else 3 if one is inconclusive, else 0."""
+    return max((_EXIT_CODES[standing(result)] for result in results), key=_URGENCY.index, default=0)
+
+
+def _surprises(decision: Decision) -> bool:
+    """Return whether something was decided, and it is not what the scenario expects."""
+    return decision.verdict is not Verdict.INCONCLUSIVE and not decision.as_expected
+
+
+def _rank_of_result(result: Result) -> int:
+    """Return where a result stands in a summary: the important ones last, nearest to the prompt."""
+    return -_STANDINGS.index(standing(result))
+
+
+def _tally(result: Result) -> str:
+    verdicts = [decision.verdict for decision in result.decisions]
+    counts = [(verdict, verdicts.count(verdict)) for verdict in _ORDER if verdict in verdicts]
+    decided = ", ".join(
+        f"{times} hold" if verdict is Verdict.HOLDS and times > 1 else f"{times} {verdict}"
+        for verdict, times in counts
+    )
+    done = "exhausted" if result.exhausted else "not exhausted"
+    cost = f"{number(result.stats.schedules)} schedules, {result.stats.seconds:.1f}{NO_BREAK}s"
+    return f"{decided}; {done}, {cost}"
+
+
+# --- What was checked --------------------------------------------------------------------------------
+
+
+def _facts(result: Result, width: int) -> list[str]:
+    bounds = result.bounds
+    limits = [
+        f"faults locked={bounds.faults.locked} crash={bounds.faults.crash}",
+        f"locked at: {bounds.faults_at}",
+        *([f"at most {bounds.max_states:,} states"] if bounds.max_states is not None else []),
+        *([f"at most {bounds.max_seconds:g} s"] if bounds.max_seconds is not None else []),
+    ]
+    database = f"SQLite {result.sqlite_version}, journal {result.journal}, transactions {result.transactions}"
+    facts = {
+        "database": database,
+        "clients": ", ".join(f"{letters(at)} = {name}" for at, name in enumerate(result.clients)),
+        "bounds": ", ".join(limits),
+        "search": f"{result.search}, {'exhausted' if result.exhausted else 'NOT exhausted'}",
+        "explored": _explored(result.stats),
+    }
+    return [line for name, fact in facts.items() for line in _fact(name, fact, width)]
+
+
+def _explored(stats: Stats) -> str:
+    cost = f"{count(stats.live_runs, 'live run')}; {stats.seconds:.2f}{NO_BREAK}s"
+    memory = f", {stats.peak_rss_bytes / 1e6:,.0f}{NO_BREAK}MB" if stats.peak_rss_bytes else ""
+    return (
+        f"{number(stats.states)} states and {number(stats.transitions)} transitions, standing for "
+        f"{number(stats.schedules)} schedules; {cost}{memory}"
+    )
+
+
+# --- What was decided --------------------------------------------------------------------------------
+
+
+def _decisions(result: Result, width: int) -> list[str]:
+    ordered = sorted(result.decisions, key=_rank)
+    verdicts = max(len(_verdict(decision)) for decision in ordered)
+    names = max(len(decision.property.name) for decision in ordered)
+    found = []
+    for decision in ordered:
+        start = f"{_verdict(decision).ljust(verdicts)}  {decision.property.name.ljust(names)}  "
+        indent = _indent(start, width)
+        found += wrap(start + _clause(decision), width, indent=indent)
+        if decision.why and decision.counterexample is None:
+            found += wrap(f"{indent}because {decision.why}", width, indent=indent)
+    return found
+
+
+def _indent(start: str, width: int) -> str:
+    """Return how far the lines after the first are indented: below the text, if that leaves room for it."""
+    return " " * (len(start) if width - len(start) >= _TEXT_MIN else 6)
+
+
+def _clause(decision: Decision) -> str:
+    """Return the clause; one that only has to be possible says so."""
+    clause = decision.property.clause
+    return f"(sometimes) {clause}" if decision.property.kind is Kind.SOMETIMES else clause
+
+
+def _verdict(decision: Decision) -> str:
+    """Return the verdict, and whether it was expected where that matters."""
+    if _surprises(decision):
+        return f"{decision.verdict}, NOT as expected"
+    if decision.verdict is Verdict.VIOLATED:
+        return f"{decision.verdict}, as expected"
+    return str(decision.verdict)
+
+
+def _rank(decision: Decision) -> tuple[bool, int]:
+    """Return where a decision stands: the more important, the earlier."""
+    return (not _surprises(decision), _ORDER.index(decision.verdict))
+
+
+# --- How it goes wrong -------------------------------------------------------------------------------
+
+
+@frozen
+class _Case:
+    """A counterexample, with all decisions that it explains."""
+
+    counterexample: Counterexample
+    decisions: tuple[Decision, ...]
+
+
+def _cases(result: Result) -> list[_Case]:
+    """Return the distinct counterexamples: first what was not expected, then by size."""
+    found: dict[str, list[Decision]] = {}
+    for decision in sorted(result.decisions, key=_rank):
+        if decision.counterexample is not None:
+            found.setdefault(decision.counterexample.schedule.token, []).append(decision)
+    cases = [
+        _Case(decisions[0].counterexample, tuple(decisions))
+        for decisions in found.values()
+        if decisions[0].counterexample is not None
+    ]
+    return sorted(cases, key=_size)
+
+
+def _size(case: _Case) -> tuple[bool, int, int]:
+    schedule = case.counterexample.schedule
+    surprising = any(_surprises(decision) for decision in case.decisions)
+    return (not surprising, schedule.faults, len(case.counterexample.trace.events))
+
+
+def _case(case: _Case, result: Result, width: int, command: Command | None) -> list[str]:
+    example = case.counterexample
+    names = [decision.property.name for decision in case.decisions]
+    title = f"How {result.scenario} breaks {', '.join(names)}"
+    confirmed = "confirmed live" if example.confirmed else "NOT confirmed live"
+    size = f"{count(len(example.schedule), 'choice')}, {count(example.schedule.faults, 'fault')}, {confirmed}"
+    facts = [("schedule", example.schedule.token), ("size", size)]
+    if command is not None:
+        facts.append(("replay", command(example.schedule.token)))
+    found = [*wrap(title, width), "-" * min(len(title), width)]
+    # These two are to be copied, so they are never broken over two lines.
+    found += [f"{name:<9} {fact}" for name, fact in facts]
+    for at, decision in enumerate(case.decisions):
+        found += _fact("breaks", f"{decision.property.name}: {decision.property.clause}", width)
+        if at + 1 == len(case.decisions) or _why(case.decisions[at + 1]) != _why(decision):
+            found += _fact("why", _why(decision), width)
+    timeline = render_timeline(example.trace, width=width, properties=names)
+    return [*found, "", *timeline.rstrip("\n").split("\n")]
+
+
+def _why(decision: Decision) -> str:
+    return decision.counterexample.why if decision.counterexample is not None else ""
+
+
+def _fact(name: str, fact: str, width: int) -> list[str]:
+    return wrap(f"{name:<9} {fact}", width, indent=" " * 10)

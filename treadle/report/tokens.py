@@ -1,0 +1,82 @@
+"""Schedule tokens: on the command line, in a JSON document, or in any text."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from treadle.values.errors import TokenError
+from treadle.values.schedule import VERSION, Schedule
+
+_TOKEN = re.compile(r"(?<![\w.-])t[0-9]+\.[A-Z][A-Za-z0-9.-]*[A-Za-z0-9]")
+
+
+@frozen
+class Token:
+    """A schedule token.
+
+    Attributes:
+        text: the token.
+        scenario: the name of the scenario that it belongs to; None if nothing tells.
+    """
+
+    text: str
+    scenario: str | None = None
+
+
+def find_tokens(argument: str) -> tuple[Token, ...]:
+    """Return the tokens that an argument means: those in the file that it names, or itself.
+
+    Raises:
+        TokenError: it is neither a file nor a token, or there is no token in the file.
+    """
+    path = Path(argument)
+    with contextlib.suppress(OSError):  # The text may be too long for a file's name.
+        if path.is_file():
+            return _in_file(path)
+    if not re.match(r"t[0-9]+(\.|$)", argument):
+        raise TokenError(
+            f"{argument!r} is neither a file nor a schedule token: a token starts with its version, as in "
+            f"'{VERSION}.A3.B2'. Copy the whole token from a report, or correct the file's name."
+        )
+    Schedule.parse(argument)
+    return (Token(argument.strip()),)
+
+
+def _in_file(path: Path) -> tuple[Token, ...]:
+    try:
+        found = read_tokens(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenError(
+            f"{str(path)!r} cannot be read: {error}. Give a text file, or the token itself."
+        ) from error
+    if not found:
+        raise TokenError(
+            f"{str(path)!r} has no schedule token in it: a token looks like '{VERSION}.A3.B2'. "
+            "Give a report with a counterexample, or the token itself."
+        )
+    return found
+
+
+def read_tokens(text: str) -> tuple[Token, ...]:
+    """Return the tokens in a JSON document, or the words of another text that look like one, in order."""
+    return _in_document(text) or tuple(Token(match.group()) for match in _TOKEN.finditer(text))
+
+
+def _in_document(text: str) -> tuple[Token, ...]:
+    """Return the tokens of a document's counterexamples; none if the text is no document."""
+    try:
+        document: Any = json.loads(text)
+        return tuple(
+            Token(item["counterexample"]["schedule"], result["scenario"])
+            for result in document["results"]
+            for item in result["properties"]
+            if item["counterexample"] is not None
+        )
+    except (ValueError, LookupError, TypeError):
+        return ()

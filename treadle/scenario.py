@@ -1,0 +1,227 @@
+"""Scenarios: a database, clients, properties and a fault budget."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import Attribute, define, evolve, field, frozen, validators
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+
+from treadle.values.errors import UsageError
+from treadle.values.fault import FaultBudget, Placement
+from treadle.values.property import Kind, Property
+
+JOURNALS = ("wal", "delete")
+"""Journal modes (https://www.sqlite.org/pragma.html#pragma_journal_mode)."""
+
+TRANSACTIONS = ("legacy", "begin", "immediate", "autocommit-off")
+"""Driver transaction modes.
+
+``legacy``
+    The driver's default: it emits BEGIN before INSERT, UPDATE, DELETE and REPLACE, and at no other place
+    (https://docs.python.org/3/library/sqlite3.html#transaction-control-via-the-isolation-level-attribute).
+``begin``
+    ``isolation_level = None`` and an explicit BEGIN on SQLAlchemy's begin event
+    (https://docs.sqlalchemy.org/en/20/dialects/sqlite.html, "Serializable isolation / Savepoints").
+``immediate``
+    The same with BEGIN IMMEDIATE.
+``autocommit-off``
+    ``autocommit=False``, Python 3.12 and later (PEP 249 transaction control).
+"""
+
+DEFAULT_BUSY_TIMEOUT_MS = 5000
+"""The driver's default ``timeout`` of 5 seconds."""
+
+
+def _one_of(allowed: tuple[str, ...]) -> Callable[[Any, Attribute[Any], str], None]:
+    def check(instance: object, attribute: Attribute[Any], value: str) -> None:
+        del instance
+        if value not in allowed:
+            raise UsageError(
+                f"{attribute.name}={value!r}: it must be one of {', '.join(allowed)}. Choose one of these."
+            )
+
+    return check
+
+
+def set_up_transactions(engine: Engine, transactions: str) -> None:
+    """Make an engine begin its transactions in one of the ways in ``TRANSACTIONS``."""
+    if transactions not in {"begin", "immediate"}:
+        return
+    statement = "BEGIN" if transactions == "begin" else "BEGIN IMMEDIATE"
+
+    @event.listens_for(engine, "connect")
+    def take_control(connection: sqlite3.Connection, record: object) -> None:
+        del record
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def emit_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+
+@define(eq=False)
+class Database:
+    """The database that clients share.
+
+    Attributes:
+        schema: metadata whose tables are created, or a callable that is given the engine and creates them.
+        seed: a callable that is given the engine and writes the rows that are there before any client starts.
+        engine: the application's own engine. Without one, an engine is made; clients reach it as
+            ``database.engine``. Its file is never touched: every connection goes to a private copy.
+        journal: one of ``JOURNALS``.
+        transactions: one of ``TRANSACTIONS``; describes (does not change) an engine of the application's own.
+        busy_timeout_ms: the ``timeout`` of an engine that is made here, in milliseconds.
+
+    Raises:
+        UsageError: a value is not one of those allowed, or this Python cannot do it.
+    """
+
+    schema: MetaData | Callable[[Engine], object]
+    seed: Callable[[Engine], object] | None = None
+    engine: Engine = field(kw_only=True, default=None)  # type: ignore[assignment]  # replaced below
+    journal: str = field(kw_only=True, default="wal", validator=_one_of(JOURNALS))
+    transactions: str = field(kw_only=True, default="legacy", validator=_one_of(TRANSACTIONS))
+    busy_timeout_ms: int = field(
+        kw_only=True, default=DEFAULT_BUSY_TIMEOUT_MS, validator=[validators.instance_of(int), validators.ge(0)]
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Check the values, and make an engine where none was given."""
+        if self.engine is not None:
+            if self.engine.dialect.name != "sqlite":
+                raise UsageError(
+                    f"engine={self.engine!r}: its dialect is {self.engine.dialect.name!r}, and only SQLite can be "
+                    "checked. Configure the application with an sqlite:/// URL for the check."
+                )
+            return
+        arguments: dict[str, Any] = {"timeout": self.busy_timeout_ms / 1000}
+        if self.transactions == "autocommit-off":
+            if sys.version_info < (3, 12):
+                raise UsageError(
+                    f"transactions='autocommit-off' needs Python 3.12 or later; this is {sys.version.split()[0]}. "
+                    "Choose another transaction mode, or run a newer Python."
+                )
+            arguments["autocommit"] = False
+        self.engine = create_engine(f"sqlite:///treadle-{uuid.uuid4().hex}.db", connect_args=arguments)
+        set_up_transactions(self.engine, self.transactions)
+
+    def create(self) -> None:
+        """Create the schema and write the seed rows through the engine."""
+        if isinstance(self.schema, MetaData):
+            self.schema.create_all(self.engine)
+        else:
+            self.schema(self.engine)
+        if self.seed is not None:
+            self.seed(self.engine)
+
+
+@frozen
+class Client:
+    """One concurrent actor.
+
+    Attributes:
+        name: unique in its scenario.
+        run: a callable without arguments: what one request, job or process does. It is run many times.
+
+    Raises:
+        UsageError: the name is empty, or ``run`` cannot be called.
+    """
+
+    name: str
+    run: Callable[[], object] = field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Check the values."""
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise UsageError(f"{self.name!r} is no name for a client: a name is a text that is not empty.")
+        if not callable(self.run):
+            raise UsageError(
+                f"client {self.name!r}: {self.run!r} is no callable. Pass a function without arguments; bind "
+                "arguments with functools.partial."
+            )
+
+
+def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(values)
+
+
+@frozen
+class Scenario:
+    """What is checked: a database, the clients that share it, what must hold, and which faults may happen.
+
+    Attributes:
+        name: how the scenario is called on the command line and in reports.
+        database: what the clients share.
+        clients: at least one; each has a name of its own.
+        properties: at least one; each has a name of its own.
+        faults: how many faults one execution may contain.
+        faults_at: where ``locked`` faults are injected.
+        expect_violated: names of the properties that are known to be violated. As with a strict xfail, the
+            check is as expected when just these are violated.
+        max_operations: how many operations one client may take; a client that never ends stops there, and the
+            run is inconclusive.
+        max_step_s: how many seconds a client may compute between two operations; one that takes longer is
+            stuck, and the run is inconclusive.
+
+    Raises:
+        UsageError: there are no clients or properties, a name is taken twice, or a property that is expected
+            to be violated is not there.
+    """
+
+    name: str
+    database: Database
+    clients: tuple[Client, ...] = field(converter=_tuple)
+    properties: tuple[Property, ...] = field(converter=_tuple)
+    faults: FaultBudget = field(kw_only=True, factory=FaultBudget)
+    faults_at: Placement = field(kw_only=True, default=Placement.SAVEPOINT, converter=Placement)
+    expect_violated: frozenset[str] = field(kw_only=True, default=frozenset(), converter=frozenset)
+    max_operations: int = field(kw_only=True, default=20_000, validator=validators.ge(1))
+    max_step_s: float = field(kw_only=True, default=10.0, validator=validators.gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        """Check the values."""
+        if not self.clients:
+            raise UsageError(f"scenario {self.name!r} has no clients: a scenario needs at least one Client.")
+        if not self.properties:
+            raise UsageError(
+                f"scenario {self.name!r} has no properties, so nothing could be decided: give it at least one of "
+                "always(...), at_end(...), sometimes(...)."
+            )
+        for things, kind in ((self.clients, Client), (self.properties, Property)):
+            for thing in things:
+                if not isinstance(thing, kind):
+                    raise UsageError(
+                        f"scenario {self.name!r}: {thing!r} is no {kind.__name__}. Wrap it in one."
+                    )
+            names = [thing.name for thing in things]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise UsageError(
+                    f"scenario {self.name!r}: {kind.__name__} name {twice[0]!r} is taken twice. Rename one of them."
+                )
+        checked = {item.name for item in self.properties}
+        unknown = sorted(self.expect_violated - checked)
+        if unknown:
+            raise UsageError(
+                f"scenario {self.name!r}: expect_violated names {unknown[0]!r}, which is no property of it; its "
+                f"properties are {', '.join(sorted(checked))}. Correct the name."
+            )
+
+    def with_faults(self, faults: FaultBudget, faults_at: Placement) -> Scenario:
+        """Return this scenario with another fault budget and placement."""
+        return evolve(self, faults=faults, faults_at=faults_at)
+
+    @property
+    def ends(self) -> tuple[Property, ...]:
+        """The properties that are decided when all clients have finished."""
+        return tuple(item for item in self.properties if item.kind is not Kind.ALWAYS)
+
+    @property
+    def invariants(self) -> tuple[Property, ...]:
+        """The properties that are decided in every committed state."""
+        return tuple(item for item in self.properties if item.kind is Kind.ALWAYS)

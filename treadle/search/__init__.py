@@ -1,0 +1,1 @@
+"""Searches: ways to walk the product, one policy a file."""

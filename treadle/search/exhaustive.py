@@ -1,0 +1,185 @@
+"""Exhaustive search: every state of the product, each once.
+
+Depth first, so that the live world and the live clients mostly go on from where they are. The graph is kept: it
+has no cycles (a client never returns to an earlier point of its history, and a waiting client tries again only
+after another one has moved), so that schedules are counted on it by dynamic programming, and the smallest
+counterexample is a shortest path in it (Dijkstra, "A Note on Two Problems in Connexion with Graphs", 1959).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from typing import NamedTuple
+
+from treadle.execution.product import Edge, Product, State
+from treadle.judge import Judge
+from treadle.search.protocol import Finding, Limits, moments
+from treadle.values.fault import LockKind
+from treadle.values.schedule import Choice, Fail, Schedule, Step
+
+
+class _Arc(NamedTuple):
+    """An edge of the graph, reduced to what a shortest path needs."""
+
+    target: int
+    first: Choice
+    operations: int
+    fault: int
+    adversarial: int
+
+    @property
+    def client(self) -> int:
+        return self.first.client
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        if isinstance(self.first, Step):
+            return (Step(self.client, self.operations),)
+        rest = self.operations - 1
+        return (self.first, Step(self.client, rest)) if rest else (self.first,)
+
+
+def _arc(edge: Edge, target: int, count: int) -> _Arc:
+    first = edge.taken[0]
+    injected = isinstance(first.choice, Fail) and not first.free
+    adversarial = first.lock_kind is LockKind.OUTSIDE and not first.reachable
+    return _Arc(target, first.choice, count, int(injected), int(adversarial))
+
+
+class Exhaustive:
+    """Visits every state.
+
+    Args:
+        merge: visit equal states once. Without, every schedule is walked to its end.
+    """
+
+    def __init__(self, *, merge: bool = True) -> None:
+        """Choose whether equal states are merged."""
+        self._merge = merge
+
+    def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
+        """Walk everything, count, and find the smallest example of each property that is broken."""
+        root = product.root()
+        judge.start(root)
+        graph: list[list[_Arc]] = [[]]
+        broken: dict[str, list[tuple[int, _Arc]]] = defaultdict(list)
+        judge.broken(root)
+        numbers: dict[State, int] = {root: 0}
+        todo: list[tuple[int, State]] = [(0, root)]
+        transitions = ends = 0
+        finding = Finding(minimal=True)
+        while todo:
+            finding.why_not = limits.reached(len(graph), transitions, ends)
+            if finding.why_not:
+                break
+            number, state = todo.pop()
+            choices = product.choices(state)
+            ends += not choices
+            for choice in choices:
+                edge = product.run(state, choice)
+                transitions += 1
+                target = numbers.get(edge.after) if self._merge else None
+                if target is None:
+                    target = len(graph)
+                    graph.append([])
+                    if self._merge:
+                        numbers[edge.after] = target
+                    todo.append((target, edge.after))
+                graph[number].append(_arc(edge, target, len(edge.taken)))
+                for count, taken in moments(edge):
+                    for name in judge.broken(taken.after):
+                        broken[name].append((number, _arc(edge, target, count)))
+        finding.exhausted = not finding.why_not
+        finding.states = len(graph)
+        finding.transitions = transitions
+        finding.schedules = count_paths(graph, [number for number, _ in todo])
+        finding.examples = {name: smallest(graph, places) for name, places in broken.items()}
+        return finding
+
+
+def count_paths(graph: list[list[_Arc]], unfinished: list[int]) -> int:
+    """Return how many complete paths an acyclic graph has from its first node.
+
+    Args:
+        graph: the arcs of each node.
+        unfinished: nodes that were not expanded; paths that end there are not complete.
+    """
+    counts: dict[int, int] = dict.fromkeys(unfinished, 0)
+    stack = [0]
+    while stack:
+        node = stack[-1]
+        if node in counts:
+            stack.pop()
+            continue
+        missing = [arc.target for arc in graph[node] if arc.target not in counts]
+        if missing:
+            stack += missing
+            continue
+        counts[node] = sum(counts[arc.target] for arc in graph[node]) if graph[node] else 1
+        stack.pop()
+    return counts[0]
+
+
+_Cost = tuple[int, int, int, int, int]
+"""Faults, adversarial faults, context switches, choices, operations: compared in this order."""
+
+
+class _Place(NamedTuple):
+    """A node, and who moved last and how: what the cost of the next arc depends on."""
+
+    node: int
+    client: int
+    stepped: bool
+
+
+def _spend(cost: _Cost, place: _Place, arc: _Arc) -> _Cost:
+    faults, adversarial, switches, choices, operations = cost
+    goes_on = place.client == arc.client and place.stepped and isinstance(arc.first, Step)
+    return (
+        faults + arc.fault,
+        adversarial + arc.adversarial,
+        switches + (place.client not in {arc.client, -1}),
+        choices + len(arc.choices) - goes_on,
+        operations + arc.operations,
+    )
+
+
+def smallest(graph: list[list[_Arc]], places: list[tuple[int, _Arc]]) -> Schedule:
+    """Return the smallest schedule that ends with one of the arcs given, each with the node it leaves."""
+    goals: dict[int, list[_Arc]] = defaultdict(list)
+    for node, arc in places:
+        goals[node].append(arc)
+    start = _Place(0, -1, stepped=False)
+    best: dict[_Place, tuple[_Cost, _Place | None, _Arc | None]] = {start: ((0, 0, 0, 0, 0), None, None)}
+    queue: list[tuple[_Cost, _Place]] = [((0, 0, 0, 0, 0), start)]
+    found: tuple[_Cost, _Place, _Arc] | None = None
+    done: set[_Place] = set()
+    while queue:
+        cost, place = heapq.heappop(queue)
+        if found is not None and cost >= found[0]:
+            break
+        if place in done:
+            continue
+        done.add(place)
+        for arc in goals.get(place.node, ()):
+            total = _spend(cost, place, arc)
+            if found is None or total < found[0]:
+                found = (total, place, arc)
+        for arc in graph[place.node]:
+            total = _spend(cost, place, arc)
+            after = _Place(arc.target, arc.client, isinstance(arc.choices[-1], Step))
+            known = best.get(after)
+            if known is None or total < known[0]:
+                best[after] = (total, place, arc)
+                heapq.heappush(queue, (total, after))
+    assert found is not None
+    _, at, last = found
+    choices = [*reversed(last.choices)]
+    step: _Place | None = at
+    while step is not None:
+        _, step_before, via = best[step]
+        if via is not None:
+            choices += reversed(via.choices)
+        step = step_before
+    return Schedule(tuple(reversed(choices)))

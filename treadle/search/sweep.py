@@ -1,0 +1,53 @@
+"""Fault sweep: the clients one after another, with a fault at every place in turn."""
+
+from __future__ import annotations
+
+from treadle.execution.product import Product, State
+from treadle.judge import Judge
+from treadle.search.protocol import Finding, Limits
+from treadle.search.sampling import Sampler
+from treadle.values.schedule import Choice, Fail, Step
+
+
+def _first_step(state: State, choices: tuple[Choice, ...]) -> Choice:
+    del state
+    return next((choice for choice in choices if isinstance(choice, Step)), choices[0])
+
+
+class Sweep:
+    """Follows one schedule without faults, and at each place on it tries each fault.
+
+    With one client and one fault this is everything, and the search is exhausted.
+    """
+
+    def __init__(self, *, clients: int, faults: int) -> None:
+        """Note how many clients and faults there are: they decide whether a sweep is everything."""
+        self._everything = clients == 1 and faults <= 1
+
+    def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
+        """Sweep until done, or until a limit is reached."""
+        sampler = Sampler(product, judge, limits)
+        if not sampler.execute(_first_step):
+            return sampler.finding
+        path: list[Choice] = []
+        state = product.root()
+        while choices := product.choices(state):
+            for choice in choices:
+                if isinstance(choice, Fail) and not self._try(sampler, path, state, choice):
+                    return sampler.finding
+            edge = product.run(state, _first_step(state, choices))
+            path += [taken.choice for taken in edge.taken]
+            state = edge.after
+        sampler.finding.exhausted = self._everything
+        if not self._everything:
+            sampler.finding.why_not = "a sweep tries each fault with the clients one after another, not interleaved"
+        return sampler.finding
+
+    @staticmethod
+    def _try(sampler: Sampler, path: list[Choice], state: State, fault: Fail) -> bool:
+        forced: list[Choice] = [fault]
+
+        def pick(here: State, choices: tuple[Choice, ...]) -> Choice:
+            return forced.pop() if forced else _first_step(here, choices)
+
+        return sampler.execute(pick, tuple(path), state)

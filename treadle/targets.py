@@ -1,0 +1,284 @@
+"""Targets: the scenarios that ``module:attribute`` names."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import inspect
+import sys
+import tomllib
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from attrs import frozen
+
+from treadle.scenario import Scenario
+from treadle.values.errors import TargetError, UsageError
+
+_CONVERTED = (int, float, bool)
+"""The annotations for which a parameter's text is converted; any other parameter gets the text."""
+
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@frozen
+class Found:
+    """A scenario, and the target that led to it."""
+
+    target: str
+    scenario: Scenario
+
+
+@frozen
+class Configured:
+    """What the nearest ``pyproject.toml`` says.
+
+    Attributes:
+        directory: where that file is: modules are imported from there as well.
+        targets: its targets.
+    """
+
+    directory: Path
+    targets: tuple[str, ...]
+
+
+def configured(start: Path) -> Configured:
+    """Return the targets that the nearest ``pyproject.toml`` names, from this directory upward.
+
+    Raises:
+        TargetError: there is no such file, or it names no scenarios.
+    """
+    remedy = (
+        "Name a target, as in 'treadle check package.module:scenarios', or add to pyproject.toml: "
+        '[tool.treadle] with scenarios = ["package.module:scenarios"].'
+    )
+    for directory in (start, *start.parents):
+        path = directory / "pyproject.toml"
+        if path.is_file():
+            named = _scenarios_of(path)
+            if not named:
+                raise TargetError(
+                    f"No target was given, and {str(path)!r} has no [tool.treadle] scenarios. {remedy}"
+                )
+            return Configured(directory, named)
+    raise TargetError(f"No target was given, and no pyproject.toml is in {str(start)!r} or above. {remedy}")
+
+
+def _scenarios_of(path: Path) -> tuple[str, ...]:
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TargetError(
+            f"{str(path)!r} cannot be read: {error}. Correct the file, or name a target."
+        ) from error
+    tool = settings.get("tool", {})
+    section = tool.get("treadle", {}) if isinstance(tool, dict) else {}
+    named = section.get("scenarios", []) if isinstance(section, dict) else section
+    if not isinstance(named, list) or not all(isinstance(target, str) for target in named):
+        raise TargetError(
+            f"[tool.treadle] scenarios = {named!r} in {str(path)!r}: it must be a list of targets. "
+            'Write scenarios = ["package.module:attribute"].'
+        )
+    return tuple(named)
+
+
+def resolve(targets: Iterable[str], parameters: Mapping[str, str]) -> tuple[Found, ...]:
+    """Return the scenarios that targets name.
+
+    Args:
+        targets: each ``module:attribute``; the attribute is a Scenario, a list of them, or a callable that
+            returns either.
+        parameters: passed to callables by name. A parameter that is annotated ``int``, ``float`` or ``bool``
+            (or has no annotation, and such a default) gets its value converted; any other gets the text.
+
+    Raises:
+        TargetError: a target cannot be resolved.
+    """
+    return tuple(Found(target, scenario) for target in targets for scenario in _scenarios(target, parameters))
+
+
+def keep(found: Sequence[Found], globs: Sequence[str]) -> tuple[Found, ...]:
+    """Return the scenarios whose names match one of the patterns; all of them without a pattern.
+
+    Raises:
+        TargetError: a pattern matches none.
+    """
+    for glob in globs:
+        if not any(fnmatch.fnmatchcase(one.scenario.name, glob) for one in found):
+            raise TargetError(
+                f"-k {glob!r} matches no scenario. The names are: {_names(found)}. "
+                "A pattern must match a whole name; '*' stands for any text, as in -k '*/flush'."
+            )
+    if not globs:
+        return tuple(found)
+    return tuple(one for one in found if any(fnmatch.fnmatchcase(one.scenario.name, glob) for glob in globs))
+
+
+def only(found: Sequence[Found]) -> Found:
+    """Return the one scenario.
+
+    Raises:
+        TargetError: there are several.
+    """
+    if len(found) > 1:
+        raise TargetError(
+            f"{len(found)} scenarios are named, and a schedule belongs to one of them: {_names(found)}. "
+            f"Choose with -k, as in -k {found[0].scenario.name!r}."
+        )
+    return found[0]
+
+
+def _names(found: Sequence[Found]) -> str:
+    return ", ".join(one.scenario.name for one in found)
+
+
+# --- One target --------------------------------------------------------------------------------------
+
+
+def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ...]:
+    named = _attribute(target)
+    if isinstance(named, Scenario) or not callable(named):
+        if parameters:
+            raise TargetError(
+                f"-p {next(iter(parameters))!r} was given, but target {target!r} is no callable, so nothing "
+                "takes parameters. Leave -p away, or name a function that returns the scenarios."
+            )
+    else:
+        named = _call(target, named, parameters)
+    if isinstance(named, Scenario):
+        return (named,)
+    if isinstance(named, Iterable) and not isinstance(named, (str, bytes, Mapping)):
+        members = tuple(named)
+        if members and all(isinstance(member, Scenario) for member in members):
+            return members
+        strange = [member for member in members if not isinstance(member, Scenario)]
+        got = f"holds {strange[0]!r}" if strange else "is empty"
+    else:
+        got = f"is {named!r}"
+    raise TargetError(
+        f"Target {target!r} {got}: a target is a Scenario, a list of at least one, or a callable that "
+        "returns one of these. Name another attribute."
+    )
+
+
+def _attribute(target: str) -> Any:
+    """Import a target's module and return the attribute."""
+    module_name, colon, path = target.partition(":")
+    if not colon or not all(_dotted(part) for part in (module_name, path)):
+        raise TargetError(
+            f"{target!r} is no target: a target is written module:attribute. "
+            "Write for instance 'package.module:scenarios', with dots and without '.py'."
+        )
+    found: Any = _import(target, module_name)
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            public = [other for other in vars(found) if not other.startswith("_")] if _has_vars(found) else []
+            there = f" It has: {', '.join(sorted(public))}." if public else ""
+            raise TargetError(
+                f"Target {target!r}: {module_name!r} has no attribute {path!r}.{there} Correct the name."
+            ) from None
+    return found
+
+
+def _dotted(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def _has_vars(thing: object) -> bool:
+    return hasattr(thing, "__dict__")
+
+
+def _import(target: str, name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise TargetError(
+                f"Target {target!r}: there is no module {error.name!r}. Modules are looked for in the "
+                f"current directory first, {str(Path.cwd())!r}. Correct the name, or change the directory."
+            ) from None
+        raise _broken(target, f"module {name!r} cannot be imported", error) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(target, f"module {name!r} cannot be imported", error) from error
+
+
+def _broken(target: str, what: str, error: BaseException) -> TargetError:
+    """Return an error that has another error's type, text and place on one line."""
+    text = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
+    place = f" ({inside[-1].filename}:{inside[-1].lineno})" if inside else ""
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return TargetError(f"Target {target!r}: {what}: {said}{place}. Correct that first.")
+
+
+# --- A callable's parameters -------------------------------------------------------------------------
+
+
+def _call(target: str, function: Callable[..., Any], parameters: Mapping[str, str]) -> Any:
+    arguments = _arguments(target, function, parameters)
+    try:
+        return function(**arguments)
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise _broken(target, f"calling it with ({given}) failed", error) from error
+
+
+def _arguments(target: str, function: Callable[..., Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a callable is called with; whether it fits is decided before the call."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return dict(parameters)  # Some built-in callables do not tell; the call itself will.
+    try:
+        signature.bind(**parameters)
+    except TypeError as error:
+        takes = ", ".join(signature.parameters) or "none"
+        raise TargetError(
+            f"Target {target!r} cannot be called with these parameters: {error}. It takes: {takes}. "
+            "Give each as -p NAME=VALUE."
+        ) from None
+    hints = _hints(function)
+    return {
+        name: _convert(target, name, text, _kind(signature.parameters.get(name), hints.get(name)))
+        for name, text in parameters.items()
+    }
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except Exception:  # noqa: BLE001  # An annotation that cannot be evaluated only means: no conversion.
+        return {}
+
+
+def _kind(parameter: inspect.Parameter | None, hint: Any) -> type:
+    """Return the type that a parameter wants."""
+    if parameter is None:
+        return str
+    if parameter.annotation is inspect.Parameter.empty:
+        hint = type(parameter.default)
+    return hint if hint in _CONVERTED else str
+
+
+def _convert(target: str, name: str, text: str, kind: type) -> Any:
+    try:
+        return _BOOLEANS[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        raise TargetError(
+            f"-p {name}={text}: {target!r} takes {name!r} as {kind.__name__}, and {text!r} is none. "
+            f"Give {'true or false' if kind is bool else 'a number'}."
+        ) from None
+
+
+def import_from(directory: Path) -> None:
+    """Let modules be imported from a directory before any other place."""
+    text = str(directory)
+    if sys.path[:1] != [text]:
+        sys.path.insert(0, text)

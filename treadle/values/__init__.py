@@ -1,0 +1,1 @@
+"""Frozen values: all that the parts of Treadle tell each other. Nothing live hides in them."""

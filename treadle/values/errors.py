@@ -1,0 +1,87 @@
+"""The errors that Treadle raises.
+
+::
+
+    TreadleError
+    ├── UsageError                 what was asked for cannot be done: exit code 2
+    │   ├── TargetError            a TARGET that cannot be resolved to scenarios
+    │   ├── TokenError             a schedule token that is malformed
+    │   └── ScheduleMismatchError  a schedule that does not fit the scenario
+    ├── NondeterminismError        the same history led to a different operation or observation
+    ├── UnsupportedOperationError  a driver call that the gate cannot carry
+    ├── ForeignThreadError         a database call from a thread that is no client
+    ├── SharedStateError           one client used a connection that belongs to another
+    ├── StuckClientError           a client did not reach its next operation in time
+    ├── PropertyError              a property's predicate failed or returned no verdict
+    └── SandboxError               the private directory could not be used
+
+Every message names the offending value, the rule, and the remedy.
+"""
+
+from __future__ import annotations
+
+
+class TreadleError(Exception):
+    """Base class of all errors of this package."""
+
+
+class UsageError(TreadleError):
+    """What was asked for cannot be done; nothing was run."""
+
+
+class TargetError(UsageError):
+    """A TARGET that cannot be resolved to scenarios."""
+
+
+class TokenError(UsageError):
+    """A schedule token that is malformed."""
+
+
+class ScheduleMismatchError(UsageError):
+    """A schedule that does not fit the scenario it is replayed on."""
+
+
+class NondeterminismError(TreadleError):
+    """The same history led to a different operation or observation.
+
+    Attributes:
+        client: the name of the client whose behaviour differed.
+        operation: the number of the operation in that client's history, from 1.
+        expected: what was learned.
+        got: what happened this time.
+    """
+
+    def __init__(self, client: str, operation: int, expected: str, got: str) -> None:
+        super().__init__(
+            f"client {client!r}, operation {operation}: expected {expected}, got {got}. "
+            "A client must be a function of what its database tells it: look for a clock, a random source, "
+            "a cache or another state that outlives one call, and reset or seed it in the client."
+        )
+        self.client = client
+        self.operation = operation
+        self.expected = expected
+        self.got = got
+
+
+class UnsupportedOperationError(TreadleError):
+    """A driver call that the gate cannot carry to the world."""
+
+
+class ForeignThreadError(TreadleError):
+    """A database call from a thread that is no client."""
+
+
+class SharedStateError(TreadleError):
+    """One client used a connection that belongs to another client."""
+
+
+class StuckClientError(TreadleError):
+    """A client did not reach its next operation in time."""
+
+
+class PropertyError(TreadleError):
+    """A property's predicate failed or returned no verdict."""
+
+
+class SandboxError(TreadleError):
+    """The private directory of the worlds could not be used."""

@@ -1,0 +1,106 @@
+"""Observations: what a client sees of an operation."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from attrs import frozen
+
+from treadle.values.operation import canonical
+
+BUSY = 5
+"""Primary result code SQLITE_BUSY (https://www.sqlite.org/rescode.html#busy)."""
+
+BUSY_SNAPSHOT = 517
+"""Extended result code SQLITE_BUSY_SNAPSHOT (https://www.sqlite.org/rescode.html#busy_snapshot)."""
+
+
+@frozen
+class Failure:
+    """An exception of the driver, as a value.
+
+    Attributes:
+        type: the name of the class in the ``sqlite3`` module, or of a built-in exception.
+        message: its text.
+        code: the extended SQLite result code, or None where SQLite was not involved.
+        code_name: the symbolic name of that code.
+    """
+
+    type: str
+    message: str
+    code: int | None = None
+    code_name: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Describe an exception that the driver raised."""
+        return cls(
+            type(error).__name__,
+            str(error),
+            getattr(error, "sqlite_errorcode", None),
+            getattr(error, "sqlite_errorname", None),
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether SQLite answered SQLITE_BUSY or one of its extended codes."""
+        return self.code is not None and self.code & 0xFF == BUSY
+
+    def exception(self) -> Exception:
+        """Build the exception that the driver would raise."""
+        import builtins
+
+        cls = getattr(sqlite3, self.type, None) or getattr(builtins, self.type, sqlite3.DatabaseError)
+        error: Exception = cls(self.message)
+        if self.code is not None and isinstance(error, sqlite3.Error):
+            error.sqlite_errorcode = self.code
+            error.sqlite_errorname = self.code_name or ""
+        return error
+
+
+LOCKED = Failure("OperationalError", "database is locked", BUSY, "SQLITE_BUSY")
+"""What the driver raises when SQLite answers SQLITE_BUSY."""
+
+
+@frozen(eq=False)
+class Observation:
+    """What came back from an operation.
+
+    Two observations are the same if their keys are equal; the checker interns them, so that identity tells.
+
+    Attributes:
+        rows: the rows of a fetch, or the value of a configuration.
+        rowcount: as ``sqlite3.Cursor.rowcount``.
+        lastrowid: as ``sqlite3.Cursor.lastrowid``.
+        description: as ``sqlite3.Cursor.description``.
+        failure: the error, if one was raised.
+        in_transaction: whether the connection is in a transaction afterwards.
+    """
+
+    rows: Any = None
+    rowcount: int = -1
+    lastrowid: int | None = None
+    description: tuple[tuple[Any, ...], ...] | None = None
+    failure: Failure | None = None
+    in_transaction: bool = False
+
+    @property
+    def key(self) -> tuple[bytes, int, int | None, Any, Failure | None, bool]:
+        """What makes two observations the same observation."""
+        return (
+            canonical(self.rows),
+            self.rowcount,
+            self.lastrowid,
+            self.description,
+            self.failure,
+            self.in_transaction,
+        )
+
+    def __str__(self) -> str:
+        """Return a short text: the error, the rows, or the count of changed rows."""
+        if self.failure is not None:
+            return f"{self.failure.type}: {self.failure.message}"
+        if self.rows is not None:
+            return repr(self.rows)
+        return "ok" if self.rowcount < 0 else f"{self.rowcount} row{'s' * (self.rowcount != 1)}"

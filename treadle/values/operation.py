@@ -1,0 +1,79 @@
+"""Operations: what a client asks of a connection."""
+
+from __future__ import annotations
+
+import enum
+import marshal
+from typing import Any
+
+from attrs import field, frozen
+
+
+class Kind(enum.StrEnum):
+    """What is asked."""
+
+    CONNECT = "connect"
+    CONFIGURE = "configure"
+    EXECUTE = "execute"
+    EXECUTEMANY = "executemany"
+    EXECUTESCRIPT = "executescript"
+    FETCHONE = "fetchone"
+    FETCHMANY = "fetchmany"
+    FETCHALL = "fetchall"
+    CLOSE_CURSOR = "close cursor"
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+    CLOSE = "close"
+
+
+RUNS_SQL = frozenset({Kind.EXECUTE, Kind.EXECUTEMANY, Kind.EXECUTESCRIPT})
+"""The kinds that carry SQL text."""
+
+
+def canonical(value: object) -> bytes:
+    """Return bytes that are equal for equal values of equal types.
+
+    Unlike ``==``, ``1``, ``1.0`` and ``True`` differ: SQLite tells an integer from a real.
+    """
+    try:
+        return marshal.dumps(value, 2)
+    except ValueError:
+        return repr(value).encode("utf-8", "surrogatepass")
+
+
+@frozen(eq=False)
+class Operation:
+    """One thing that a client asks of its connection.
+
+    Two operations are the same if their keys are equal; the checker interns them, so that identity tells.
+
+    Attributes:
+        kind: what is asked.
+        connection: the client's number for the connection, from 0; the lowest free one is reused.
+        cursor: the connection's number for the cursor, from 0, or None where no cursor is involved.
+        sql: the statement text, for the kinds in ``RUNS_SQL``.
+        arguments: parameters of a statement, the size of a fetchmany, or the arguments of a configuration.
+        clock_s: the client's virtual time, in seconds since the client started.
+        payload: live objects that an operation needs (functions to register); not part of its identity.
+    """
+
+    kind: Kind
+    connection: int
+    cursor: int | None = None
+    sql: str | None = None
+    arguments: Any = ()
+    clock_s: float = 0.0
+    payload: Any = field(default=None, repr=False)
+
+    @property
+    def key(self) -> tuple[Kind, int, int | None, str | None, bytes, float]:
+        """What makes two operations the same operation."""
+        return (self.kind, self.connection, self.cursor, self.sql, canonical(self.arguments), self.clock_s)
+
+    def __str__(self) -> str:
+        """Return the statement on one line, or the name of the call."""
+        if self.sql is not None:
+            return " ".join(self.sql.split())
+        if self.kind is Kind.CONFIGURE:
+            return f"configure {self.arguments[0]}"
+        return self.kind.value.upper() if self.kind in {Kind.COMMIT, Kind.ROLLBACK} else self.kind.value

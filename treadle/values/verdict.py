@@ -1,0 +1,156 @@
+"""Verdicts: what a check decided, within which bounds, and at what cost."""
+
+from __future__ import annotations
+
+import enum
+
+from attrs import field, frozen
+
+from treadle.values.fault import FaultBudget, Placement
+from treadle.values.property import Property
+from treadle.values.schedule import Schedule
+from treadle.values.trace import Trace
+
+
+class Verdict(enum.StrEnum):
+    """What was decided. There is never a fourth."""
+
+    HOLDS = "holds"
+    """The search was exhausted within its bounds and found no counterexample."""
+
+    VIOLATED = "violated"
+    """A counterexample was found and confirmed live; for ``sometimes``: exhausted without a witness."""
+
+    INCONCLUSIVE = "inconclusive"
+    """Neither: the search stopped at a bound, or its result could not be confirmed."""
+
+
+@frozen
+class Bounds:
+    """What limits a search.
+
+    Attributes:
+        faults: how many faults one execution may contain.
+        faults_at: where ``locked`` faults are injected.
+        max_states: how many states may be visited, or None.
+        max_seconds: how long the search may take, in seconds, or None.
+    """
+
+    faults: FaultBudget
+    faults_at: Placement
+    max_states: int | None = None
+    max_seconds: float | None = None
+
+
+@frozen
+class Counterexample:
+    """The smallest execution found that breaks a property.
+
+    Attributes:
+        schedule: the choices that lead to it.
+        trace: what happens under that schedule, observed live.
+        confirmed: whether the live execution on a fresh database broke the property too.
+        why: one sentence.
+    """
+
+    schedule: Schedule
+    trace: Trace
+    confirmed: bool
+    why: str
+
+
+@frozen
+class Decision:
+    """The verdict on one property.
+
+    Attributes:
+        property: what was decided.
+        verdict: how.
+        expected: the verdict that the scenario expects.
+        why: for ``inconclusive``, the reason; for a ``sometimes`` that is violated, what was not reached.
+        counterexample: for ``violated``, the execution that shows it (a ``sometimes`` has none).
+    """
+
+    property: Property
+    verdict: Verdict
+    expected: Verdict
+    why: str = ""
+    counterexample: Counterexample | None = None
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the verdict is the expected one."""
+        return self.verdict is self.expected
+
+
+@frozen
+class Stats:
+    """What a check cost.
+
+    Attributes:
+        states: visited states of the product.
+        transitions: edges between them.
+        schedules: distinct complete interleavings that the explored graph stands for.
+        live_runs: how often client Python code was started.
+        seconds: wall-clock time.
+        peak_rss_bytes: the process's peak resident memory.
+    """
+
+    states: int = 0
+    transitions: int = 0
+    schedules: int = 0
+    live_runs: int = 0
+    seconds: float = 0.0
+    peak_rss_bytes: int = 0
+
+
+@frozen
+class Result:
+    """All that a check of one scenario decided.
+
+    Attributes:
+        scenario: the scenario's name.
+        clients: the names of its clients.
+        journal: the journal mode.
+        transactions: the driver's transaction mode.
+        sqlite_version: of the library that ran.
+        bounds: what limited the search.
+        search: the name of the search policy.
+        exhausted: whether the search visited everything within the fault budget.
+        decisions: one for each property.
+        stats: what it cost.
+        outcomes: the distinct final outcomes: for each client how it ended, and the committed rows, as text.
+    """
+
+    scenario: str
+    clients: tuple[str, ...]
+    journal: str
+    transactions: str
+    sqlite_version: str
+    bounds: Bounds
+    search: str
+    exhausted: bool
+    decisions: tuple[Decision, ...]
+    stats: Stats
+    outcomes: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether every verdict is the expected one."""
+        return all(decision.as_expected for decision in self.decisions)
+
+    @property
+    def inconclusive(self) -> bool:
+        """Whether some verdict is inconclusive."""
+        return any(decision.verdict is Verdict.INCONCLUSIVE for decision in self.decisions)
+
+    def __getitem__(self, name: str) -> Decision:
+        """Return the decision on the property with this name.
+
+        Raises:
+            KeyError: there is no such property.
+        """
+        for decision in self.decisions:
+            if decision.property.name == name:
+                return decision
+        raise KeyError(name)

@@ -1,0 +1,106 @@
+"""Views: what a property may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from attrs import field, frozen
+
+from treadle.values.errors import PropertyError
+from treadle.values.outcome import Outcome, Raised, Returned
+
+Row = Mapping[str, Any]
+"""One row: column name to value, read-only."""
+
+
+@frozen
+class Table:
+    """The committed rows of one table, in the order of their primary keys."""
+
+    columns: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return the rows as read-only mappings."""
+        return tuple(
+            MappingProxyType(dict(zip(self.columns, values, strict=True))) for values in self.values
+        )
+
+
+@frozen
+class Committed:
+    """The committed content of a database: what another connection would read."""
+
+    tables: Mapping[str, Table]
+    _rows: dict[str, tuple[Row, ...]] = field(factory=dict, init=False, eq=False, repr=False)
+
+    def rows(self, table: str) -> tuple[Row, ...]:
+        """Return the committed rows of a table.
+
+        Raises:
+            PropertyError: the database has no such table.
+        """
+        if table not in self.tables:
+            raise PropertyError(
+                f"{table!r} is no table of this database: its tables are {', '.join(sorted(self.tables))}. "
+                "Correct the name in the property."
+            )
+        if table not in self._rows:
+            self._rows[table] = self.tables[table].rows()
+        return self._rows[table]
+
+
+def _no_sequel(client: Callable[[], object]) -> Outcome:
+    """Refuse: only the checker can run a client."""
+    raise PropertyError(f"{client!r} cannot be run from this view: it was built by hand, without a checker.")
+
+
+@frozen
+class View:
+    """A committed state of an execution, as a property sees it.
+
+    Attributes:
+        committed: the rows that another connection would read now.
+        initial: the rows that were there before any client started.
+        outcomes: how each client that has finished ended, by name.
+    """
+
+    committed: Committed
+    initial: Committed
+    outcomes: Mapping[str, Outcome] = field(factory=dict)
+    _sequel: Callable[[Callable[[], object]], Outcome] = field(default=_no_sequel, eq=False, repr=False)
+
+    def rows(self, table: str) -> tuple[Row, ...]:
+        """Return the committed rows of a table.
+
+        Raises:
+            PropertyError: the database has no such table.
+        """
+        return self.committed.rows(table)
+
+    def new_rows(self, table: str) -> tuple[Row, ...]:
+        """Return the committed rows of a table that were not there, in this form, before any client started."""
+        before = self.initial.rows(table)
+        return tuple(row for row in self.rows(table) if row not in before)
+
+    def lost_rows(self, table: str) -> tuple[Row, ...]:
+        """Return the rows that were there before any client started and are not there, in this form, now."""
+        now = self.rows(table)
+        return tuple(row for row in self.initial.rows(table) if row not in now)
+
+    def returned(self) -> Mapping[str, Any]:
+        """Return the values of the clients that returned, by name."""
+        return {name: end.value for name, end in self.outcomes.items() if isinstance(end, Returned)}
+
+    def raised(self) -> Mapping[str, Exception]:
+        """Return the exceptions of the clients that raised, by name."""
+        return {name: end.exception for name, end in self.outcomes.items() if isinstance(end, Raised)}
+
+    def then(self, client: Callable[[], object]) -> Outcome:
+        """Run one more client alone from this state, and return how it ended.
+
+        The state that the client leaves is discarded. The client runs without faults.
+        """
+        return self._sequel(client)

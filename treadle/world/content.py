@@ -1,0 +1,219 @@
+"""Committed contents: reading them, telling them apart, and bringing them back."""
+
+from __future__ import annotations
+
+import marshal
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import field, frozen
+
+from treadle.values.view import Committed, Table
+
+
+def quoted(name: str) -> str:
+    """Return an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@frozen
+class Layout:
+    """How the rows of one table are read and written.
+
+    Attributes:
+        name: the table.
+        columns: its columns.
+        hidden_rowid: the rowid is no column, and is read in front of the columns.
+        rowid_position: where in a row, as read, the rowid stands; None if it cannot be read.
+        simple: rows can be taken out and put back by plain DELETE and INSERT.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    hidden_rowid: bool
+    rowid_position: int | None
+    simple: bool
+
+    @property
+    def select(self) -> str:
+        """The statement that reads all rows in a fixed order."""
+        rowid = "rowid, " if self.hidden_rowid else ""
+        if self.rowid_position is not None:
+            order = str(self.rowid_position + 1)
+        else:
+            order = ", ".join(str(n + 1) for n in range(len(self.columns)))
+        names = ", ".join(map(quoted, self.columns))
+        return f"SELECT {rowid}{names} FROM {quoted(self.name)} ORDER BY {order}"  # noqa: S608  # quoted names
+
+    @property
+    def written_columns(self) -> tuple[str, ...]:
+        """The columns of an INSERT that puts a row back."""
+        return ("rowid", *self.columns) if self.hidden_rowid else self.columns
+
+
+@frozen
+class Schema:
+    """The tables of a database.
+
+    Attributes:
+        key: the text of the schema; equal texts are equal schemas.
+        number: its place among the schemas seen, from 0.
+        layouts: its tables, ``sqlite_sequence`` included.
+        simple: contents under this schema can be brought back by plain DELETE and INSERT.
+    """
+
+    key: bytes
+    number: int
+    layouts: tuple[Layout, ...]
+    simple: bool
+
+
+@frozen(eq=False)
+class Content:
+    """One committed content. Interned: identity tells.
+
+    Attributes:
+        number: its place among the contents seen, from 0.
+        schema: its schema.
+        rows: for each layout, the rows as read; equal rows are one object.
+        user_version: the PRAGMA of that name.
+    """
+
+    number: int
+    schema: Schema
+    rows: tuple[tuple[tuple[Any, ...], ...], ...]
+    user_version: int
+    _view: list[Committed] = field(factory=list, init=False, repr=False)
+
+    @property
+    def committed(self) -> Committed:
+        """The content as properties see it: without SQLite's own tables and hidden rowids."""
+        if not self._view:
+            self._view.append(
+                Committed(
+                    {
+                        layout.name: Table(
+                            layout.columns, tuple(row[1:] for row in rows) if layout.hidden_rowid else rows
+                        )
+                        for layout, rows in zip(self.schema.layouts, self.rows, strict=True)
+                        if not layout.name.startswith("sqlite_")
+                    }
+                )
+            )
+        return self._view[0]
+
+
+def _layout(connection: sqlite3.Connection, name: str, sql: str) -> Layout:
+    columns = connection.execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
+    visible = tuple(column[1] for column in columns if column[6] != 1)
+    keys = [column[1] for column in columns if column[5]]
+    types = {column[1]: column[2].upper() for column in columns}
+    try:
+        connection.execute(f"SELECT rowid FROM {quoted(name)} LIMIT 0")  # noqa: S608  # quoted name
+        has_rowid = "rowid" not in map(str.lower, visible)
+    except sqlite3.Error:
+        has_rowid = False
+    alias = visible.index(keys[0]) if len(keys) == 1 and types[keys[0]] == "INTEGER" and has_rowid else None
+    hidden = has_rowid and alias is None
+    generated = any(column[6] for column in columns)
+    virtual = sql.lstrip()[:14].upper().startswith("CREATE VIRTUAL")
+    return Layout(
+        name,
+        visible,
+        hidden_rowid=hidden,
+        rowid_position=0 if hidden else alias,
+        simple=has_rowid and not (generated or virtual),
+    )
+
+
+class Library:
+    """All contents and schemas that were seen, each once."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._schemas: dict[bytes, Schema] = {}
+        self._tables: dict[bytes, tuple[tuple[Any, ...], ...]] = {}
+        self._contents: dict[tuple[int, tuple[int, ...], int], Content] = {}
+
+    def read(self, connection: sqlite3.Connection) -> Content:
+        """Return the committed content that a connection sees.
+
+        Args:
+            connection: one that is in no transaction; rows are read under one snapshot.
+        """
+        connection.execute("BEGIN")
+        try:
+            schema = self._schema(connection)
+            rows = tuple(self._rows(connection, layout) for layout in schema.layouts)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        finally:
+            connection.execute("COMMIT")
+        key = (schema.number, tuple(map(id, rows)), version)
+        content = self._contents.get(key)
+        if content is None:
+            content = self._contents[key] = Content(len(self._contents), schema, rows, version)
+        return content
+
+    def _rows(self, connection: sqlite3.Connection, layout: Layout) -> tuple[tuple[Any, ...], ...]:
+        rows = tuple(connection.execute(layout.select))
+        key = marshal.dumps(rows, 2)
+        return self._tables.setdefault(key, rows)
+
+    def _schema(self, connection: sqlite3.Connection) -> Schema:
+        entries = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY 1, 2").fetchall()
+        key = marshal.dumps(entries, 2)
+        schema = self._schemas.get(key)
+        if schema is None:
+            layouts = tuple(
+                _layout(connection, name, sql or "")
+                for kind, name, _, sql in entries
+                if kind == "table" and not name.startswith("sqlite_stat")
+            )
+            simple = all(layout.simple for layout in layouts) and not any(entry[0] == "trigger" for entry in entries)
+            schema = self._schemas[key] = Schema(key, len(self._schemas), layouts, simple)
+        return schema
+
+
+def _outside_of(
+    rows: tuple[tuple[Any, ...], ...], others: Iterable[tuple[Any, ...]]
+) -> list[tuple[Any, ...]]:
+    known = {marshal.dumps(row, 2) for row in others}
+    return [row for row in rows if marshal.dumps(row, 2) not in known]
+
+
+def bring_back(connection: sqlite3.Connection, now: Content, wanted: Content) -> None:
+    """Make a database with one content have another of the same, simple schema.
+
+    Rows that differ are deleted and put back, by a connection that enforces no foreign keys.
+    """
+    assert now.schema is wanted.schema
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        fresh: list[tuple[str, list[tuple[Any, ...]]]] = []
+        for layout, rows, goal in zip(now.schema.layouts, now.rows, wanted.rows, strict=True):
+            if rows is goal:
+                continue
+            position = layout.rowid_position
+            assert position is not None
+            connection.executemany(
+                f"DELETE FROM {quoted(layout.name)} WHERE rowid = ?",  # noqa: S608  # quoted name
+                [(row[position],) for row in _outside_of(rows, goal)],
+            )
+            marks = ", ".join("?" * len(layout.written_columns))
+            names = ", ".join(map(quoted, layout.written_columns))
+            fresh.append(
+                (
+                    f"INSERT INTO {quoted(layout.name)} ({names}) VALUES ({marks})",  # noqa: S608  # quoted names
+                    _outside_of(goal, rows),
+                )
+            )
+        # sqlite_sequence last: inserting into an AUTOINCREMENT table writes it.
+        for statement, rows in sorted(fresh, key=lambda item: "sqlite_sequence" in item[0]):
+            connection.executemany(statement, rows)
+        if now.user_version != wanted.user_version:
+            connection.execute(f"PRAGMA user_version = {wanted.user_version}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

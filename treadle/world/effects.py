@@ -1,0 +1,185 @@
+"""What a statement does to locks, read from SQLite's own bytecode.
+
+``EXPLAIN`` lists the program of a statement (https://www.sqlite.org/opcode.html). Four opcodes decide:
+
+=============  ================================================================
+Transaction    p1 the database, p2 0 to read it, 1 or 2 to write it; absent: the statement touches no database
+Savepoint      p1 0 to begin, 1 to release, 2 to roll back to; p4 the name
+AutoCommit     p1 0 for BEGIN, 1 for COMMIT; p2 1 for ROLLBACK
+Checkpoint, JournalMode, Vacuum, IncrVacuum, Function sqlite_attach, sqlite_detach: reach past the locks of a transaction
+=============  ================================================================
+"""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+
+class SavepointAction(enum.IntEnum):
+    """p1 of the opcode Savepoint."""
+
+    BEGIN = 0
+    RELEASE = 1
+    ROLLBACK_TO = 2
+
+
+_FAR_REACHING = frozenset({"Checkpoint", "JournalMode", "Vacuum", "IncrVacuum"})
+_FAR_REACHING_FUNCTIONS = ("sqlite_attach", "sqlite_detach")
+_LAST_ROWID = 0x20
+"""The bit of p5 of the opcode Insert that makes it set the last insert rowid."""
+
+_SESSION_FUNCTIONS = ("last_insert_rowid(", "changes(", "total_changes(")
+
+
+@frozen
+class Effects:
+    """What a statement does to its connection's locks.
+
+    Attributes:
+        reads: it needs at least a read snapshot.
+        writes: it needs the write lock.
+        begins: it is a BEGIN.
+        ends: it is a COMMIT or ROLLBACK.
+        savepoint: what it does to which savepoint (name in lower case), or None.
+        temporary: it writes to the connection's own temporary database.
+        setting: it may change the connection itself (a PRAGMA, or an ATTACH).
+        far_reaching: it may depend on or change more than a transaction does.
+        inserts: it sets the connection's last insert rowid where it inserts a row.
+        session_functions: it reads what earlier statements of the connection left behind, as last_insert_rowid().
+        known: SQLite could compile it; if not, nothing else here is certain.
+    """
+
+    reads: bool = False
+    writes: bool = False
+    begins: bool = False
+    ends: bool = False
+    savepoint: tuple[SavepointAction, str] | None = None
+    temporary: bool = False
+    setting: bool = False
+    far_reaching: bool = False
+    inserts: bool = False
+    session_functions: bool = False
+    known: bool = True
+
+    @property
+    def touches_database(self) -> bool:
+        """Whether the statement reads or writes the database, or controls a transaction."""
+        return self.reads or self.writes or self.begins or self.ends or self.savepoint is not None
+
+
+NOTHING = Effects()
+"""The effects of a statement that touches no database."""
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script into statements, where SQLite says that they are complete."""
+    start = 0
+    for position, letter in enumerate(script):
+        if letter == ";" and sqlite3.complete_statement(script[start : position + 1]):
+            yield script[start : position + 1]
+            start = position + 1
+    if script[start:].strip():
+        yield script[start:]
+
+
+def _first_word(sql: str) -> str:
+    """Return the first keyword of a statement, in capitals, past comments."""
+    text = sql.lstrip()
+    while text.startswith(("--", "/*")):
+        _, _, text = text.partition("\n" if text.startswith("--") else "*/")
+        text = text.lstrip()
+    return text.split(None, 1)[0].rstrip(";").upper() if text else ""
+
+
+def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
+    reads = writes = begins = ends = temporary = far = session = inserts = False
+    setting = _first_word(sql) in {"PRAGMA", "ATTACH", "DETACH"}
+    savepoint: tuple[SavepointAction, str] | None = None
+    for _, opcode, p1, p2, _, p4, p5, _ in program:
+        if opcode == "Transaction":
+            if p1 == 1:
+                temporary = temporary or bool(p2)
+            else:
+                reads = True
+                writes = writes or bool(p2)
+        elif opcode == "Savepoint":
+            savepoint = (SavepointAction(p1), str(p4).lower())
+        elif opcode == "AutoCommit":
+            begins = begins or p1 == 0
+            ends = ends or p1 == 1
+        elif opcode == "Insert":
+            inserts = inserts or bool(p5 & _LAST_ROWID)
+        elif opcode in _FAR_REACHING:
+            far = True
+        elif opcode in {"Function", "PureFunc"}:
+            far = far or str(p4).startswith(_FAR_REACHING_FUNCTIONS)
+            session = session or str(p4).startswith(_SESSION_FUNCTIONS)
+    return Effects(
+        reads=reads,
+        writes=writes,
+        begins=begins,
+        ends=ends,
+        savepoint=savepoint,
+        temporary=temporary,
+        setting=setting or far,
+        far_reaching=far,
+        inserts=inserts,
+        session_functions=session,
+    )
+
+
+def _joined(parts: list[Effects]) -> Effects:
+    """Return the effects of several statements run one after another."""
+    return Effects(
+        **{
+            name: any(getattr(part, name) for part in parts)
+            for name in ("reads", "writes", "begins", "ends", "temporary", "setting", "session_functions")
+        },
+        far_reaching=True,
+        known=all(part.known for part in parts),
+    )
+
+
+class Lexicon:
+    """The effects of every statement that was ever asked about."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Compile statements on this connection, which nobody else uses: EXPLAIN PRAGMA may carry the PRAGMA out."""
+        self._connection = connection
+        self._known: dict[tuple[str, int], Effects] = {}
+
+    def effects(self, sql: str, arguments: Any = (), schema: int = 0) -> Effects:
+        """Return what a statement does.
+
+        Args:
+            sql: the text of one statement.
+            arguments: its parameters; EXPLAIN must be given as many.
+            schema: tells apart the schemas under which the same text may mean something else.
+        """
+        key = (sql, schema)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._compile(sql, arguments)
+        return found
+
+    def effects_of_script(self, script: str, schema: int = 0) -> Effects:
+        """Return what a script does, all its statements together."""
+        key = (script, ~schema)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = _joined([self._compile(part, ()) for part in _statements(script)])
+        return found
+
+    def _compile(self, sql: str, arguments: Any) -> Effects:
+        try:
+            program = self._connection.execute(f"EXPLAIN {sql}", arguments).fetchall()
+        except sqlite3.Error:
+            return Effects(far_reaching=True, known=False)
+        if any(len(line) != 8 for line in program):  # noqa: PLR2004  # an EXPLAIN of the client's own
+            return Effects(reads=True, far_reaching=True)
+        return _of_program(program, sql)

@@ -1,0 +1,82 @@
+"""What a connection holds: its lock, its transaction, and how it came to them."""
+
+from __future__ import annotations
+
+import enum
+
+from attrs import evolve, frozen
+
+from treadle.world.effects import Effects, SavepointAction
+
+
+class Lock(enum.IntEnum):
+    """The strongest lock that a connection holds, in the words common to both journal modes.
+
+    In WAL mode READ pins a snapshot and WRITE is the write lock. In rollback-journal mode READ is SHARED, and
+    WRITE stands for RESERVED, PENDING and EXCLUSIVE (https://www.sqlite.org/lockingv3.html).
+    """
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+
+    def __str__(self) -> str:
+        """Return the word for reports."""
+        return self.name.lower()
+
+
+@frozen(cache_hash=True)
+class Holding:
+    """What one connection holds.
+
+    Attributes:
+        lock: the strongest lock it holds.
+        in_transaction: whether it is in a transaction.
+        savepoints: its open savepoints, outermost first.
+        savepoint_began: the outermost savepoint is what began the transaction, so its RELEASE commits.
+        first_write_due: a savepoint was opened and nothing was written since.
+        active: the numbers of cursors whose statements are under way.
+        busy_timeout_ms: how long SQLite would wait for a lock.
+        settings: which settings were made, as a number of the world's book.
+        log: how it came to hold this, as a number of the world's book; 0 when it holds nothing.
+        pinned: something was done that a fresh connection could not be given again; the log is kept for ever.
+    """
+
+    lock: Lock = Lock.NONE
+    in_transaction: bool = False
+    savepoints: tuple[str, ...] = ()
+    savepoint_began: bool = False
+    first_write_due: bool = False
+    active: frozenset[int] = frozenset()
+    busy_timeout_ms: int = 0
+    settings: int = 0
+    log: int = 0
+    pinned: bool = False
+
+    def releases(self, effects: Effects) -> bool:
+        """Tell whether a RELEASE would end the transaction."""
+        if effects.savepoint is None or effects.savepoint[0] is not SavepointAction.RELEASE:
+            return False
+        name = effects.savepoint[1]
+        return self.savepoint_began and name in self.savepoints and self._innermost(name) == 0
+
+    def _innermost(self, name: str) -> int:
+        return len(self.savepoints) - 1 - self.savepoints[::-1].index(name)
+
+    def with_savepoint(self, effects: Effects) -> Holding:
+        """Return this holding after a savepoint statement that succeeded."""
+        if effects.savepoint is None:
+            return self
+        action, name = effects.savepoint
+        if action is SavepointAction.BEGIN:
+            return evolve(
+                self,
+                savepoints=(*self.savepoints, name),
+                savepoint_began=self.savepoint_began if self.savepoints else not self.in_transaction,
+                first_write_due=True,
+            )
+        if name not in self.savepoints:
+            return self
+        position = self._innermost(name)
+        kept = position + (action is SavepointAction.ROLLBACK_TO)
+        return evolve(self, savepoints=self.savepoints[:kept], first_write_due=False)

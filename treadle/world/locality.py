@@ -1,0 +1,106 @@
+"""Which operations another client can notice: commutation decided by locks, never by tables.
+
+SQLite locks the whole file, so two operations commute unless one changes a lock, a snapshot or committed content
+that the other can see. An operation that none can see is *local*: it needs no scheduling point. This is the
+independence relation of partial-order reduction (Godefroid, "Partial-Order Methods for the Verification of
+Concurrent Systems", 1996, chapter 3), and a client whose next operation is local is a persistent set by itself.
+
+What can be seen, by journal mode (https://www.sqlite.org/wal.html, https://www.sqlite.org/lockingv3.html):
+
+====================  =============================  =================================
+an operation that     in WAL mode                    in rollback-journal mode
+====================  =============================  =================================
+takes a snapshot      sees what was committed        also blocks a COMMIT
+drops a snapshot      is seen by nobody              also unblocks a COMMIT
+takes the write lock  is seen by writers             is seen by writers
+drops the write lock  is seen by all                 is seen by all
+====================  =============================  =================================
+"""
+
+from __future__ import annotations
+
+from treadle.values.fault import Placement
+from treadle.values.operation import RUNS_SQL, Kind, Operation
+from treadle.world.effects import Effects, SavepointAction
+from treadle.world.holding import Holding, Lock
+
+
+def _may_release(holding: Holding, operation: Operation, effects: Effects) -> bool:
+    """Tell whether an operation may drop a lock that the connection holds."""
+    kind = operation.kind
+    if kind in {Kind.COMMIT, Kind.ROLLBACK, Kind.CLOSE, Kind.CONFIGURE, Kind.EXECUTESCRIPT}:
+        return True
+    if effects.ends or holding.releases(effects):
+        return True
+    return not holding.in_transaction and bool(holding.active)
+
+
+def is_local(journal: str, holding: Holding, operation: Operation, effects: Effects) -> bool:
+    """Tell whether no other client can notice an operation, or be noticed by it.
+
+    Args:
+        journal: "wal" or "delete".
+        holding: what the operation's connection holds before it.
+        operation: the operation.
+        effects: what its statement does.
+    """
+    if operation.kind is Kind.CONNECT:
+        return True
+    if effects.far_reaching or not effects.known:
+        return False
+    if effects.writes and (holding.lock < Lock.WRITE or not holding.in_transaction):
+        return False
+    if effects.reads and holding.lock < Lock.READ:
+        return False
+    if _may_release(holding, operation, effects):
+        return holding.lock is Lock.NONE or (holding.lock is Lock.READ and journal == "wal")
+    return True
+
+
+def acquires(journal: str, holding: Holding, operation: Operation, effects: Effects) -> bool:
+    """Tell whether SQLite asks the file system for a lock, so that a process outside could make it fail.
+
+    Args:
+        journal: "wal" or "delete".
+        holding: what the operation's connection holds before it.
+        operation: the operation.
+        effects: what its statement does.
+    """
+    if effects.writes and holding.lock < Lock.WRITE:
+        return True
+    if journal == "wal":
+        return False
+    if effects.reads and holding.lock < Lock.READ:
+        return True
+    return holding.lock is Lock.WRITE and (
+        operation.kind is Kind.COMMIT or (effects.ends and not _rolls_back(operation)) or holding.releases(effects)
+    )
+
+
+def _rolls_back(operation: Operation) -> bool:
+    return operation.sql is not None and operation.sql.lstrip().upper().startswith("ROLLBACK")
+
+
+def is_fault_point(
+    placement: Placement, journal: str, holding: Holding, operation: Operation, effects: Effects
+) -> bool:
+    """Tell whether a ``locked`` fault may be injected at an operation.
+
+    Args:
+        placement: where faults are wanted.
+        journal: "wal" or "delete".
+        holding: what the operation's connection holds before it.
+        operation: the operation.
+        effects: what its statement does.
+    """
+    if placement is Placement.REACHABLE:
+        return acquires(journal, holding, operation, effects)
+    if placement is Placement.STATEMENT:
+        if operation.kind in {Kind.COMMIT, Kind.ROLLBACK}:
+            return holding.in_transaction
+        return operation.kind in RUNS_SQL and (effects.touches_database or not effects.known)
+    if operation.kind not in RUNS_SQL:
+        return False
+    if effects.savepoint is not None:
+        return effects.savepoint[0] is not SavepointAction.ROLLBACK_TO
+    return effects.writes and holding.first_write_due

@@ -1,0 +1,118 @@
+"""World states: committed content and what each connection holds."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from treadle.values.fault import LockKind
+from treadle.values.observation import Observation
+from treadle.world.content import Content
+from treadle.world.holding import Holding, Lock
+
+Key = tuple[int, int]
+"""A connection: the client's position, and the client's number for it."""
+
+IDLE = Holding()
+"""What a connection holds that was not opened yet."""
+
+
+@frozen(eq=False)
+class WorldState:
+    """A state of a world. Interned: identity tells.
+
+    Attributes:
+        content: what is committed.
+        holdings: what each open connection holds.
+    """
+
+    content: Content
+    holdings: dict[Key, Holding]
+    _locks: dict[Key, tuple[tuple[Key, Lock], ...]] = field(factory=dict, init=False, repr=False)
+
+    def holding(self, key: Key) -> Holding:
+        """Return what a connection holds."""
+        return self.holdings.get(key, IDLE)
+
+    @property
+    def quiescent(self) -> bool:
+        """Whether no connection holds anything."""
+        return not any(holding.log for holding in self.holdings.values())
+
+    def other_locks(self, key: Key) -> tuple[tuple[Key, Lock], ...]:
+        """Return the locks of all other connections: a waiting client retries when this changes."""
+        found = self._locks.get(key)
+        if found is None:
+            found = self._locks[key] = tuple(
+                (other, holding.lock) for other, holding in self.holdings.items() if other != key and holding.lock
+            )
+        return found
+
+
+@frozen(eq=False)
+class Transition:
+    """What an operation did to a world.
+
+    Attributes:
+        observation: what the client sees; for one that waits, what it would see if its timeout expired now.
+        after: the state afterwards.
+        waits: SQLite would wait here for another connection to let go of a lock.
+        lock_kind: why the operation met ``database is locked``, if it did.
+        holders: the positions of the clients that were in the way.
+        held_before: the connection's lock before.
+        held_after: the connection's lock afterwards.
+    """
+
+    observation: Observation
+    after: WorldState
+    waits: bool = False
+    lock_kind: LockKind | None = None
+    holders: tuple[int, ...] = ()
+    held_before: Lock = Lock.NONE
+    held_after: Lock = Lock.NONE
+
+
+class Book:
+    """All states, logs and settings that were seen, each once."""
+
+    def __init__(self, *, keep_logs: bool) -> None:
+        """Start empty.
+
+        Args:
+            keep_logs: never forget how a connection came to hold nothing: needed where SQL asks for it, as
+                ``last_insert_rowid()`` does.
+        """
+        self.keep_logs = keep_logs
+        self._states: dict[tuple[int, tuple[tuple[Key, Holding], ...]], WorldState] = {}
+        self._numbers: dict[tuple[object, ...], int] = {}
+        self._entries: list[tuple[object, ...]] = [()]
+
+    def state(self, content: Content, holdings: dict[Key, Holding]) -> WorldState:
+        """Return the one object for this state."""
+        ordered = tuple(sorted(holdings.items(), key=_by_connection))
+        key = (content.number, ordered)
+        found = self._states.get(key)
+        if found is None:
+            found = self._states[key] = WorldState(content, dict(ordered))
+        return found
+
+    def extend(self, number: int, *entry: object) -> int:
+        """Return the number of the chain that goes on from another chain with an entry.
+
+        Args:
+            number: the chain so far; 0 is the empty one.
+            *entry: hashable.
+        """
+        whole = (number, *entry)
+        found = self._numbers.get(whole)
+        if found is None:
+            found = self._numbers[whole] = len(self._entries)
+            self._entries.append(whole)
+        return found
+
+    def last(self, number: int) -> tuple[object, ...]:
+        """Return the number of the chain before, followed by the last entry."""
+        return self._entries[number]
+
+
+def _by_connection(item: tuple[Key, Holding]) -> Key:
+    return item[0]

@@ -1,0 +1,596 @@
+"""A live world: one real SQLite database, one real connection for each connection of a client."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import re
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from treadle.client.surroundings import START
+from treadle.interning import intern_observation
+from treadle.values.errors import NondeterminismError, TreadleError, UnsupportedOperationError
+from treadle.values.fault import LockKind
+from treadle.values.observation import BUSY_SNAPSHOT, Failure, Observation
+from treadle.values.operation import RUNS_SQL, Kind, Operation
+from treadle.world.clock import Clock
+from treadle.world.content import Content, Library, bring_back
+from treadle.world.effects import NOTHING, Effects, Lexicon
+from treadle.world.holding import Holding, Lock
+from treadle.world.state import IDLE, Book, Key, Transition, WorldState
+
+_BUSY_TIMEOUT = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?busy_timeout\s*(?:[=(]\s*(\d+)\s*\)?)?\s*;?\s*", re.IGNORECASE)
+_LOCKING_MODE = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?locking_mode\s*[=(]\s*'?EXCLUSIVE", re.IGNORECASE)
+_NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "database"})
+_DEFAULT_TIMEOUT_S = 5.0
+
+
+class LogsNeededError(TreadleError):
+    """A statement asks what earlier statements of its connection did: logs must be kept. Never reaches the user."""
+
+
+@frozen
+class Template:
+    """The database as it is before any client starts.
+
+    Attributes:
+        path: the file; nobody writes to it any more.
+        journal: its journal mode.
+    """
+
+    path: Path
+    journal: str
+
+
+def _under_way(cursor: sqlite3.Cursor) -> bool:
+    """Tell whether a cursor's statement is not finished.
+
+    The driver lets go of a cursor's statement when it is finished, and the garbage collector knows who refers to
+    whom (a test compares this with the locks that SQLite holds).
+    """
+    return any(type(thing).__name__ == "Statement" for thing in gc.get_referents(cursor))
+
+
+@define(eq=False)
+class _Line:
+    """One real connection."""
+
+    real: sqlite3.Connection
+    autocommit_off: bool
+    cursors: dict[int, sqlite3.Cursor] = field(factory=dict)
+    settings: list[Operation] = field(factory=list)
+
+    def under_way(self) -> frozenset[int]:
+        """Return the cursors whose statements are not finished."""
+        return frozenset(number for number, cursor in self.cursors.items() if _under_way(cursor))
+
+    def rest(self) -> None:
+        """Let go of everything but the settings."""
+        for cursor in self.cursors.values():
+            cursor.close()
+        self.cursors.clear()
+        if self.real.in_transaction:
+            self.real.rollback()
+
+
+class World:
+    """A live world, always in one state.
+
+    Attributes:
+        state: where it is.
+        executed: how many operations were carried out.
+    """
+
+    def __init__(self, template: Template, directory: Path, book: Book, library: Library) -> None:
+        """Copy the template into a directory of this world's own, and open it.
+
+        Args:
+            template: what the database starts as.
+            directory: an empty directory.
+            book: where states are interned; worlds that share it can be compared.
+            library: where contents are interned, likewise.
+        """
+        self.journal = template.journal
+        self.executed = 0
+        self._template = template
+        self._book = book
+        self._library = library
+        self._path = directory / "world.db"
+        self._lines: dict[Key, _Line] = {}
+        self._clock = Clock(START)
+        shutil.copyfile(template.path, directory / "lexicon.db")
+        self._explainer = self._open(directory / "lexicon.db")
+        self._lexicon = Lexicon(self._explainer)
+        self._load()
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+
+    def _load(self) -> None:
+        """Start over from the template."""
+        shutil.copyfile(self._template.path, self._path)
+        self._observer = self._open(self._path)
+        self._observer.execute("PRAGMA synchronous = OFF")
+        self._version = self._data_version()
+        self.content = self._library.read(self._observer)
+        self.state = self._book.state(self.content, {})
+
+    def _unload(self) -> None:
+        for line in self._lines.values():
+            self._close(line)
+        self._lines.clear()
+        self._observer.close()
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._unload()
+        self._explainer.close()
+        self._clock.close()
+
+    @staticmethod
+    def _close(line: _Line) -> None:
+        line.cursors.clear()
+        line.real.close()
+
+    # Carrying out operations.
+
+    def effects(self, operation: Operation, schema: int) -> Effects:
+        """Return what an operation's statement does to locks.
+
+        Args:
+            operation: any operation.
+            schema: the number of the schema under which it would run.
+
+        Raises:
+            LogsNeededError: it asks for what the book forgets.
+        """
+        if operation.sql is None:
+            if operation.kind is Kind.CONFIGURE and operation.arguments[0] == "total_changes":
+                self._need_logs()
+            return NOTHING
+        if _BUSY_TIMEOUT.fullmatch(operation.sql):
+            return Effects(setting=True)
+        if operation.kind is Kind.EXECUTESCRIPT:
+            effects = self._lexicon.effects_of_script(operation.sql, schema)
+        else:
+            arguments = operation.arguments
+            if operation.kind is Kind.EXECUTEMANY:
+                arguments = arguments[0] if arguments else ()
+            effects = self._lexicon.effects(operation.sql, arguments, schema)
+        if effects.session_functions:
+            self._need_logs()
+        return effects
+
+    def _need_logs(self) -> None:
+        if not self._book.keep_logs:
+            raise LogsNeededError
+
+    def _effects_here(self, key: Key, operation: Operation) -> Effects:
+        """Return the effects, compiled on the connection itself where the template's schema does not do."""
+        effects = self.effects(operation, self.content.schema.number)
+        if effects.known or operation.kind is not Kind.EXECUTE or operation.sql is None:
+            return effects
+        return Lexicon(self._lines[key].real).effects(operation.sql, operation.arguments)
+
+    def perform(self, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
+        """Carry out an operation, and move to the state after it.
+
+        Args:
+            key: the connection.
+            operation: what is asked of it.
+            outside: a process outside holds the lock that the operation needs, for as long as it runs.
+        """
+        before = self.state.holding(key)
+        effects = self._effects_here(key, operation)
+        self.executed += 1
+        self._clock.clock_s = operation.clock_s
+        with self._outside_lock(before) if outside else contextlib.nullcontext():
+            observation, line, changes = self._carry_out(key, operation, effects)
+        after = self._holding_after(before, operation, effects, observation, line)
+        kind = self._why_busy(before, observation)
+        waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
+        if waits and changes:
+            raise UnsupportedOperationError(
+                f"{operation}: SQLite would wait for a lock in the middle of an executemany or script, after "
+                f"{changes} changed rows, and cannot be stopped there. Begin a transaction around it."
+            )
+        if outside and kind is None:
+            raise AssertionError(f"{operation} succeeded although a process outside held the lock")
+        after = evolve(after, log=self._log_after(before, after, operation, observation, line, waits=waits, outside=outside))
+        self._note_commits(before, effects, after)
+        holdings = dict(self.state.holdings)
+        if operation.kind is Kind.CLOSE and observation.failure is None:
+            holdings.pop(key, None)
+        else:
+            holdings[key] = after
+        holders = self._holders(key) if kind in {LockKind.UPGRADE, LockKind.TIMEOUT} and not outside else ()
+        self.state = self._book.state(self.content, holdings)
+        return Transition(
+            observation,
+            self.state,
+            waits=waits,
+            lock_kind=LockKind.OUTSIDE if outside else kind,
+            holders=holders,
+            held_before=before.lock,
+            held_after=after.lock,
+        )
+
+    def vanish(self, client: int, *, only_idle: bool) -> WorldState:
+        """Close connections of a client, without its doing, and move to the state after that.
+
+        Args:
+            client: its position.
+            only_idle: leave those open that hold something.
+        """
+        holdings = dict(self.state.holdings)
+        for key, holding in self.state.holdings.items():
+            if key[0] == client and not (only_idle and holding.log):
+                line = self._lines.pop(key)
+                line.rest()
+                self._close(line)
+                del holdings[key]
+        self.state = self._book.state(self.content, holdings)
+        return self.state
+
+    def _carry_out(self, key: Key, operation: Operation, effects: Effects) -> tuple[Observation, _Line, int]:
+        """Make the driver's call; return what is seen, the connection, and how many rows were changed."""
+        if operation.kind is Kind.CONNECT:
+            self._lines[key] = self._connect(operation)
+        line = self._lines[key]
+        real = line.real
+        changes = real.total_changes
+        rows: Any = None
+        cursor: sqlite3.Cursor | None = None
+        failure: Failure | None = None
+        try:
+            if operation.cursor is not None:
+                cursor = self._cursor(line, operation)
+            rows = self._call(line, cursor, operation)
+        except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError) as error:
+            failure = Failure.of(error)
+        if operation.kind is Kind.CLOSE and failure is None:
+            del self._lines[key]
+            return intern_observation(Observation()), line, 0
+        observation = Observation(failure=failure, in_transaction=real.in_transaction)
+        if failure is None:
+            observation = evolve(observation, rows=rows)
+            if cursor is not None and operation.kind is not Kind.CLOSE_CURSOR:
+                observation = self._with_attributes(observation, cursor, operation, effects)
+        return intern_observation(observation), line, real.total_changes - changes
+
+    def _with_attributes(
+        self, seen: Observation, cursor: sqlite3.Cursor, operation: Operation, effects: Effects
+    ) -> Observation:
+        """Return an observation with what the cursor's attributes say afterwards.
+
+        The driver sets lastrowid after every statement, to whatever the connection inserted last; what it
+        documents is that only an INSERT changes it, and so it is here.
+        """
+        seen = evolve(seen, rowcount=cursor.rowcount)
+        if operation.kind not in RUNS_SQL:
+            return seen
+        if operation.kind is Kind.EXECUTE and effects.inserts:
+            if cursor.rowcount <= 0 and not _under_way(cursor):  # no row: it tells what an earlier statement did
+                self._need_logs()
+            seen = evolve(seen, lastrowid=cursor.lastrowid)
+        return evolve(seen, description=cursor.description)
+
+    def _cursor(self, line: _Line, operation: Operation) -> sqlite3.Cursor:
+        assert operation.cursor is not None
+        cursor = line.cursors.get(operation.cursor)
+        if cursor is None:
+            cursor = line.cursors[operation.cursor] = line.real.cursor()
+        return cursor
+
+    def _call(self, line: _Line, cursor: sqlite3.Cursor | None, operation: Operation) -> Any:
+        kind, sql, arguments = operation.kind, operation.sql, operation.arguments
+        if kind is Kind.CONFIGURE:
+            return self._configure(line, operation)
+        if cursor is None:
+            if kind is not Kind.CONNECT:
+                {Kind.COMMIT: line.real.commit, Kind.ROLLBACK: line.real.rollback, Kind.CLOSE: line.real.close}[kind]()
+            return None
+        if kind is Kind.CLOSE_CURSOR:
+            line.cursors.pop(operation.cursor or 0).close()
+            return None
+        if sql is None:
+            return self._fetch(cursor, kind, arguments)
+        if _LOCKING_MODE.match(sql):
+            raise UnsupportedOperationError(
+                f"{sql!r}: a connection in exclusive locking mode never lets go of its locks, and cannot be "
+                "checked beside others. Leave the PRAGMA out for the check."
+            )
+        timeout = _BUSY_TIMEOUT.fullmatch(sql)
+        if timeout:
+            # The real connection never waits: waiting is for the scheduler to see. Only the answer is real.
+            cursor.execute("SELECT ? AS timeout", (int(timeout[1] or 0),))
+        elif kind is Kind.EXECUTE:
+            cursor.execute(sql, arguments)
+        elif kind is Kind.EXECUTEMANY:
+            cursor.executemany(sql, arguments)
+        else:
+            cursor.executescript(sql)
+        return None
+
+    @staticmethod
+    def _fetch(cursor: sqlite3.Cursor, kind: Kind, arguments: Any) -> tuple[Any, ...]:
+        if kind is Kind.FETCHONE:
+            row = cursor.fetchone()
+            return () if row is None else (row,)
+        return tuple(cursor.fetchall() if kind is Kind.FETCHALL else cursor.fetchmany(*arguments))
+
+    def _connect(self, operation: Operation) -> _Line:
+        options = {name: value for name, value in operation.payload.items() if name not in _NOT_FOR_SQLITE}
+        real = sqlite3.connect(self._path, timeout=0, check_same_thread=False, **options)
+        self._clock.install(real)
+        return _Line(real, autocommit_off=options.get("autocommit") is False)
+
+    @staticmethod
+    def _configure(line: _Line, operation: Operation) -> Any:
+        name, *values = operation.arguments
+        if name in {"isolation_level", "autocommit"}:
+            setattr(line.real, name, values[0])
+            line.autocommit_off = getattr(line.real, "autocommit", None) is False
+            return None
+        positional, named = operation.payload
+        if name == "total_changes":
+            return line.real.total_changes
+        if name == "text_factory":
+            line.real.text_factory = positional[0]
+            return None
+        return getattr(line.real, name)(*positional, **named)
+
+    # What the connection holds afterwards.
+
+    def _holding_after(
+        self, before: Holding, operation: Operation, effects: Effects, seen: Observation, line: _Line
+    ) -> Holding:
+        if operation.kind is Kind.CLOSE and seen.failure is None:
+            return IDLE
+        active = line.under_way()
+        lock = self._lock_after(before, operation, effects, seen, active)
+        after = evolve(before, lock=lock, in_transaction=seen.in_transaction, active=active)
+        if seen.failure is None:
+            after = after.with_savepoint(effects)
+            if effects.writes:
+                after = evolve(after, first_write_due=False)
+        if self._ended(before, operation, effects, seen):
+            after = evolve(after, savepoints=(), savepoint_began=False, first_write_due=False)
+        return self._with_settings(before, after, operation, effects, line, seen)
+
+    @staticmethod
+    def _ended(before: Holding, operation: Operation, effects: Effects, seen: Observation) -> bool:
+        """Tell whether an operation ended a transaction."""
+        if before.in_transaction and not seen.in_transaction:
+            return True
+        ends = operation.kind in {Kind.COMMIT, Kind.ROLLBACK, Kind.EXECUTESCRIPT} or effects.ends
+        return before.in_transaction and ends and seen.failure is None
+
+    def _lock_after(
+        self, before: Holding, operation: Operation, effects: Effects, seen: Observation, active: frozenset[int]
+    ) -> Lock:
+        if not seen.in_transaction:
+            if not active:
+                return Lock.NONE
+            written = effects.writes or before.lock is Lock.WRITE
+            return Lock.WRITE if written and self._write_locked() else Lock.READ
+        lock = before.lock
+        if self._ended(before, operation, effects, seen):
+            lock = Lock.READ if active else Lock.NONE
+        wanted = Lock.WRITE if effects.writes else Lock.READ if effects.reads else Lock.NONE
+        failure = seen.failure
+        if failure is None:
+            return max(lock, wanted)
+        if failure.busy or failure.code is None or not effects.known:
+            return lock
+        if wanted is Lock.WRITE and lock < Lock.WRITE:  # it failed while running: was it running already?
+            return Lock.WRITE if self._write_locked() else max(lock, Lock.READ)
+        return max(lock, wanted)
+
+    def _write_locked(self) -> bool:
+        """Ask SQLite whether some connection holds the write lock."""
+        try:
+            self._observer.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        self._observer.execute("ROLLBACK")
+        return False
+
+    def _with_settings(
+        self,
+        before: Holding,
+        after: Holding,
+        operation: Operation,
+        effects: Effects,
+        line: _Line,
+        seen: Observation,
+    ) -> Holding:
+        if operation.kind is Kind.CONNECT:
+            timeout_s = operation.payload.get("timeout", _DEFAULT_TIMEOUT_S)
+            after = evolve(after, busy_timeout_ms=max(0, int(timeout_s * 1000)))
+        elif operation.kind is not Kind.CONFIGURE and not effects.setting:
+            return evolve(after, pinned=True) if effects.temporary or self._book.keep_logs else after
+        timeout = _BUSY_TIMEOUT.fullmatch(operation.sql or "")
+        if timeout and timeout[1]:
+            after = evolve(after, busy_timeout_ms=int(timeout[1]))
+        line.settings.append(operation)
+        resting = before.lock is Lock.NONE and not before.savepoints and not before.active
+        plain = resting and seen.failure is None and before.in_transaction in {False, line.autocommit_off}
+        return evolve(
+            after,
+            settings=self._book.extend(after.settings, "setting", operation),
+            pinned=after.pinned or not (plain or operation.kind is Kind.CONNECT),
+        )
+
+    def _log_after(
+        self,
+        before: Holding,
+        after: Holding,
+        operation: Operation,
+        seen: Observation,
+        line: _Line,
+        *,
+        waits: bool,
+        outside: bool,
+    ) -> int:
+        clean = after.lock is Lock.NONE and not after.active and not after.savepoints
+        if clean and not after.pinned and after.in_transaction == line.autocommit_off:
+            return 0
+        log = before.log
+        if log:
+            earlier, *entry = self._book.last(log)
+            if entry == ["waits", operation]:  # a retry: what waiting did is part of what it does now
+                assert isinstance(earlier, int)
+                log = earlier
+        if waits:
+            return self._book.extend(log, "waits", operation)
+        snapshot = self.content.number if before.lock is Lock.NONE else None
+        return self._book.extend(log, operation, seen, snapshot, outside)
+
+    @staticmethod
+    def _why_busy(before: Holding, seen: Observation) -> LockKind | None:
+        """Tell why SQLite answered SQLITE_BUSY: it calls the busy handler only where no lock is held yet.
+
+        https://www.sqlite.org/c3ref/busy_handler.html
+        """
+        failure = seen.failure
+        if failure is None or not failure.busy:
+            return None
+        if failure.code == BUSY_SNAPSHOT:
+            return LockKind.SNAPSHOT
+        return LockKind.UPGRADE if before.lock is Lock.READ else LockKind.TIMEOUT
+
+    def _holders(self, key: Key) -> tuple[int, ...]:
+        others = [(other[0], held.lock) for other, held in self.state.holdings.items() if other != key]
+        strongest = max((lock for _, lock in others), default=Lock.NONE)
+        if strongest is Lock.NONE:
+            return ()
+        return tuple(sorted({client for client, lock in others if lock is strongest}))
+
+    # Committed content.
+
+    def _data_version(self) -> int:
+        """Return a number that changes when another connection commits.
+
+        https://www.sqlite.org/pragma.html#pragma_data_version
+        """
+        version: int = self._observer.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def _note_commits(self, before: Holding, effects: Effects, after: Holding) -> None:
+        """Read the committed content again if an operation may have changed it."""
+        wrote = before.lock is Lock.WRITE or effects.writes or effects.far_reaching or not effects.known
+        if not wrote or (after.lock is Lock.WRITE and not effects.far_reaching):
+            return
+        try:
+            version = self._data_version()
+            if version != self._version:
+                self.content = self._library.read(self._observer)
+                self._version = version
+        except sqlite3.OperationalError as error:
+            if not Failure.of(error).busy:  # busy: a writer is about to commit, so nothing was committed
+                raise
+
+    # A process outside.
+
+    @contextlib.contextmanager
+    def _outside_lock(self, holding: Holding) -> Iterator[None]:
+        """Hold, as a process outside, the lock that a connection in this condition needs next."""
+        outsider = self._observer
+        if holding.lock is Lock.WRITE:  # its COMMIT needs all readers gone
+            outsider.execute("BEGIN")
+            outsider.execute("SELECT 1 FROM sqlite_schema").fetchall()
+        elif self.journal == "wal" or holding.lock is Lock.READ:
+            outsider.execute("BEGIN IMMEDIATE")
+        else:
+            self._hold_off_readers(outsider)
+        try:
+            yield
+        finally:
+            outsider.execute("ROLLBACK")
+
+    @staticmethod
+    def _hold_off_readers(outsider: sqlite3.Connection) -> None:
+        """Hold EXCLUSIVE, or PENDING where there are readers: a COMMIT that waits for readers admits no new ones."""
+        try:
+            outsider.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            outsider.execute("BEGIN IMMEDIATE")
+            version = outsider.execute("PRAGMA user_version").fetchone()[0]
+            outsider.execute(f"PRAGMA user_version = {(version + 1) % 2**31}")
+            with contextlib.suppress(sqlite3.OperationalError):
+                outsider.execute("COMMIT")
+
+    # Going back.
+
+    def restore(self, wanted: WorldState) -> None:
+        """Move to a state in which no connection holds anything."""
+        assert wanted.quiescent
+        if self.content.schema is not wanted.content.schema or not self.content.schema.simple:
+            self._restart(wanted)
+            return
+        for key in [key for key in self._lines if key not in wanted.holdings]:
+            self._close(self._lines.pop(key))
+        for line in self._lines.values():
+            line.rest()
+        if self.content is not wanted.content:
+            self._write(wanted.content)
+        self._reopen(wanted)
+        self.state = wanted
+
+    def _restart(self, wanted: WorldState) -> None:
+        self._unload()
+        self._load()
+        if self.content is not wanted.content:
+            if self.content.schema is not wanted.content.schema or not self.content.schema.simple:
+                raise TreadleError("this content can only be reached from the start")
+            self._write(wanted.content)
+        self._reopen(wanted)
+        self.state = wanted
+
+    def reachable_directly(self, state: WorldState) -> bool:
+        """Tell whether ``restore`` can move to a state."""
+        if not state.quiescent:
+            return False
+        return state.content.number == 0 or (state.content.schema.simple and state.content.schema.number == 0)
+
+    def _write(self, content: Content) -> None:
+        bring_back(self._observer, self.content, content)
+        self.content = content
+
+    def _reopen(self, wanted: WorldState) -> None:
+        """Open the connections of a state, with the settings that they have there."""
+        for key, holding in wanted.holdings.items():
+            line = self._lines.get(key)
+            now = self.state.holding(key)
+            if line is not None and now.settings == holding.settings and not now.pinned:
+                continue
+            if line is not None:
+                self._close(line)
+            for operation in self._settings(holding.settings):
+                self._clock.clock_s = operation.clock_s
+                _, line, _ = self._carry_out(key, operation, NOTHING)
+                line.settings.append(operation)
+                line.rest()
+
+    def _settings(self, number: int) -> list[Operation]:
+        operations: list[Operation] = []
+        while number:
+            earlier, _, operation = self._book.last(number)
+            assert isinstance(earlier, int)
+            assert isinstance(operation, Operation)
+            operations.append(operation)
+            number = earlier
+        return operations[::-1]
+
+
