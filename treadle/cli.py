@@ -167,6 +167,11 @@ class _Group(click.Group):
             return _stop(ctx, f"Error: inconclusive: {type(error).__name__}: {error}", INCONCLUSIVE)
         except KeyboardInterrupt:
             return _stop(ctx, "interrupted", INCONCLUSIVE)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        # Python would exit with 1, which means that a verdict was reached.
+        except Exception:  # noqa: BLE001
+            return _stop(ctx, traceback.format_exc().rstrip(), INCONCLUSIVE)
 
 
 def _stop(context: click.Context, message: str, code: int) -> None:

@@ -166,7 +166,7 @@ def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ..
 def _attribute(target: str) -> Any:
     """Import a target's module and return the attribute."""
     module_name, colon, path = target.partition(":")
-    if not colon or not all(_dotted(part) for part in (module_name, path)):
+    if not colon or module_name.endswith(".py") or not all(map(_dotted, (module_name, path))):
         raise TargetError(
             f"{target!r} is no target: a target is written module:attribute. "
             "Write for instance 'package.module:scenarios', with dots and without '.py'."
@@ -176,8 +176,8 @@ def _attribute(target: str) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            public = [other for other in vars(found) if not other.startswith("_")] if _has_vars(found) else []
-            there = f" It has: {', '.join(sorted(public))}." if public else ""
+            likely = _likely(found, module_name)
+            there = f" It has: {', '.join(likely)}." if likely else ""
             raise TargetError(
                 f"Target {target!r}: {module_name!r} has no attribute {path!r}.{there} Correct the name."
             ) from None
@@ -188,8 +188,18 @@ def _dotted(text: str) -> bool:
     return all(part.isidentifier() for part in text.split("."))
 
 
-def _has_vars(thing: object) -> bool:
-    return hasattr(thing, "__dict__")
+def _likely(thing: object, module: str) -> list[str]:
+    """Return the names of the attributes that may be meant: scenarios, and functions of the module's own."""
+    return sorted(
+        name
+        for name, value in getattr(thing, "__dict__", {}).items()
+        if not name.startswith("_")
+        and (
+            isinstance(value, Scenario)
+            or (isinstance(value, (list, tuple)) and any(isinstance(member, Scenario) for member in value))
+            or (inspect.isfunction(value) and value.__module__.startswith(module))
+        )
+    )
 
 
 def _import(target: str, name: str) -> Any:

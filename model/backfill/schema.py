@@ -77,7 +77,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {
         datetime: UtcDateTime(),
         dict[str, Any]: JSON(),
-        list[str]: JSON(),
+        list[str]: JSON(none_as_null=True),
         enum.Enum: Enum(
             enum.Enum, native_enum=False, values_callable=lambda members: [member.value for member in members]
         ),

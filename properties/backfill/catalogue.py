@@ -54,8 +54,8 @@ def properties_of(engine: Engine, algorithm: Algorithm, requests: Mapping[str, R
             "some backfill is active", told(witnesses.some_active_backfill), name="some-active-backfill"
         ),
         at_end(
-            "a request that failed with a server error succeeds when it is sent again alone, once the backfills "
-            "of those that succeeded are over",
+            "a request that failed with a server error succeeds when it is sent again alone, once the "
+            "backfills of those that succeeded are over",
             told(partial(invariants.retry_succeeds, engine=engine, algorithm=algorithm)),
             name="retry-succeeds",
         ),

@@ -26,9 +26,11 @@ def all_or_nothing(reading: Reading) -> list[Breach]:
             if missing := reading.missing(backfill):
                 why = f"request {name} {reading.ending(name)}, but its backfill lacks {_days(missing)}"
                 breaches.append(Breach(why, reading.left_by(name)))
-    for name in reading.failed:
-        if left := reading.left_by(name):
-            breaches.append(Breach(f"request {name} {reading.ending(name)}, but left {_count(left)}", left))
+    breaches += [
+        Breach(f"request {name} {reading.ending(name)}, but left {_count(left)}", left)
+        for name in reading.failed
+        if (left := reading.left_by(name))
+    ]
     if reading.failed:
         breaches += [
             Breach(f"a {table} row was changed, and no request that succeeded owns it", rows)
@@ -39,7 +41,7 @@ def all_or_nothing(reading: Reading) -> list[Breach]:
 
 
 def _disowned(reading: Reading, table: str) -> list[Rows]:
-    """Return the rows that were there before and changed without a request that succeeded: each then, and now."""
+    """Return the rows that changed and that no request that succeeded owns: each as it was, and as it is."""
     return [
         named(table, [before] if now is None else [before, now])
         for before, now in reading.changed(table)
@@ -48,7 +50,7 @@ def _disowned(reading: Reading, table: str) -> list[Rows]:
 
 
 def history_kept(reading: Reading) -> list[Breach]:
-    """A run that had finished before is unchanged, unless a request that got 201 may run it again, and owns it."""
+    """A run that had finished before is unchanged, or owned by a request that succeeded and may rerun it."""
     breaches = []
     for before, now in reading.changed("dag_run"):
         if before["state"] not in FINISHED:
@@ -87,7 +89,7 @@ def one_active_backfill(reading: Reading) -> list[Breach]:
 
 
 def never_partial(reading: Reading) -> list[Breach]:
-    """A backfill that readers heed has all its dates, each with a run or a reason, and no run without a date."""
+    """A backfill that readers heed has all dates, each with a run or a reason, and no run without a date."""
     breaches = []
     for name in reading.requests:
         for backfill in filter(heeded, reading.backfills(name)):
@@ -126,9 +128,9 @@ def honest_conflict(reading: Reading) -> list[Breach]:
 
 
 def retry_succeeds(reading: Reading, engine: Engine, algorithm: Algorithm) -> list[Breach]:
-    """A request that failed with a server error gets 201 when it is alone and nothing legitimate is in its way.
+    """A request that failed with a server error gets 201 when it is alone, with no true backfill in its way.
 
-    What other requests created and got 201 for is cancelled first. What a request left that got no 201 is not.
+    The backfills of requests that got 201 are cancelled first. What a request left that got no 201 is not.
     """
     breaches = []
     for name in reading.server_errors:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import Attribute, field, fields, frozen
+from attrs import Attribute, field, frozen
 
 from model.backfill import ALGORITHMS, Reprocess
 from treadle import UsageError
@@ -23,12 +23,15 @@ TRANSACTIONS = ("legacy", "begin", "immediate", "autocommit-off")
 DEFAULT_ALGORITHMS = ("shipped-3.2.2", "flush", "immediate")
 """The algorithms that are checked unless others are asked for: the bug, a half of the fix, and a fix."""
 
+Parser = Callable[[str, object], Any]
+"""Takes a parameter's name and the value given for it, and returns the value meant."""
+
 LARGEST = 26
 """How many requests there may be: each is called by one letter."""
 
 
-def _whole(name: str, low: int, high: int) -> Callable[[object], int]:
-    def convert(value: object) -> int:
+def _whole(low: int, high: int) -> Parser:
+    def parse(name: str, value: object) -> int:
         text = str(value).strip()
         if not text.isdecimal() or not low <= int(text) <= high:
             raise UsageError(
@@ -36,37 +39,51 @@ def _whole(name: str, low: int, high: int) -> Callable[[object], int]:
             )
         return int(text)
 
-    return convert
+    return parse
 
 
-def _choice(name: str, allowed: tuple[str, ...]) -> Callable[[object], str]:
-    def convert(value: object) -> str:
+def _choice(*allowed: str) -> Parser:
+    def parse(name: str, value: object) -> str:
         if str(value) not in allowed:
             raise UsageError(
                 f"{name}={value!r}: it must be one of {', '.join(allowed)}. Correct -p {name}=..."
             )
         return str(value)
 
-    return convert
+    return parse
 
 
-def _algorithms(value: object) -> tuple[str, ...]:
-    if value == ALL:
+def _algorithms(name: str, value: object) -> tuple[str, ...]:
+    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else []
+    if names == [ALL]:
         return tuple(ALGORITHMS)
-    names = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-    if not isinstance(names, tuple | list) or not names or not set(names) <= set(ALGORITHMS):
+    if not names or not set(names) <= set(ALGORITHMS):
         raise UsageError(
-            f"algorithms={value!r}: it must be '{ALL}', or names from {', '.join(ALGORITHMS)} with commas between "
-            "them. Correct -p algorithms=..."
+            f"{name}={value!r}: it must be '{ALL}', or names from {', '.join(ALGORITHMS)}, with commas. "
+            f"Correct -p {name}=..."
         )
     return tuple(dict.fromkeys(names))
+
+
+PARSERS: dict[str, Parser] = {
+    "requests": _whole(1, LARGEST),
+    "runs": _whole(1, 1096),
+    "reprocess": _choice(*Reprocess),
+    "history": _whole(0, 1096),
+    "journal": _choice(*JOURNALS, ALL),
+    "transactions": _choice(*TRANSACTIONS, ALL),
+    "locked": _whole(0, 99),
+    "log": _whole(0, 1),
+    "algorithms": _algorithms,
+}
+"""How the text or number that is given for each parameter is read."""
 
 
 def _within_range(instance: Parameters, attribute: Attribute[int], value: int) -> None:
     if value > instance.runs:
         raise UsageError(
-            f"{attribute.name}={value!r}: a range of {instance.runs} dates has at most {instance.runs} with a "
-            f"finished run. Lower {attribute.name}, or raise runs."
+            f"{attribute.name}={value!r}: with runs={instance.runs} it can be {instance.runs} at most. "
+            f"Lower {attribute.name}, or raise runs."
         )
 
 
@@ -78,8 +95,8 @@ class Parameters:
         requests: how many clients send the same request at the same time.
         runs: how many dates it asks for.
         reprocess: which existing runs it wants to run again: none, failed or completed.
-        history: how many of its dates, from the first, have a run that the workflow's scheduler created before
-            and that is finished (success). The day before the range always has one.
+        history: how many of its dates, from the first, have a run beforehand: one that was scheduled (by no
+            backfill) and has succeeded. The day before the range always has one.
         journal: wal or delete; or all, for one scenario for each.
         transactions: legacy, begin, immediate or autocommit-off; or all, for one scenario for each that this
             Python has.
@@ -88,34 +105,34 @@ class Parameters:
         algorithms: names, with commas between them; or all.
 
     Raises:
-        UsageError: a value is not one of those allowed.
+        UsageError: history is larger than runs.
     """
 
-    requests: int = field(default=2, converter=_whole("requests", 1, LARGEST))
-    runs: int = field(default=2, converter=_whole("runs", 1, 1096))
-    reprocess: str = field(default="none", converter=_choice("reprocess", tuple(Reprocess)))
-    history: int = field(default=0, converter=_whole("history", 0, 1096), validator=_within_range)
-    journal: str = field(default="wal", converter=_choice("journal", (*JOURNALS, ALL)))
-    transactions: str = field(default="legacy", converter=_choice("transactions", (*TRANSACTIONS, ALL)))
-    locked: int = field(default=1, converter=_whole("locked", 0, 99))
-    log: int = field(default=0, converter=_whole("log", 0, 1))
-    algorithms: tuple[str, ...] = field(default=DEFAULT_ALGORITHMS, converter=_algorithms)
+    requests: int = 2
+    runs: int = 2
+    reprocess: str = "none"
+    history: int = field(default=0, validator=_within_range)
+    journal: str = "wal"
+    transactions: str = "legacy"
+    locked: int = 1
+    log: int = 0
+    algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Parameters:
-        """Check the names, then the values.
+    def of(cls, given: Mapping[str, object]) -> Parameters:
+        """Read what was given, by name.
 
         Raises:
             UsageError: there is no parameter of such a name, or a value is not one of those allowed.
         """
-        known = [attribute.name for attribute in fields(cls)]
-        for name, value in given.items():
-            if name not in known:
-                raise UsageError(
-                    f"{name}={value!r}: create-backfill has no such parameter; it has {', '.join(known)}. "
-                    f"Correct or drop -p {name}=..."
-                )
-        return cls(**given)
+        unknown = sorted(set(given) - set(PARSERS))
+        if unknown:
+            name = unknown[0]
+            raise UsageError(
+                f"{name}={given[name]!r}: there is no such parameter, but there are {', '.join(PARSERS)}. "
+                f"Correct or drop -p {name}=..."
+            )
+        return cls(**{name: PARSERS[name](name, value) for name, value in given.items()})
 
     @property
     def journals(self) -> tuple[str, ...]:
@@ -124,7 +141,7 @@ class Parameters:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The transaction modes to check. What an older Python lacks is left out of ``all``, and only there."""
+        """The transaction modes to check; ``all`` leaves out what an older Python does not have."""
         if self.transactions != ALL:
             return (self.transactions,)
         return TRANSACTIONS if sys.version_info >= (3, 12) else TRANSACTIONS[:-1]

@@ -14,6 +14,7 @@ from treadle.values.property import Breach, Property, always, at_end, sometimes
 from treadle.values.schedule import Schedule
 from treadle.values.trace import Change, Event, Trace
 from treadle.values.verdict import Bounds, Counterexample, Decision, Result, Stats, Verdict
+from treadle.values.view import Row
 
 CLIENTS = ("request-1", "request-2")
 
@@ -143,48 +144,40 @@ def appears(table: str, row: dict[str, Any]) -> Change:
     return Change(table, None, row)
 
 
+SELECT_DAG = (
+    "SELECT serialized_dag.id, serialized_dag.dag_id, serialized_dag.data \nFROM serialized_dag \n"
+    "WHERE serialized_dag.dag_id = ?"
+)
+
+
 def _create(script: Script, client: int, number: int) -> None:
     script.start(client)
-    script.select(
-        client,
-        "SELECT serialized_dag.id, serialized_dag.dag_id, serialized_dag.data \nFROM serialized_dag \n"
-        "WHERE serialized_dag.dag_id = ?",
-        ("test_dag",),
-        (1, "test_dag", "{}"),
-    )
+    script.select(client, SELECT_DAG, ("test_dag",), (1, "test_dag", "{}"))
     script.select(client, GUARD, ("test_dag",), (0,))
     arguments = ("test_dag", DAY_1, DAY_2, "{}", 0, "none", 1, DAY_1, None, DAY_1, None)
     script.run(client, INSERT_BACKFILL, arguments, 1, held="write")
     script.add(client, Kind.COMMIT, held="none", changes=(appears("backfill", backfill(number)),))
 
 
+def _run_arguments(owner: int, day: str) -> tuple[Any, ...]:
+    return ("test_dag", f"backfill__{day}", day, "queued", "backfill", owner, 0)
+
+
 def _day(script: Script, client: int, owner: int, number: int, ordinal: int) -> None:
     day = DAY_1 if ordinal == 1 else DAY_2
     script.run(client, "SAVEPOINT sa_savepoint_1", inside=True)
     script.select(client, SELECT_RUN, ("test_dag", day, 1, 0), held="read")
-    script.run(
-        client,
-        INSERT_RUN,
-        ("test_dag", f"backfill__{day}", day, "queued", "backfill", owner, 0),
-        1,
-        held="write",
-    )
+    script.run(client, INSERT_RUN, _run_arguments(owner, day), 1, held="write")
     script.run(client, INSERT_LINK, (owner, number, None, day, ordinal), 1)
-    script.run(
-        client,
-        "RELEASE SAVEPOINT sa_savepoint_1",
-        held="none",
-        inside=False,
-        changes=(
-            appears("dag_run", run(number, owner)),
-            appears("backfill_dag_run", link(number, owner, ordinal)),
-        ),
+    changes = (
+        appears("dag_run", run(number, owner)),
+        appears("backfill_dag_run", link(number, owner, ordinal)),
     )
+    script.run(client, "RELEASE SAVEPOINT sa_savepoint_1", held="none", inside=False, changes=changes)
 
 
-def refused(client: int) -> Raised:
+def refused() -> Raised:
     """Return how a request ends that SQLite refused."""
-    del client
     return Raised(RuntimeError("(sqlite3.OperationalError) database is locked"))
 
 
@@ -207,14 +200,14 @@ def orphan() -> Trace:
     script.run(
         1,
         INSERT_RUN,
-        ("test_dag", f"backfill__{DAY_2}", DAY_2, "queued", "backfill", 2, 0),
+        _run_arguments(2, DAY_2),
         seen=Observation(failure=LOCKED, in_transaction=True),
         lock_kind=LockKind.UPGRADE,
         holders=("request-1",),
     )
     script.run(1, "ROLLBACK TO SAVEPOINT sa_savepoint_2", inside=True)
     script.add(1, Kind.ROLLBACK, held="none", seen=Observation())
-    script.add(1, Kind.CLOSE, outcome=refused(1))
+    script.add(1, Kind.CLOSE, outcome=refused())
     script.run(
         0,
         "RELEASE SAVEPOINT sa_savepoint_1",
@@ -226,7 +219,7 @@ def orphan() -> Trace:
     script.add(0, Kind.ROLLBACK)
     script.add(0, Kind.CLOSE, outcome=Returned(201))
     why = "request-2 raised OperationalError, but its backfill 2 is committed, with 1 of its 2 runs."
-    rows = (("backfill", backfill(2)), ("backfill_dag_run", link(1, 2, 1)))
+    rows: list[tuple[str, Row]] = [("backfill", backfill(2)), ("backfill_dag_run", link(1, 2, 1))]
     return script.trace(ORPHAN_TOKEN, {"all-or-nothing": (Breach(why, rows),)})
 
 

@@ -54,6 +54,7 @@ class Coroutine:
         self._numbers: set[int] = set()
         self._closing = False
         self._misuse: TreadleError | None = None
+        self._pending = Kind.CONNECT
         self._greenlet = greenlet(self._body)
         self._inside: greenlet = self._greenlet
         self._greenlet.gr_context = surroundings.context.copy()
@@ -95,7 +96,10 @@ class Coroutine:
             with self._surroundings.running(self, self._belongings):
                 self._greenlet.parent = getcurrent()
                 try:
-                    self._inside.throw(_Abandoned)
+                    if self._pending in _QUIET:  # it is cleaning up already
+                        self._inside.switch(Observation())
+                    else:
+                        self._inside.throw(_Abandoned)
                 except BaseException as error:  # noqa: BLE001  # swallowed, but for the user's own interrupt
                     if isinstance(error, KeyboardInterrupt):
                         raise
@@ -107,6 +111,7 @@ class Coroutine:
         if self._closing or not self._surroundings.is_running(self):
             return self._unheard(operation)
         self._inside = getcurrent()
+        self._pending = operation.kind
         outer = self._greenlet.parent  # also from a greenlet that the client itself started
         assert outer is not None
         answer: Observation = outer.switch(operation)

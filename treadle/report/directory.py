@@ -81,6 +81,6 @@ def slug(name: str) -> str:
 
 def _unwritable(path: Path, error: OSError) -> UsageError:
     return UsageError(
-        f"{str(path)!r} cannot be written: {error.strerror or error}. Reports need a directory in which files "
-        "can be created; choose another one."
+        f"{str(path)!r} cannot be written: {error.strerror or error}. Reports need a directory in which "
+        "files can be created; choose another one."
     )

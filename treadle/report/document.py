@@ -13,11 +13,11 @@ from treadle.values.verdict import Counterexample, Decision, Result
 
 
 def version() -> str:
-    """Return the version of Treadle that is installed; ``unknown`` when it runs from a bare checkout."""
+    """Return the version of Treadle that is installed; 0 in a checkout that is not installed."""
     try:
         return importlib.metadata.version("treadle")
     except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        return "0"
 
 
 def build_document(results: Sequence[Result]) -> dict[str, Any]:

@@ -16,16 +16,16 @@ from typing import Any
 from attrs import define, field, frozen
 
 from treadle.report import extra, phrases
-from treadle.report.extra import ARROW, Extra
+from treadle.report.extra import Extra
+from treadle.report.holdings import HOUSEKEEPING, Holdings
+from treadle.report.phrases import ARROW
+from treadle.values.fault import LockKind
 from treadle.values.operation import RUNS_SQL, Kind
 from treadle.values.trace import Event, Trace
 
 FETCHES = frozenset({Kind.FETCHONE, Kind.FETCHMANY, Kind.FETCHALL})
 BELONGS = FETCHES | {Kind.CLOSE_CURSOR}
 ENDS = frozenset({Kind.COMMIT, Kind.ROLLBACK})
-HOUSEKEEPING = frozenset({Kind.CONNECT, Kind.CONFIGURE, Kind.CLOSE_CURSOR, Kind.CLOSE})
-
-_STRENGTH = {"none": 0, "waits": 1, "read": 2, "write": 3}
 
 
 @frozen
@@ -55,22 +55,15 @@ def entries(trace: Trace, *, verbose: bool = False) -> tuple[Entry, ...]:
 
 
 @define
-class _Connection:
-    """What is known of one connection of one client."""
-
-    held: str = "none"
-    in_transaction: bool = False
-    last: Kind | None = None
-
-
-@define
 class _Reader:
-    """Walks through a trace once, and remembers who holds what."""
+    """Walks through a trace once."""
 
     trace: Trace
     verbose: bool
-    connections: dict[tuple[int, int], _Connection] = field(factory=dict)
-    waiting: set[int] = field(factory=set)
+    holdings: Holdings = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.holdings = Holdings(self.trace.clients)
 
     def read(self) -> tuple[Entry, ...]:
         found: list[Entry] = []
@@ -79,10 +72,10 @@ class _Reader:
         while at < len(events):
             event = events[at]
             fetched = self._fetches(at)
-            if self._matters(event):
+            if self.verbose or self._matters(event):
                 found.append(self._entry(event, fetched))
             for passed in (event, *fetched):
-                self._pass(passed)
+                self.holdings.let_pass(passed)
             at += 1 + len(fetched)
         return tuple(found)
 
@@ -101,73 +94,34 @@ class _Reader:
                 or (operation.connection, operation.cursor)
                 != (first.operation.connection, first.operation.cursor)
                 or _tells(event)
+                or event.outcome is not None
             ):
                 break
             found.append(event)
         return found
 
-    def _connection(self, event: Event) -> _Connection:
-        assert event.operation is not None, "only a crash has no operation"
-        key = (event.client, event.operation.connection)
-        return self.connections.setdefault(key, _Connection())
-
     def _matters(self, event: Event) -> bool:
-        if self.verbose or event.operation is None or _tells(event):
-            return True
-        if event.operation.kind in HOUSEKEEPING:
-            return event.held_before != event.held_after
-        if event.operation.kind is Kind.ROLLBACK:
-            connection = self._connection(event)
-            return connection.in_transaction or event.held_before != "none" or connection.last not in ENDS
-        return True
-
-    def _pass(self, event: Event) -> None:
-        """Remember what is held after an event."""
-        self.waiting.discard(event.client)
         if event.waits:
-            self.waiting.add(event.client)
-        if event.operation is None or event.outcome is not None:
-            for client, connection in list(self.connections):
-                if client == event.client:
-                    del self.connections[client, connection]
-            return
-        state = self._connection(event)
-        state.held = event.held_after
-        if event.observation is not None:
-            state.in_transaction = event.observation.in_transaction
-            if event.operation.kind not in HOUSEKEEPING:
-                state.last = event.operation.kind
+            return self.holdings.waits_for(event.client) != event.holders
+        return _tells(event) or event.outcome is not None or not self._is_noise(event)
 
-    def _held(self, client: int) -> str:
-        """Return the strongest lock that a client holds."""
-        held = [state.held for (owner, _), state in self.connections.items() if owner == client]
-        if client in self.waiting:
-            held.append("waits")
-        return max(held, key=_STRENGTH.__getitem__, default="none")
-
-    def _held_at(self, event: Event) -> tuple[str, ...]:
-        """Return for each client what it holds while an event happens."""
-        held = [self._held(client) for client in range(len(self.trace.clients))]
-        here = [event.held_before, event.held_after, "waits" if event.waits else "none"]
-        held[event.client] = max(here, key=_STRENGTH.__getitem__)
-        return tuple(held)
-
-    def _lock(self, event: Event) -> str:
-        """Return what the holders of a lock hold."""
-        clients = self.trace.clients
-        held = {self._held(clients.index(name)) for name in event.holders if name in clients}
-        if held == {"write"}:
-            return "the write lock"
-        return "a read lock" if held == {"read"} else "the lock"
+    def _is_noise(self, event: Event) -> bool:
+        """Return whether an operation is only what a driver or a connection pool does to keep house."""
+        if event.operation is None or event.held_before != event.held_after:
+            return False
+        if event.operation.kind is Kind.ROLLBACK:
+            connection = self.holdings.connection(event)
+            return not connection.in_transaction and connection.last in ENDS
+        return event.operation.kind in HOUSEKEEPING
 
     def _entry(self, event: Event, fetched: Sequence[Event]) -> Entry:
         clients = self.trace.clients
         notes = [
             phrases.crash(event),
-            phrases.failure(event, clients, self._lock(event)),
+            phrases.failure(event, clients, self.holdings.of_holders(event)),
             phrases.waiting(event, clients),
             phrases.published(event.changes),
-            *(map(phrases.change, event.changes) if self.verbose else ()),
+            *(map(phrases.change, event.changes) if self.verbose else phrases.differences(event.changes)),
             phrases.ended(event.outcome),
         ]
         return Entry(
@@ -176,31 +130,33 @@ class _Reader:
             statement=self._statement(event),
             extras=self._extras(event, fetched),
             notes=tuple(filter(None, notes)),
-            held=self._held_at(event),
+            held=self.holdings.during(event),
         )
 
     def _statement(self, event: Event) -> str:
-        """Return the SQL or the call; nothing for a call that is shown only since the client ends there."""
-        operation = event.operation
-        if operation is None:
+        """Return the SQL or the call; nothing for a client's last call if only the outcome is of interest."""
+        if event.operation is None or (not self.verbose and self._is_noise(event) and not _tells(event)):
             return ""
-        if self.verbose or operation.kind not in HOUSEKEEPING or event.held_before != event.held_after:
-            return str(operation)
-        failed = event.observation is not None and event.observation.failure is not None
-        return str(operation) if event.waits or failed else ""
+        if event.lock_kind is LockKind.TIMEOUT and self._again(event):
+            return ""
+        return str(event.operation)
 
     def _extras(self, event: Event, fetched: Sequence[Event]) -> tuple[Extra, ...]:
         operation = event.operation
-        if operation is None:
+        if operation is None or not self._statement(event):
             return ()
         found = [
-            extra.parameters(operation, verbose=self.verbose),
+            Extra("(again)") if self._again(event) else extra.parameters(operation, verbose=self.verbose),
             self._result(event, fetched),
             Extra(f"lock: {event.held_before} {ARROW} {event.held_after}")
             if self.verbose and event.held_before != event.held_after
             else None,
         ]
         return tuple(filter(None, found))
+
+    def _again(self, event: Event) -> bool:
+        """Return whether the client has waited with this operation."""
+        return self.holdings.waits_for(event.client) is not None
 
     def _result(self, event: Event, fetched: Sequence[Event]) -> Extra | None:
         """Return what came back, unless it goes without saying."""
@@ -213,19 +169,18 @@ class _Reader:
             return extra.fetched(rows, verbose=self.verbose)
         if operation.kind in RUNS_SQL:
             return extra.changed(seen)
-        if operation.kind in ENDS and not self._connection(event).in_transaction:
+        if operation.kind in ENDS and not self.holdings.connection(event).in_transaction:
             return Extra("(no transaction is open)")
         return None
 
 
 def _tells(event: Event) -> bool:
-    """Return whether an event has more to tell than its operation and its result."""
+    """Return whether an event has more to tell than its operation, its result and how the client ended."""
     return bool(
         event.fault
         or event.lock_kind
         or event.waits
         or event.changes
-        or event.outcome
         or (event.observation is not None and event.observation.failure is not None)
     )
 

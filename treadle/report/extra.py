@@ -7,11 +7,10 @@ from typing import Any
 
 from attrs import frozen
 
+from treadle.report.phrases import ARROW
 from treadle.report.sql import ELLIPSIS, count, row
 from treadle.values.observation import Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
-
-ARROW = "→"
 
 _LIMITS = (30, 20, 14, 11)
 """How long a value may be, in characters; the first that makes all values fit is taken."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from treadle.report.sql import NO_BREAK, count, row
+from treadle.report.sql import NO_BREAK, count, literal, row
 from treadle.values.fault import Fault, LockKind
-from treadle.values.outcome import Outcome
+from treadle.values.outcome import Crashed, Outcome
 from treadle.values.schedule import letters
 from treadle.values.trace import Change, Event
 
@@ -15,6 +15,10 @@ FAILED = "✗"
 PUBLISHED = "▶"
 ENDED = "■"
 WAITS = "~"
+ARROW = "→"
+
+DIFFERENCES_MAX = 3
+"""How many changed rows are shown with their values."""
 
 
 def several(names: Sequence[str]) -> str:
@@ -67,7 +71,7 @@ def failure(event: Event, clients: Sequence[str], lock: str = "the lock") -> str
 
 def waiting(event: Event, clients: Sequence[str]) -> str:
     """Return for whom the client waits; empty if it does not."""
-    return f"{WAITS} waits for {holders(event, clients) or 'the lock'}" if event.waits else ""
+    return f"waits for {holders(event, clients) or 'the lock'}" if event.waits else ""
 
 
 def crash(event: Event) -> str:
@@ -93,6 +97,24 @@ def _sign(change: Change) -> str:
     return "-" if change.after is None else "~"
 
 
+def differences(changes: Sequence[Change]) -> list[str]:
+    """Return what changed in rows that were there before, if that is little."""
+    changed = [change for change in changes if change.before is not None and change.after is not None]
+    return [_difference(change) for change in changed] if len(changed) <= DIFFERENCES_MAX else []
+
+
+def _difference(change: Change) -> str:
+    """Return the old and the new values of a row that its first column tells apart."""
+    before, after = change.before or {}, change.after or {}
+    identity = next((f" {name} {literal(value)}" for name, value in after.items()), "")
+    values = [
+        f"{name} {literal(before.get(name), limit=30)}{NO_BREAK}{ARROW}{NO_BREAK}{literal(value, limit=30)}"
+        for name, value in after.items()
+        if before.get(name) != value
+    ]
+    return f"{change.table}{identity}: {', '.join(values)}"
+
+
 def change(change: Change) -> str:
     """Return one committed change with all values."""
     match change.before, change.after:
@@ -105,5 +127,5 @@ def change(change: Change) -> str:
 
 
 def ended(outcome: Outcome | None) -> str:
-    """Return how the client ended; empty if it did not."""
-    return f"{ENDED} {outcome}" if outcome is not None else ""
+    """Return how the client ended; empty if it did not, or crashed, which is shown as that."""
+    return f"{ENDED} {outcome}" if outcome is not None and not isinstance(outcome, Crashed) else ""

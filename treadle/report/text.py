@@ -113,8 +113,8 @@ def _tally(result: Result) -> str:
         for verdict, times in counts
     )
     done = "exhausted" if result.exhausted else "not exhausted"
-    cost = f"{number(result.stats.schedules)} schedules, {result.stats.seconds:.1f}{NO_BREAK}s"
-    return f"{decided}; {done}, {cost}"
+    schedules = f", {number(result.stats.schedules)} schedules" if result.stats.schedules else ""
+    return f"{decided}; {done}{schedules}, {result.stats.seconds:.1f}{NO_BREAK}s"
 
 
 # --- What was checked --------------------------------------------------------------------------------

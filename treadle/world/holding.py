@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from treadle.world.effects import Effects, SavepointAction
 
@@ -63,20 +63,14 @@ class Holding:
     def _innermost(self, name: str) -> int:
         return len(self.savepoints) - 1 - self.savepoints[::-1].index(name)
 
-    def with_savepoint(self, effects: Effects) -> Holding:
-        """Return this holding after a savepoint statement that succeeded."""
-        if effects.savepoint is None:
-            return self
+    def after_savepoint(self, effects: Effects) -> tuple[tuple[str, ...], bool, bool]:
+        """Return savepoints, savepoint_began and first_write_due after a savepoint statement that succeeded."""
+        assert effects.savepoint is not None
         action, name = effects.savepoint
         if action is SavepointAction.BEGIN:
-            return evolve(
-                self,
-                savepoints=(*self.savepoints, name),
-                savepoint_began=self.savepoint_began if self.savepoints else not self.in_transaction,
-                first_write_due=True,
-            )
+            began = self.savepoint_began if self.savepoints else not self.in_transaction
+            return (*self.savepoints, name), began, True
         if name not in self.savepoints:
-            return self
-        position = self._innermost(name)
-        kept = position + (action is SavepointAction.ROLLBACK_TO)
-        return evolve(self, savepoints=self.savepoints[:kept], first_write_due=False)
+            return self.savepoints, self.savepoint_began, self.first_write_due
+        kept = self._innermost(name) + (action is SavepointAction.ROLLBACK_TO)
+        return self.savepoints[:kept], self.savepoint_began, False

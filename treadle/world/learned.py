@@ -111,10 +111,10 @@ class LearnedWorld:
         self.repeated += 1
         world = self._world
         if action.operation is None:
-            world.vanish(action.key[0], only_idle=action.variant)
+            same = world.vanish(action.key[0], only_idle=action.variant) is after
         else:
-            world.perform(action.key, action.operation, outside=action.variant)
-        if world.state is not after:
+            same = world.repeat(action.key, action.operation, after, outside=action.variant)
+        if not same:
             raise NondeterminismError(
                 "the database", self.repeated, "the same state after the same operations", f"another, at {action}"
             )

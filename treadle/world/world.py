@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from treadle.client.surroundings import START
 from treadle.interning import intern_observation
@@ -29,6 +29,7 @@ from treadle.world.state import IDLE, Book, Key, Transition, WorldState
 _BUSY_TIMEOUT = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?busy_timeout\s*(?:[=(]\s*(\d+)\s*\)?)?\s*;?\s*", re.IGNORECASE)
 _LOCKING_MODE = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?locking_mode\s*[=(]\s*'?EXCLUSIVE", re.IGNORECASE)
 _NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "database"})
+_DRIVER_ERRORS = (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError)
 _DEFAULT_TIMEOUT_S = 5.0
 
 
@@ -65,7 +66,6 @@ class _Line:
     real: sqlite3.Connection
     autocommit_off: bool
     cursors: dict[int, sqlite3.Cursor] = field(factory=dict)
-    settings: list[Operation] = field(factory=list)
 
     def under_way(self) -> frozenset[int]:
         """Return the cursors whose statements are not finished."""
@@ -196,7 +196,6 @@ class World:
         self._clock.clock_s = operation.clock_s
         with self._outside_lock(before) if outside else contextlib.nullcontext():
             observation, line, changes = self._carry_out(key, operation, effects)
-        after = self._holding_after(before, operation, effects, observation, line)
         kind = self._why_busy(before, observation)
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
@@ -206,7 +205,7 @@ class World:
             )
         if outside and kind is None:
             raise AssertionError(f"{operation} succeeded although a process outside held the lock")
-        after = evolve(after, log=self._log_after(before, after, operation, observation, line, waits=waits, outside=outside))
+        after = self._holding_after(before, operation, effects, observation, line, waits=waits, outside=outside)
         self._note_commits(before, effects, after)
         holdings = dict(self.state.holdings)
         if operation.kind is Kind.CLOSE and observation.failure is None:
@@ -224,6 +223,34 @@ class World:
             held_before=before.lock,
             held_after=after.lock,
         )
+
+    def repeat(self, key: Key, operation: Operation, after: WorldState, *, outside: bool = False) -> bool:
+        """Carry out an operation again, in the state in which it was performed before.
+
+        Args:
+            key: the connection.
+            operation: what is asked of it.
+            after: where it led to.
+            outside: as for ``perform``.
+
+        Returns:
+            Whether it did what it did before, as far as the connection shows: a cheap test. Every history that
+            matters for a verdict is compared in full when it is confirmed.
+        """
+        self._clock.clock_s = operation.clock_s
+        with self._outside_lock(self.state.holding(key)) if outside else contextlib.nullcontext():
+            if operation.kind is Kind.CONNECT:
+                self._lines[key] = self._connect(operation)
+            line = self._lines[key]
+            with contextlib.suppress(*_DRIVER_ERRORS):
+                cursor = None if operation.cursor is None else self._cursor(line, operation)
+                self._call(line, cursor, operation)
+        self.state = after
+        self.content = after.content
+        if operation.kind is Kind.CLOSE:
+            return self._lines.pop(key, None) is line
+        held = after.holdings[key]
+        return line.real.in_transaction == held.in_transaction
 
     def vanish(self, client: int, *, only_idle: bool) -> WorldState:
         """Close connections of a client, without its doing, and move to the state after that.
@@ -256,34 +283,31 @@ class World:
             if operation.cursor is not None:
                 cursor = self._cursor(line, operation)
             rows = self._call(line, cursor, operation)
-        except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError) as error:
+        except _DRIVER_ERRORS as error:
             failure = Failure.of(error)
         if operation.kind is Kind.CLOSE and failure is None:
             del self._lines[key]
             return intern_observation(Observation()), line, 0
-        observation = Observation(failure=failure, in_transaction=real.in_transaction)
-        if failure is None:
-            observation = evolve(observation, rows=rows)
-            if cursor is not None and operation.kind is not Kind.CLOSE_CURSOR:
-                observation = self._with_attributes(observation, cursor, operation, effects)
+        rowcount, lastrowid, description = -1, None, None
+        if failure is None and cursor is not None and operation.kind is not Kind.CLOSE_CURSOR:
+            rowcount = cursor.rowcount
+            if operation.kind in RUNS_SQL:
+                description = cursor.description
+                lastrowid = self._last_rowid(cursor, operation, effects)
+        observation = Observation(rows, rowcount, lastrowid, description, failure, real.in_transaction)
         return intern_observation(observation), line, real.total_changes - changes
 
-    def _with_attributes(
-        self, seen: Observation, cursor: sqlite3.Cursor, operation: Operation, effects: Effects
-    ) -> Observation:
-        """Return an observation with what the cursor's attributes say afterwards.
+    def _last_rowid(self, cursor: sqlite3.Cursor, operation: Operation, effects: Effects) -> int | None:
+        """Return the rowid that a statement inserted last, or None if it is no INSERT.
 
         The driver sets lastrowid after every statement, to whatever the connection inserted last; what it
         documents is that only an INSERT changes it, and so it is here.
         """
-        seen = evolve(seen, rowcount=cursor.rowcount)
-        if operation.kind not in RUNS_SQL:
-            return seen
-        if operation.kind is Kind.EXECUTE and effects.inserts:
-            if cursor.rowcount <= 0 and not _under_way(cursor):  # no row: it tells what an earlier statement did
-                self._need_logs()
-            seen = evolve(seen, lastrowid=cursor.lastrowid)
-        return evolve(seen, description=cursor.description)
+        if operation.kind is not Kind.EXECUTE or not effects.inserts:
+            return None
+        if cursor.rowcount <= 0 and not _under_way(cursor):  # no row: it tells what an earlier statement did
+            self._need_logs()
+        return cursor.lastrowid
 
     def _cursor(self, line: _Line, operation: Operation) -> sqlite3.Cursor:
         assert operation.cursor is not None
@@ -353,20 +377,38 @@ class World:
     # What the connection holds afterwards.
 
     def _holding_after(
-        self, before: Holding, operation: Operation, effects: Effects, seen: Observation, line: _Line
+        self, before: Holding, operation: Operation, effects: Effects, seen: Observation, line: _Line, *, waits: bool,
+        outside: bool,
     ) -> Holding:
         if operation.kind is Kind.CLOSE and seen.failure is None:
             return IDLE
         active = line.under_way()
         lock = self._lock_after(before, operation, effects, seen, active)
-        after = evolve(before, lock=lock, in_transaction=seen.in_transaction, active=active)
+        savepoints, began, due = before.savepoints, before.savepoint_began, before.first_write_due
         if seen.failure is None:
-            after = after.with_savepoint(effects)
-            if effects.writes:
-                after = evolve(after, first_write_due=False)
+            if effects.savepoint is not None:
+                savepoints, began, due = before.after_savepoint(effects)
+            due = due and not effects.writes
         if self._ended(before, operation, effects, seen):
-            after = evolve(after, savepoints=(), savepoint_began=False, first_write_due=False)
-        return self._with_settings(before, after, operation, effects, line, seen)
+            savepoints, began, due = (), False, False
+        timeout_ms, settings, pinned = self._settings_after(before, operation, effects, line, seen)
+        clean = lock is Lock.NONE and not active and not savepoints and not pinned
+        if clean and seen.in_transaction == line.autocommit_off:
+            log = 0
+        else:
+            log = self._log_after(before, operation, seen, waits=waits, outside=outside)
+        return Holding(
+            lock=lock,
+            in_transaction=seen.in_transaction,
+            savepoints=savepoints,
+            savepoint_began=began,
+            first_write_due=due,
+            active=active,
+            busy_timeout_ms=timeout_ms,
+            settings=settings,
+            log=log,
+            pinned=pinned,
+        )
 
     @staticmethod
     def _ended(before: Holding, operation: Operation, effects: Effects, seen: Observation) -> bool:
@@ -406,46 +448,26 @@ class World:
         self._observer.execute("ROLLBACK")
         return False
 
-    def _with_settings(
-        self,
-        before: Holding,
-        after: Holding,
-        operation: Operation,
-        effects: Effects,
-        line: _Line,
-        seen: Observation,
-    ) -> Holding:
+    def _settings_after(
+        self, before: Holding, operation: Operation, effects: Effects, line: _Line, seen: Observation
+    ) -> tuple[int, int, bool]:
+        """Return the busy timeout, the number of the settings, and whether the log is pinned."""
+        timeout_ms, settings, pinned = before.busy_timeout_ms, before.settings, before.pinned
         if operation.kind is Kind.CONNECT:
-            timeout_s = operation.payload.get("timeout", _DEFAULT_TIMEOUT_S)
-            after = evolve(after, busy_timeout_ms=max(0, int(timeout_s * 1000)))
+            timeout_ms = max(0, int(operation.payload.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))
         elif operation.kind is not Kind.CONFIGURE and not effects.setting:
-            return evolve(after, pinned=True) if effects.temporary or self._book.keep_logs else after
+            return timeout_ms, settings, pinned or effects.temporary or self._book.keep_logs
         timeout = _BUSY_TIMEOUT.fullmatch(operation.sql or "")
         if timeout and timeout[1]:
-            after = evolve(after, busy_timeout_ms=int(timeout[1]))
-        line.settings.append(operation)
+            timeout_ms = int(timeout[1])
         resting = before.lock is Lock.NONE and not before.savepoints and not before.active
         plain = resting and seen.failure is None and before.in_transaction in {False, line.autocommit_off}
-        return evolve(
-            after,
-            settings=self._book.extend(after.settings, "setting", operation),
-            pinned=after.pinned or not (plain or operation.kind is Kind.CONNECT),
-        )
+        settings = self._book.extend(settings, "setting", operation)
+        return timeout_ms, settings, pinned or not (plain or operation.kind is Kind.CONNECT)
 
     def _log_after(
-        self,
-        before: Holding,
-        after: Holding,
-        operation: Operation,
-        seen: Observation,
-        line: _Line,
-        *,
-        waits: bool,
-        outside: bool,
+        self, before: Holding, operation: Operation, seen: Observation, *, waits: bool, outside: bool
     ) -> int:
-        clean = after.lock is Lock.NONE and not after.active and not after.savepoints
-        if clean and not after.pinned and after.in_transaction == line.autocommit_off:
-            return 0
         log = before.log
         if log:
             earlier, *entry = self._book.last(log)
@@ -580,7 +602,6 @@ class World:
             for operation in self._settings(holding.settings):
                 self._clock.clock_s = operation.clock_s
                 _, line, _ = self._carry_out(key, operation, NOTHING)
-                line.settings.append(operation)
                 line.rest()
 
     def _settings(self, number: int) -> list[Operation]:
