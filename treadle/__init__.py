@@ -6,6 +6,7 @@ from treadle.checking import check, replay
 from treadle.scenario import Client, Database, Scenario
 from treadle.search.protocol import Progress
 from treadle.values.errors import (
+    CounterexampleError,
     ForeignThreadError,
     NondeterminismError,
     PropertyError,
@@ -37,6 +38,7 @@ __all__ = [
     "Client",
     "Committed",
     "Counterexample",
+    "CounterexampleError",
     "Crashed",
     "Database",
     "Decision",

@@ -84,7 +84,7 @@ def check(
 
     def run(*, keep_logs: bool) -> Result:
         limits = Limits(max_states, max_seconds, progress)
-        with System(scenario, local=reduction, keep_logs=keep_logs) as system:
+        with System(scenario, local=reduction, keep_logs=keep_logs) as system, system.active():
             return _Check(system, limits, seed).decide(_policy(search, scenario, seed, merge=reduction), search, live=live)
 
     return _with_logs_if_needed(run)
@@ -104,7 +104,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
     schedule = Schedule.parse(token)
 
     def run(*, keep_logs: bool) -> Trace:
-        with System(scenario, keep_logs=keep_logs) as system:
+        with System(scenario, keep_logs=keep_logs) as system, system.active():
             judge = Judge(scenario, system.sequel)
             judge.start(system.product.root())
             taken = run_live(system, schedule)

@@ -13,6 +13,7 @@ DAY_1, DAY_2 = "2020-01-01 00:00:00.000000", "2020-01-02 00:00:00.000000"
 
 
 def test_a_request_alone_creates_a_run_for_every_date(build: Build, name: str, mode: str) -> None:
+    """It gets 201, and each date has a queued run with its tasks."""
     workshop = build(name, mode=mode, task_ids=["extract", "load"])
     assert workshop.post().status == 201
     assert [("A", None, 1)] == workshop.rows(
@@ -27,6 +28,8 @@ def test_a_request_alone_creates_a_run_for_every_date(build: Build, name: str, m
 
 
 def test_all_algorithms_write_the_same_rows(build: Build, name: str) -> None:
+    """Without rivals, the algorithms differ in nothing that is left in the tables."""
+
     def story(name: str) -> list[list[tuple[object, ...]]]:
         workshop = build(name, history=[FIRST], state=RunState.FAILED)
         assert workshop.post(reprocess="failed").status == 201
@@ -37,6 +40,7 @@ def test_all_algorithms_write_the_same_rows(build: Build, name: str) -> None:
 
 
 def test_a_second_request_gets_a_conflict_and_writes_nothing(build: Build, name: str) -> None:
+    """The guard sees the first one."""
     workshop = build(name)
     workshop.post()
     assert workshop.post(user="B").status == 409
@@ -45,6 +49,7 @@ def test_a_second_request_gets_a_conflict_and_writes_nothing(build: Build, name:
 
 
 def test_a_request_after_a_completed_backfill_gets_dates_that_exist_already(build: Build, name: str) -> None:
+    """It gets 201, but no runs of its own."""
     workshop = build(name)
     workshop.post()
     workshop.rival("UPDATE dag_run SET state = 'success'", f"UPDATE backfill SET completed_at = '{DAY_1}'")
@@ -56,6 +61,7 @@ def test_a_request_after_a_completed_backfill_gets_dates_that_exist_already(buil
 
 
 def test_reverse_numbers_the_latest_date_first(build: Build, name: str) -> None:
+    """The ordinals count down the calendar."""
     workshop = build(name)
     workshop.post(reverse=True)
     assert [(DAY_2,), (DAY_1,)] == workshop.rows(
@@ -64,8 +70,8 @@ def test_reverse_numbers_the_latest_date_first(build: Build, name: str) -> None:
 
 
 def test_a_date_counts_when_its_interval_is_over(build: Build, name: str) -> None:
+    """Yesterday's interval ends now, and now is not yet over."""
     workshop = build(name)
-    # Yesterday's interval ends now, which is not before now.
     workshop.post(from_date=NOW - INTERVAL * 2, to_date=NOW - INTERVAL)
     assert [("2025-12-30 00:00:00.000000",)] == workshop.rows("SELECT logical_date FROM backfill_dag_run")
 
@@ -86,6 +92,7 @@ def test_a_date_counts_when_its_interval_is_over(build: Build, name: str) -> Non
 def test_a_request_that_is_refused_writes_nothing(
     build: Build, name: str, status: int, dag: dict[str, object], changes: dict[str, object]
 ) -> None:
+    """Each reason has its status."""
     workshop = build(name, **dag)
     assert status == workshop.post(**changes).status
     assert 0 == workshop.count("backfill")
@@ -108,30 +115,28 @@ def test_a_range_without_dates(build: Build, status: int, orphans: int, named: l
 
 
 @pytest.mark.parametrize(
-    ("state", "reprocess", "reason", "taken"),
+    ("state", "reprocess", "reason"),
     [
-        ("success", "none", "already exists", False),
-        ("success", "failed", "already exists", False),
-        ("success", "completed", None, True),
-        ("failed", "none", "already exists", False),
-        ("failed", "failed", None, True),
-        ("failed", "completed", None, True),
-        ("running", "completed", "in flight", False),
-        ("queued", "none", "in flight", False),
+        ("success", "none", "already exists"),
+        ("success", "failed", "already exists"),
+        ("success", "completed", None),
+        ("failed", "none", "already exists"),
+        ("failed", "failed", None),
+        ("failed", "completed", None),
+        ("running", "completed", "in flight"),
+        ("queued", "none", "in flight"),
     ],
 )
-def test_a_run_that_exists(
-    build: Build, name: str, state: str, reprocess: str, reason: str | None, taken: bool
-) -> None:
+def test_a_run_that_exists(build: Build, name: str, state: str, reprocess: str, reason: str | None) -> None:
     """It is left alone, with the reason; or it is queued again with its tasks, and changes its owner."""
     workshop = build(name, history=[FIRST], state=RunState(state))
     assert workshop.post(to_date=FIRST, reprocess=reprocess, conf={"size": 2}).status == 201
+    taken = reason is None
     assert [(1 if taken else None, reason)] == workshop.rows(
         "SELECT dag_run_id, exception_reason FROM backfill_dag_run"
     )
-    assert [
-        ("queued", "backfill", 1, 1, '{"size": 2}') if taken else (state, "scheduled", None, 0, "{}")
-    ] == workshop.rows("SELECT state, run_type, backfill_id, clear_number, conf FROM dag_run")
+    run = ("queued", "backfill", 1, 1, '{"size": 2}') if taken else (state, "scheduled", None, 0, "{}")
+    assert [run] == workshop.rows("SELECT state, run_type, backfill_id, clear_number, conf FROM dag_run")
     assert [(None if taken else state,)] == workshop.rows("SELECT state FROM task_instance")
 
 
@@ -154,12 +159,14 @@ def test_a_run_id_that_is_taken_counts_as_a_run_in_flight(build: Build, name: st
 
 
 def test_the_audit_log_is_written_even_if_the_request_is_refused(build: Build, name: str) -> None:
+    """It is a transaction of its own."""
     workshop = build(name)
     assert workshop.post(dag_id="other", log=True).status == 404
     assert [("create_backfill", "other", "A")] == workshop.rows("SELECT event, dag_id, owner FROM log")
 
 
 def test_the_flush_fix_is_one_line() -> None:
+    """Buggy and fixed stand side by side, and a diff shows just the fix."""
     shipped = inspect.getsource(shipped_3_2_2.create_backfill).splitlines()
     fixed = inspect.getsource(flush.create_backfill).splitlines()
     assert [("    session.commit()", "    session.flush()")] == [

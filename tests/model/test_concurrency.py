@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import pytest
+from attrs import evolve
+from sqlalchemy import create_engine
 
-from model.backfill import Response
-from tests.model.workshop import FIRST, SECOND, Build, Workshop
+from model.backfill import Response, post
+from tests.model.workshop import FIRST, Build, Workshop
 
 COMMIT_SOMETHING = "UPDATE dag SET bundle_version = 'v2'"
 ACTIVE_BACKFILL = (
@@ -36,6 +39,7 @@ def test_shipped_3_2_2_leaves_a_part_of_a_backfill_that_blocks_every_later_reque
 
 
 def test_shipped_3_3_2_cleans_up_and_answers_503(build: Build) -> None:
+    """Nothing is left, and the next request succeeds."""
     workshop = build("shipped-3.3.2")
     assert rival_between_read_and_insert_of_the_second_date(workshop).status == 503
     assert [0, 0, 0] == [workshop.count(table) for table in ("backfill", "backfill_dag_run", "dag_run")]
@@ -43,22 +47,23 @@ def test_shipped_3_3_2_cleans_up_and_answers_503(build: Build) -> None:
 
 
 def test_shipped_3_3_2_cleans_up_a_run_that_it_had_only_taken_over(build: Build) -> None:
+    """The clean-up deletes what the backfill owns, and it owns a historic run by then."""
     workshop = build("shipped-3.3.2", history=[FIRST])
     workshop.before("INSERT INTO dag_run ", lambda: workshop.rival(COMMIT_SOMETHING))
     assert workshop.post(reprocess="completed").status == 503
     assert 0 == workshop.count("dag_run")
 
 
-def test_shipped_3_3_2_answers_503_to_any_lock_but_cleans_up_only_in_the_loop(build: Build) -> None:
+def test_shipped_3_3_2_answers_503_to_a_lock_before_the_loop_too(build: Build) -> None:
+    """The route decides on the status, wherever the lock was met."""
     workshop = build("shipped-3.3.2", mode="begin")
     workshop.before("INSERT INTO backfill ", lambda: workshop.rival(COMMIT_SOMETHING))
     assert workshop.post().status == 503
 
 
 def test_shipped_3_3_2_swallows_what_its_clean_up_raises(build: Build) -> None:
+    """The request's own error is reported, and the rows stay."""
     workshop = build("shipped-3.3.2")
-    connection = sqlite3.connect(workshop.path, timeout=0, isolation_level=None)
-    workshop.before("DELETE FROM backfill_dag_run", lambda: connection.execute("ATTACH ':memory:' AS other"))
 
     def fail() -> None:
         raise sqlite3.OperationalError("disk I/O error")
@@ -67,17 +72,18 @@ def test_shipped_3_3_2_swallows_what_its_clean_up_raises(build: Build) -> None:
     assert Response(503, "OperationalError: database is locked") == (
         rival_between_read_and_insert_of_the_second_date(workshop)
     )
-    connection.close()
-    assert 1 == workshop.count("backfill")
+    assert [1, 1, 1] == [workshop.count(table) for table in ("backfill", "backfill_dag_run", "dag_run")]
 
 
 def test_staged_deletes_its_own_rows(build: Build) -> None:
+    """Nothing is left of a request that failed."""
     workshop = build("staged")
     assert rival_between_read_and_insert_of_the_second_date(workshop).status == 500
     assert [0, 0, 0] == [workshop.count(table) for table in ("backfill", "backfill_dag_run", "dag_run")]
 
 
 def test_staged_keeps_a_run_that_it_had_only_taken_over(build: Build) -> None:
+    """It is not deleted, but what it was before is lost."""
     workshop = build("staged", history=[FIRST])
     workshop.before("INSERT INTO dag_run ", lambda: workshop.rival(COMMIT_SOMETHING))
     assert workshop.post(reprocess="completed").status == 500
@@ -89,6 +95,7 @@ def test_staged_keeps_a_run_that_it_had_only_taken_over(build: Build) -> None:
 def test_staged_heeds_no_unfinished_backfill_and_reclaims_a_stale_one(
     build: Build, minutes: int, left: int
 ) -> None:
+    """A request gets 201 in spite of it, and deletes it when it is over two minutes old."""
     workshop = build("staged")
     workshop.rival(ACTIVE_BACKFILL.replace("'2026', '2026'", f"'2025-12-31 23:{60 - minutes}:00', '2026'"))
     assert workshop.post().status == 201
@@ -109,6 +116,7 @@ def test_a_rival_that_gets_in_after_the_guard(build: Build, name: str, status: i
 
 
 def test_immediate_lets_no_rival_write_after_the_guard(build: Build, mode: str) -> None:
+    """Under every transaction mode, the lock is held from the first statement to the COMMIT."""
     workshop = build("immediate", mode=mode)
 
     def rival() -> None:
@@ -141,21 +149,40 @@ def test_flush_is_one_transaction_from_its_first_insert(build: Build) -> None:
     assert 0 == workshop.count("dag_run")
 
 
-def test_the_cursor_of_select_for_update_is_open_at_the_release(build: Build) -> None:
-    """It is never read, so it pins what it saw until the function returns."""
-    workshop = build("shipped-3.2.2", history=[FIRST, SECOND])
-    with workshop.engine.connect() as connection:
-        driver = connection.connection.dbapi_connection
-    closed: list[str] = []
+def test_the_cursor_of_select_for_update_is_open_until_after_the_release(build: Build) -> None:
+    """It is never read, and dropped only when the function returns."""
+    workshop = build("shipped-3.2.2", history=[FIRST])
+    story: list[str] = []
 
     class Cursor(sqlite3.Cursor):
-        def execute(self, sql: str, parameters: object = ()) -> Cursor:
+        sql = ""
+        closed = False
+
+        def execute(self, sql: str, *parameters: Any) -> Cursor:
             self.sql = sql
-            if sql.startswith("RELEASE"):
-                closed.append("RELEASE")
-            return super().execute(sql, parameters)  # type: ignore[arg-type]
+            if sql.startswith(("SAVEPOINT", "RELEASE")):
+                story.append(sql)
+            return super().execute(sql, *parameters)
+
+        def close(self) -> None:
+            self.closed = True
+            super().close()
 
         def __del__(self) -> None:
-            closed.append(self.sql)
+            if not self.closed:
+                story.append(f"dropped {self.sql.split()[0]}")
 
-    del driver, Cursor
+    class Connection(sqlite3.Connection):
+        def cursor(self, *factory: Any) -> Any:
+            return super().cursor(Cursor)
+
+    engine = create_engine(f"sqlite:///{workshop.path}", connect_args={"factory": Connection})
+    assert post(engine, workshop.algorithm, evolve(workshop.request, reprocess="completed")).status == 201
+    engine.dispose()
+    assert [
+        "SAVEPOINT sa_savepoint_1",
+        "RELEASE SAVEPOINT sa_savepoint_1",
+        "dropped SELECT",
+        "SAVEPOINT sa_savepoint_2",
+        "RELEASE SAVEPOINT sa_savepoint_2",
+    ] == story

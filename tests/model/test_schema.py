@@ -11,6 +11,7 @@ from tests.model.workshop import Build
 
 
 def test_deleting_a_run_keeps_its_date_and_deletes_its_tasks(build: Build, mode: str) -> None:
+    """SET NULL for the one, CASCADE for the others."""
     workshop = build("shipped-3.2.2", mode=mode)
     workshop.post()
     with workshop.engine.begin() as connection:
@@ -20,6 +21,7 @@ def test_deleting_a_run_keeps_its_date_and_deletes_its_tasks(build: Build, mode:
 
 
 def test_deleting_a_backfill_needs_its_runs_gone_and_deletes_its_dates(build: Build, mode: str) -> None:
+    """The runs' foreign key restricts; the dates' cascades."""
     workshop = build("shipped-3.2.2", mode=mode)
     workshop.post()
     with workshop.engine.connect() as connection:
@@ -41,6 +43,7 @@ def test_deleting_a_backfill_needs_its_runs_gone_and_deletes_its_dates(build: Bu
     ],
 )
 def test_what_is_unique(build: Build, change: str) -> None:
+    """Run ids and dates of a workflow, and runs of a backfill."""
     workshop = build("shipped-3.2.2", task_ids=[])
     workshop.post()
     with workshop.engine.connect() as connection, pytest.raises(IntegrityError, match="UNIQUE"):
@@ -48,5 +51,6 @@ def test_what_is_unique(build: Build, change: str) -> None:
 
 
 def test_dates_are_counted_from_one() -> None:
+    """There is no date number 0."""
     with pytest.raises(ValueError, match="1 or more"):
         BackfillDagRun(sort_ordinal=0)

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from sqlalchemy import Engine, create_engine, event, text
 
 from model.backfill import (
-    ALGORITHMS,
     INTERVAL,
     Algorithm,
     Request,
@@ -57,7 +56,7 @@ class Workshop:
     path: Path
     engine: Engine
     algorithm: Algorithm
-    request: Request = Request("etl", FIRST, SECOND, user="A")
+    request: Request = field(factory=lambda: Request("etl", FIRST, SECOND, user="A"))
 
     def post(self, **changes: Any) -> Response:
         log = changes.pop("log", False)

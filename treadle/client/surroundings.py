@@ -102,7 +102,6 @@ class Surroundings:
                 gc.disable()
                 stack.callback(gc.enable)
             self._set_watchdog(stack)
-            self._owner = None
             self._stack = stack.pop_all()
         return self
 
@@ -110,6 +109,7 @@ class Surroundings:
         """Give the process back."""
         self._depth -= 1
         if self._depth == 0:
+            self._put_away()
             self._stack.close()
 
     def _replace_functions(self, stack: contextlib.ExitStack) -> None:
@@ -218,16 +218,20 @@ class Surroundings:
             self._runner = before
 
     def _swap(self, belongings: Belongings) -> None:
-        owner = self._owner
-        if owner is not None:
-            owner.random_state = random.getstate()
-            owner.pool = self._engine.pool
-            owner.uuid_state = {name: getattr(uuid, name) for name in _UUID_STATE}
+        self._put_away()
         random.setstate(belongings.random_state)
         self._engine.pool = belongings.pool
         for name, value in belongings.uuid_state.items():
             setattr(uuid, name, value)
         self._owner = belongings
+
+    def _put_away(self) -> None:
+        """Take what belongs to the client that ran last out of the process."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.random_state = random.getstate()
+            owner.pool = self._engine.pool
+            owner.uuid_state = {name: getattr(uuid, name) for name in _UUID_STATE}
 
     def is_running(self, coroutine: Coroutine) -> bool:
         """Tell whether this client's code is what runs now, in this thread."""

@@ -136,16 +136,15 @@ class System:
     def __enter__(self) -> System:
         """Make the sandbox and the template, and warm the clients up."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._surroundings)
             self._sandbox = stack.enter_context(Sandbox())
-            self._template = self._make_template()
-            self._warm_up()
+            with self._surroundings:
+                self._template = self._make_template()
+                self._warm_up()
             self._trees = tuple(Tree(client, self._surroundings) for client in self.scenario.clients)
+            self.world = LearnedWorld(self._make_world())
+            stack.callback(self.world.close)
             stack.callback(self._abandon)
-            world = LearnedWorld(self._make_world())
-            stack.callback(world.close)
-            self.world = world
-            self.product = self._make_product(Learned(self._trees, world))
+            self.product = self._make_product(Learned(self._trees, self.world))
             self._stack = stack.pop_all()
         return self
 
@@ -153,13 +152,18 @@ class System:
         """Unwind clients, close connections, remove the sandbox."""
         self._stack.close()
 
+    def active(self) -> Surroundings:
+        """Return what must be entered around anything that may run clients."""
+        return self._surroundings
+
+    def _abandon(self) -> None:
+        with self._surroundings:
+            for tree in (*self._trees, *(tree for _, tree in self._sequels.values())):
+                tree.abandon()
+
     def silent_clients(self) -> list[str]:
         """Return the names of the clients of which no statement was observed."""
         return [tree.client.name for tree in self._trees if not tree.ran_sql()]
-
-    def _abandon(self) -> None:
-        for tree in (*self._trees, *(tree for _, tree in self._sequels.values())):
-            tree.abandon()
 
     @property
     def live_runs(self) -> int:

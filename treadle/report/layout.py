@@ -17,7 +17,7 @@ from attrs import frozen
 
 from treadle.report.entries import Entry
 from treadle.report.extra import Extra
-from treadle.report.phrases import ENDED, FAILED, PUBLISHED, WAITS
+from treadle.report.phrases import ENDED, FAILED, PUBLISHED, WAITS, titles
 from treadle.report.sql import ELLIPSIS, fit, wrap
 from treadle.values.schedule import letters
 
@@ -64,11 +64,6 @@ class Page:
     def side_by_side(self) -> bool:
         """Whether there is room for a column for each client."""
         return len(self.clients) <= CLIENTS_MAX and self.column >= COLUMN_MIN
-
-    @property
-    def titles(self) -> tuple[str, ...]:
-        """The clients' letters and names."""
-        return tuple(f"{letters(at)} = {name}" for at, name in enumerate(self.clients))
 
 
 def lines(page: Page, entries: Sequence[Entry]) -> list[str]:
@@ -125,9 +120,11 @@ def _columns(page: Page, entries: Sequence[Entry]) -> list[str]:
         padded = gap.join(cell.ljust(page.column) for cell in cells)
         return f"{number.rjust(page.margin - _GAP)}{gap}{padded}".rstrip()
 
-    titles = [" " * bar_width + title for title in page.titles]
-    rules = [" " * bar_width + "-" * len(title) for title in page.titles]
-    found = [line("", titles), line("", rules)]
+    names = titles(page.clients)
+    found = [
+        line("", [" " * bar_width + name for name in names]),
+        line("", [" " * bar_width + "-" * len(name) for name in names]),
+    ]
     last: Entry | None = None
     for entry in entries:
         if last is not None and last.client != entry.client:
@@ -149,7 +146,7 @@ def _between(last: Entry, entry: Entry) -> list[str]:
 def _stacked(page: Page, entries: Sequence[Entry]) -> list[str]:
     name_width = max(len(letters(at)) for at in range(len(page.clients)))
     margin = page.margin + name_width + 3
-    found = [f"{' ' * page.margin}{title}" for title in page.titles]
+    found = [f"{' ' * page.margin}{title}" for title in titles(page.clients)]
     last: int | None = None
     for entry in entries:
         if entry.client != last:

@@ -21,6 +21,12 @@ DIFFERENCES_MAX = 3
 """How many changed rows are shown with their values."""
 
 
+def titles(clients: Sequence[str]) -> tuple[str, ...]:
+    """Return for each client its letter, and its name if that is another one."""
+    pairs = [(letters(at), name) for at, name in enumerate(clients)]
+    return tuple(letter if letter == name else f"{letter} = {name}" for letter, name in pairs)
+
+
 def several(names: Sequence[str]) -> str:
     """Return names as one phrase: ``A``, ``A and B``, ``A, B and C``."""
     *most, last = names

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from attrs import frozen
 
+from treadle.report.phrases import titles
 from treadle.report.sql import NO_BREAK, count, number, wrap
 from treadle.report.timeline import WIDTH, render_timeline
 from treadle.values.property import Kind
-from treadle.values.schedule import letters
 from treadle.values.trace import Trace
 from treadle.values.verdict import Counterexample, Decision, Result, Stats, Verdict
 
@@ -131,7 +131,7 @@ def _facts(result: Result, width: int) -> list[str]:
     database = f"SQLite {result.sqlite_version}, journal {result.journal}, transactions {result.transactions}"
     facts = {
         "database": database,
-        "clients": ", ".join(f"{letters(at)} = {name}" for at, name in enumerate(result.clients)),
+        "clients": ", ".join(titles(result.clients)),
         "bounds": ", ".join(limits),
         "search": f"{result.search}, {'exhausted' if result.exhausted else 'NOT exhausted'}",
         "explored": _explored(result.stats),
@@ -185,9 +185,10 @@ def _verdict(decision: Decision) -> str:
     return str(decision.verdict)
 
 
-def _rank(decision: Decision) -> tuple[bool, int]:
+def _rank(decision: Decision) -> tuple[bool, int, bool]:
     """Return where a decision stands: the more important, the earlier."""
-    return (not _surprises(decision), _ORDER.index(decision.verdict))
+    witness = decision.property.kind is Kind.SOMETIMES
+    return (not _surprises(decision), _ORDER.index(decision.verdict), witness)
 
 
 # --- How it goes wrong -------------------------------------------------------------------------------

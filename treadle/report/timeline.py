@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 from treadle.report.entries import entries
 from treadle.report.layout import Page, legend, lines
+from treadle.report.phrases import titles
 from treadle.report.sql import count, literal, together, wrap
 from treadle.values.property import Breach
-from treadle.values.schedule import letters
 from treadle.values.trace import Trace
 from treadle.values.view import Row
 
@@ -50,9 +50,8 @@ def render_timeline(
 
 def _unfinished(trace: Trace) -> list[str]:
     """Say which clients have not ended."""
-    missing = [
-        f"{letters(at)} = {name}" for at, name in enumerate(trace.clients) if name not in trace.outcomes
-    ]
+    pairs = zip(titles(trace.clients), trace.clients, strict=True)
+    missing = [title for title, name in pairs if name not in trace.outcomes]
     return ["", f"Here the schedule ends; not finished: {', '.join(missing)}"] if missing else []
 
 

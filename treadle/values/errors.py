@@ -12,6 +12,7 @@
     ├── ForeignThreadError         a database call from a thread that is no client
     ├── SharedStateError           one client used a connection that belongs to another
     ├── StuckClientError           a client did not reach its next operation in time
+    ├── CounterexampleError        a property is violated (raised by Hypothesis machines)
     ├── PropertyError              a property's predicate failed or returned no verdict
     └── SandboxError               the private directory could not be used
 
@@ -19,6 +20,9 @@ Every message names the offending value, the rule, and the remedy.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 
 class TreadleError(Exception):
@@ -77,6 +81,27 @@ class SharedStateError(TreadleError):
 
 class StuckClientError(TreadleError):
     """A client did not reach its next operation in time."""
+
+
+class CounterexampleError(TreadleError, AssertionError):
+    """A property is violated. Its text, with the timeline, is made when it is asked for.
+
+    Attributes:
+        property: its name.
+        token: the token of a schedule that shows it.
+        why: one sentence.
+    """
+
+    def __init__(self, why: str, *, property: str, token: str, details: Callable[[], str]) -> None:  # noqa: A002  # the word of the docs
+        super().__init__(why)
+        self.property = property
+        self.token = token
+        self.why = why
+        self._details = functools.cache(details)
+
+    def __str__(self) -> str:
+        """Return the sentence, the schedule, and what happens under it."""
+        return f"{self.property} is violated: {self.why}\nschedule {self.token}\n\n{self._details()}"
 
 
 class PropertyError(TreadleError):
