@@ -174,6 +174,7 @@ class _Check:
     _limits: Limits
     _seed: int
     _judge: Judge = field(init=False)
+    _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self._judge = Judge(self._system.scenario, self._system.sequel)
@@ -250,7 +251,9 @@ class _Check:
         schedule = finding.examples[item.name]
         if not finding.minimal:
             schedule = Shrinker(schedule, lambda shorter: self._complete(shorter, item.name)).run()
-        taken = run_live(self._system, schedule)
+        if schedule not in self._confirmed:
+            self._confirmed[schedule] = run_live(self._system, schedule)
+        taken = self._confirmed[schedule]
         state = taken[-1].after if taken else self._system.product.root()
         breaches = self._judge.breaches(state)
         if item.name not in breaches:

@@ -77,7 +77,7 @@ def test_the_scheduler_does_not_heed_what_staged_has_not_initialized(build: Buil
     workshop.rival("UPDATE backfill SET initialized_at = NULL")
     heeded = workshop.algorithm.heeded
     assert [] == work_off(workshop.engine, NOW + timedelta(hours=1), heeded)
-    workshop.rival("UPDATE backfill SET initialized_at = '2026'")
+    workshop.rival("UPDATE backfill SET initialized_at = created_at")
     assert [1] == work_off(workshop.engine, NOW, heeded)
 
 

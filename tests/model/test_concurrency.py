@@ -16,7 +16,8 @@ COMMIT_SOMETHING = "UPDATE dag SET bundle_version = 'v2'"
 ACTIVE_BACKFILL = (
     "INSERT INTO backfill (dag_id, from_date, to_date, dag_run_conf, reprocess_behavior, max_active_runs, "
     "created_at, updated_at, triggering_user_name) "
-    "VALUES ('etl', '2020', '2020', '{}', 'none', 1, '2026', '2026', 'rival')"
+    "VALUES ('etl', '2020-01-01 00:00:00.000000', '2020-01-02 00:00:00.000000', '{}', 'none', 1, "
+    "'2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000', 'rival')"
 )
 
 
@@ -97,7 +98,8 @@ def test_staged_heeds_no_unfinished_backfill_and_reclaims_a_stale_one(
 ) -> None:
     """A request gets 201 in spite of it, and deletes it when it is over two minutes old."""
     workshop = build("staged")
-    workshop.rival(ACTIVE_BACKFILL.replace("'2026', '2026'", f"'2025-12-31 23:{60 - minutes}:00', '2026'"))
+    created = f"2025-12-31 23:{60 - minutes}:00.000000"
+    workshop.rival(ACTIVE_BACKFILL, f"UPDATE backfill SET created_at = '{created}'")
     assert workshop.post().status == 201
     assert left == workshop.count("backfill WHERE triggering_user_name = 'rival'")
     assert 1 == workshop.count("backfill WHERE initialized_at IS NOT NULL")

@@ -93,7 +93,7 @@ def test_the_partial_backfill_alone_blocks_later_requests(build: Build) -> None:
     """It counts as active, although its request got 500."""
     workshop = build("shipped-3.2.2")
     run_the_report(workshop)
-    workshop.rival("UPDATE backfill SET completed_at = '2026' WHERE triggering_user_name = 'B'")
+    workshop.rival("UPDATE backfill SET completed_at = created_at WHERE triggering_user_name = 'B'")
     assert 409 == workshop.post(user="C").status
 
 

@@ -9,10 +9,12 @@ from treadle.values.outcome import Crashed, Returned
 
 
 def read(script: Script, *, verbose: bool = False) -> tuple[Entry, ...]:
+    """Return the entries of a script."""
     return entries(script.trace("t1"), verbose=verbose)
 
 
 def extras(entry: Entry) -> list[str]:
+    """Return the whole text of each extra."""
     return [extra.render() for extra in entry.extras]
 
 
@@ -105,7 +107,9 @@ class TestWaiting:
         """The operation was shown when it began to wait; now only the error is news."""
         script = self.script()
         seen = Observation(failure=LOCKED)
-        script.run(0, "INSERT a", seen=seen, lock_kind=LockKind.TIMEOUT, holders=("request-2",), fault=Fault.LOCKED)
+        script.run(
+            0, "INSERT a", seen=seen, lock_kind=LockKind.TIMEOUT, holders=("request-2",), fault=Fault.LOCKED
+        )
         *_, last = read(script)
         assert last.statement == ""
         assert len(last.notes) == 1

@@ -59,4 +59,9 @@ class TestChanged:
     def test_is_silent_about_the_usual(self) -> None:
         """One row is what a statement usually changes; none or many may be the point."""
         texts = [changed(Observation(rowcount=count)) for count in (-1, 1, 0, 2)]
-        assert [text and text.render() for text in texts] == [None, None, "→ 0 rows changed", "→ 2 rows changed"]
+        assert [text and text.render() for text in texts] == [
+            None,
+            None,
+            "→ 0 rows changed",
+            "→ 2 rows changed",
+        ]

@@ -4,10 +4,11 @@ import pytest
 
 from tests.report.examples import CLIENTS, appears, backfill
 from treadle.report import phrases
+from treadle.report.sql import NO_BREAK
 from treadle.values.fault import Fault, LockKind
 from treadle.values.observation import LOCKED, Failure, Observation
 from treadle.values.operation import Kind, Operation
-from treadle.values.outcome import Crashed, Raised, Returned
+from treadle.values.outcome import Crashed, Outcome, Raised, Returned
 from treadle.values.trace import Change, Event
 
 EXECUTE = Operation(Kind.EXECUTE, 0, 0, "INSERT")
@@ -15,6 +16,7 @@ B = ("request-2",)
 
 
 def locked(kind: LockKind, *, reachable: bool = True, holders: tuple[str, ...] = B) -> Event:
+    """Return an event in which a client saw that the database is locked."""
     seen = Observation(failure=LOCKED)
     return Event(1, 0, EXECUTE, seen, lock_kind=kind, reachable=reachable, holders=holders)
 
@@ -70,7 +72,7 @@ class TestPublished:
             Change("dag", {"id": 1}, None),
             Change("run", {"id": 1, "state": "queued"}, {"id": 1, "state": "failed"}),
         ]
-        text = phrases.published(changes).replace(phrases.NO_BREAK, " ")
+        text = phrases.published(changes).replace(NO_BREAK, " ")
         assert text == "▶ published 4 rows: +2 backfill, -1 dag, ~1 run"
         assert phrases.published([]) == ""
 
@@ -80,7 +82,7 @@ class TestDifferences:
         """What changed in a row is shown with the first column, which tells rows apart."""
         change = Change("run", {"id": 1, "state": "queued", "n": 1}, {"id": 1, "state": "failed", "n": 1})
         (text,) = phrases.differences([change])
-        assert text.replace(phrases.NO_BREAK, " ") == "run id 1: state 'queued' → 'failed'"
+        assert text.replace(NO_BREAK, " ") == "run id 1: state 'queued' → 'failed'"
 
     def test_is_silent_about_many(self) -> None:
         """Many changed rows would bury the rest."""
@@ -91,7 +93,7 @@ class TestDifferences:
 class TestEnded:
     def test_shows_outcomes(self) -> None:
         """A crash is shown where it happens, so it is not said again."""
-        outcomes = [Returned(201), Raised(ValueError("no")), Crashed(), None]
+        outcomes: list[Outcome | None] = [Returned(201), Raised(ValueError("no")), Crashed(), None]
         expected = ["■ returned 201", "■ raised ValueError: no", "", ""]
         assert expected == [phrases.ended(outcome) for outcome in outcomes]
 
@@ -100,7 +102,9 @@ class TestCrash:
     def test_says_what_is_lost(self) -> None:
         """A crash rolls back."""
         event = Event(1, 0, None, None, fault=Fault.CRASH, outcome=Crashed())
-        assert phrases.crash(event) == "✗ crash: the process dies, and what it has not committed is rolled back"
+        assert (
+            phrases.crash(event) == "✗ crash: the process dies, and what it has not committed is rolled back"
+        )
 
 
 class TestTitles:

@@ -33,7 +33,7 @@ class TestShorten:
         [
             f"{COLUMNS} FROM run JOIN backfill ON run.backfill_id = backfill.id WHERE backfill.dag_id = ?",
             "INSERT INTO run (dag_id, state, kind, owner, clear_number) VALUES (?, ?, ?, ?, ?)",
-            "SELECT ' FROM ' || x FROM t WHERE y = 'SELECT … FROM'",
+            "SELECT ' FROM ' || x FROM t WHERE y = 'SELECT 1 FROM'",
             "PRAGMA " + "x" * 100,
         ],
     )

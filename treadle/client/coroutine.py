@@ -77,9 +77,8 @@ class Coroutine:
         Raises:
             TreadleError: the client did something that cannot be checked.
         """
-        with self._surroundings.running(self, self._belongings):
-            self._greenlet.parent = getcurrent()
-            answer = self._inside.switch(observation)
+        self._greenlet.parent = getcurrent()
+        answer = self._surroundings.run(self, self._belongings, lambda: self._inside.switch(observation))
         if self._misuse is not None:
             misuse, self._misuse = self._misuse, None
             self.abandon()
@@ -93,16 +92,18 @@ class Coroutine:
         for _ in range(_PATIENCE):
             if not self._greenlet:  # never started, or dead
                 break
-            with self._surroundings.running(self, self._belongings):
-                self._greenlet.parent = getcurrent()
-                try:
-                    if self._pending in _QUIET:  # it is cleaning up already
-                        self._inside.switch(Observation())
-                    else:
-                        self._inside.throw(_Abandoned)
-                except BaseException as error:  # noqa: BLE001  # swallowed, but for the user's own interrupt
-                    if isinstance(error, KeyboardInterrupt):
-                        raise
+            self._greenlet.parent = getcurrent()
+            try:
+                self._surroundings.run(self, self._belongings, self._unwind)
+            except BaseException as error:  # noqa: BLE001  # swallowed, but for the user's own interrupt
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+
+    def _unwind(self) -> None:
+        if self._pending in _QUIET:  # it is cleaning up already
+            self._inside.switch(Observation())
+        else:
+            self._inside.throw(_Abandoned)
 
     # What the gate calls, from inside the client.
 

@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import time_machine
 from sqlalchemy import Engine, event
@@ -34,6 +34,9 @@ START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 """The instant at which every client starts."""
 
 _UUID_STATE = tuple(name for name in vars(uuid) if name.startswith(("_last_timestamp", "_last_counter")))
+
+
+_Answer = TypeVar("_Answer")
 
 
 class _Stuck(BaseException):
@@ -198,16 +201,19 @@ class Surroundings:
 
     # Running clients.
 
-    @contextlib.contextmanager
-    def running(self, coroutine: Coroutine, belongings: Belongings) -> Iterator[None]:
-        """Surround one stretch of a client's run."""
+    def run(self, coroutine: Coroutine, belongings: Belongings, stretch: Callable[[], _Answer]) -> _Answer:
+        """Run one stretch of a client, in that client's surroundings.
+
+        Raises:
+            StuckClientError: it computed for too long.
+        """
         if self._owner is not belongings:
             self._swap(belongings)
         self._set_clock(coroutine.clock_s)
         before, self._runner = self._runner, coroutine
         self._resumed_at = time.perf_counter()
         try:
-            yield
+            return stretch()
         except _Stuck:
             raise StuckClientError(
                 f"client {coroutine.name!r} computed for more than {self._max_step_s:g} s without asking its database "

@@ -25,8 +25,8 @@ from treadle.values.observation import LOCKED, Observation
 from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
 from treadle.world.effects import Effects
-from treadle.world.holding import Lock
-from treadle.world.locality import acquires, is_fault_point, is_local
+from treadle.world.holding import Holding, Lock
+from treadle.world.locality import Nature, nature_of
 from treadle.world.state import Key, Transition, WorldState
 
 
@@ -180,6 +180,7 @@ class Product:
         self._max_operations = max_operations
         self._local = local
         self._offset = offset
+        self._natures: dict[tuple[Holding, Operation, int], Nature] = {}
 
     def root(self, world: WorldState | None = None) -> State:
         """Return the state in which no client has started, in the world's first state or another."""
@@ -196,7 +197,7 @@ class Product:
         unfinished = [client for client, node in enumerate(state.nodes) if node.operation is not None]
         if self._local:
             for client in unfinished:
-                if state.nodes[client].depth and state.wait_of(client) is None and self._is_local(state, client):
+                if state.nodes[client].depth and state.wait_of(client) is None and self._nature(state, client).local:
                     return (Step(client), *self._faults(state, client))
         found: list[Choice] = []
         stuck = True
@@ -229,29 +230,29 @@ class Product:
     def _key(self, client: int, operation: Operation) -> Key:
         return (client + self._offset, operation.connection)
 
-    def _is_local(self, state: State, client: int) -> bool:
+    def _nature(self, state: State, client: int) -> Nature:
+        """Return what a client's pending operation is to others."""
         operation = state.nodes[client].operation
         assert operation is not None
         holding = state.world.holding(self._key(client, operation))
-        return is_local(self._backend.journal, holding, operation, self._backend.effects(state.world, operation))
-
-    def _acquires(self, state: State, client: int) -> bool:
-        operation = state.nodes[client].operation
-        assert operation is not None
-        holding = state.world.holding(self._key(client, operation))
-        return acquires(self._backend.journal, holding, operation, self._backend.effects(state.world, operation))
+        at = (holding, operation, state.world.content.schema.number)
+        nature = self._natures.get(at)
+        if nature is None:
+            effects = self._backend.effects(state.world, operation)
+            nature = self._natures[at] = nature_of(
+                self._backend.journal, holding, operation, effects, self._placement
+            )
+        return nature
 
     def _is_fault_point(self, state: State, client: int) -> bool:
+        nature = self._nature(state, client)
+        # Where another client holds the lock, no process outside can: SQLite's own answer stands.
+        return nature.fault_point and not (nature.acquires and self._others_write(state, client))
+
+    def _others_write(self, state: State, client: int) -> bool:
         operation = state.nodes[client].operation
         assert operation is not None
-        key = self._key(client, operation)
-        effects = self._backend.effects(state.world, operation)
-        holding = state.world.holding(key)
-        if not is_fault_point(self._placement, self._backend.journal, holding, operation, effects):
-            return False
-        # Where another client holds the lock, no process outside can: SQLite's own answer stands.
-        taken = any(lock is Lock.WRITE for _, lock in state.world.other_locks(key))
-        return not (taken and self._acquires(state, client))
+        return any(lock is Lock.WRITE for _, lock in state.world.other_locks(self._key(client, operation)))
 
     # What it does.
 
@@ -350,17 +351,14 @@ class Product:
         operation = state.nodes[client].operation
         assert operation is not None
         key = self._key(client, operation)
-        holding = state.world.holding(key)
-        if self._acquires(state, client) and not any(
-            lock is Lock.WRITE for _, lock in state.world.other_locks(key)
-        ):
+        if self._nature(state, client).acquires and not self._others_write(state, client):
             transition = self._backend.perform(state.world, key, operation, outside=True)
             after = self._go_on(state, client, transition.observation, transition.after, locked=1)
             return Taken(
                 choice, state, after, operation, transition.observation, transition, lock_kind=LockKind.OUTSIDE
             )
         world = state.world
-        if operation.cursor in holding.active:  # running another statement would have ended this one
+        if operation.cursor in world.holding(key).active:  # running another statement would have ended this one
             reset = intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
             world = self._backend.perform(world, key, reset).after
         seen = intern_observation(
@@ -377,11 +375,11 @@ class Product:
         """
         client = choice.client
         fresh = isinstance(choice, Step) and not state.nodes[client].depth
-        noticed = not (fresh and self._is_local(state, client))
+        noticed = not (fresh and self._nature(state, client).local)
         taken = [self.take(state, choice)]
         while self._local and self._goes_on(taken[-1].after, client):
             state = taken[-1].after
-            if not self._is_local(state, client):
+            if not self._nature(state, client).local:
                 if noticed:
                     break
                 noticed = True

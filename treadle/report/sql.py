@@ -46,10 +46,16 @@ def shorten(sql: str, limit: int) -> str:
     for tail in _TAILS.get(text.partition(" ")[0].upper(), ()):
         at = text.find(tail)
         if at >= 0:
-            end = text[at:]
-            beginning = _head(text, max(limit - len(end) - 2, _HEAD_MIN))
-            return f"{beginning} {ELLIPSIS}{_beginning(end, limit - len(beginning) - 2)}"
+            return _around(text, at, limit)
     return _beginning(text, limit)
+
+
+def _around(text: str, at: int, limit: int) -> str:
+    """Return a piece before this place, and what is after it; both shortened if need be."""
+    before, end = text[:at], text[at:]
+    room = max(limit - len(end) - 2, _HEAD_MIN)
+    shown = before if len(before) <= room else f"{_head(before, room)} {ELLIPSIS}"
+    return f"{shown}{_beginning(end, limit - len(shown))}"
 
 
 def _beginning(text: str, limit: int) -> str:

@@ -27,6 +27,9 @@ class Layout:
         hidden_rowid: the rowid is no column, and is read in front of the columns.
         rowid_position: where in a row, as read, the rowid stands; None if it cannot be read.
         simple: rows can be taken out and put back by plain DELETE and INSERT.
+        select: the statement that reads all rows in a fixed order.
+        delete: the statement that takes out the row with a rowid.
+        insert: the statement that puts a row, as read, back.
     """
 
     name: str
@@ -34,22 +37,29 @@ class Layout:
     hidden_rowid: bool
     rowid_position: int | None
     simple: bool
+    select: str = field(init=False)
+    delete: str = field(init=False)
+    insert: str = field(init=False)
 
-    @property
-    def select(self) -> str:
-        """The statement that reads all rows in a fixed order."""
-        rowid = "rowid, " if self.hidden_rowid else ""
-        if self.rowid_position is not None:
-            order = str(self.rowid_position + 1)
-        else:
-            order = ", ".join(str(n + 1) for n in range(len(self.columns)))
-        names = ", ".join(map(quoted, self.columns))
-        return f"SELECT {rowid}{names} FROM {quoted(self.name)} ORDER BY {order}"  # noqa: S608  # quoted names
-
-    @property
-    def written_columns(self) -> tuple[str, ...]:
-        """The columns of an INSERT that puts a row back."""
+    def _read_columns(self) -> tuple[str, ...]:
         return ("rowid", *self.columns) if self.hidden_rowid else self.columns
+
+    @select.default
+    def _select(self) -> str:
+        names = ", ".join(map(quoted, self._read_columns()))
+        count = len(self._read_columns())
+        order = range(1, count + 1) if self.rowid_position is None else [self.rowid_position + 1]
+        return f"SELECT {names} FROM {quoted(self.name)} ORDER BY {', '.join(map(str, order))}"  # noqa: S608  # quoted
+
+    @delete.default
+    def _delete(self) -> str:
+        return f"DELETE FROM {quoted(self.name)} WHERE rowid = ?"  # noqa: S608  # quoted name
+
+    @insert.default
+    def _insert(self) -> str:
+        names = ", ".join(map(quoted, self._read_columns()))
+        marks = ", ".join("?" * len(self._read_columns()))
+        return f"INSERT INTO {quoted(self.name)} ({names}) VALUES ({marks})"  # noqa: S608  # quoted names
 
 
 @frozen
@@ -190,27 +200,16 @@ def bring_back(connection: sqlite3.Connection, now: Content, wanted: Content) ->
     assert now.schema is wanted.schema
     connection.execute("BEGIN IMMEDIATE")
     try:
-        fresh: list[tuple[str, list[tuple[Any, ...]]]] = []
+        fresh: list[tuple[Layout, list[tuple[Any, ...]]]] = []
         for layout, rows, goal in zip(now.schema.layouts, now.rows, wanted.rows, strict=True):
-            if rows is goal:
-                continue
-            position = layout.rowid_position
-            assert position is not None
-            connection.executemany(
-                f"DELETE FROM {quoted(layout.name)} WHERE rowid = ?",  # noqa: S608  # quoted name
-                [(row[position],) for row in _outside_of(rows, goal)],
-            )
-            marks = ", ".join("?" * len(layout.written_columns))
-            names = ", ".join(map(quoted, layout.written_columns))
-            fresh.append(
-                (
-                    f"INSERT INTO {quoted(layout.name)} ({names}) VALUES ({marks})",  # noqa: S608  # quoted names
-                    _outside_of(goal, rows),
-                )
-            )
+            if rows is not goal:
+                position = layout.rowid_position
+                assert position is not None
+                connection.executemany(layout.delete, [(row[position],) for row in _outside_of(rows, goal)])
+                fresh.append((layout, _outside_of(goal, rows)))
         # sqlite_sequence last: inserting into an AUTOINCREMENT table writes it.
-        for statement, rows in sorted(fresh, key=lambda item: "sqlite_sequence" in item[0]):
-            connection.executemany(statement, rows)
+        for layout, rows in sorted(fresh, key=lambda item: item[0].name == "sqlite_sequence"):
+            connection.executemany(layout.insert, rows)
         if now.user_version != wanted.user_version:
             connection.execute(f"PRAGMA user_version = {wanted.user_version}")
     except BaseException:

@@ -19,6 +19,8 @@ drops the write lock  is seen by all                 is seen by all
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from treadle.values.fault import Placement
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.world.effects import Effects, SavepointAction
@@ -104,3 +106,28 @@ def is_fault_point(
     if effects.savepoint is not None:
         return effects.savepoint[0] is not SavepointAction.ROLLBACK_TO
     return effects.writes and holding.first_write_due
+
+
+class Nature(NamedTuple):
+    """What an operation is to others.
+
+    Attributes:
+        local: no other client can notice it, or be noticed by it.
+        acquires: SQLite asks the file system for a lock.
+        fault_point: a ``locked`` fault may be injected.
+    """
+
+    local: bool
+    acquires: bool
+    fault_point: bool
+
+
+def nature_of(
+    journal: str, holding: Holding, operation: Operation, effects: Effects, placement: Placement
+) -> Nature:
+    """Return what an operation is to others; the arguments are those of the functions above."""
+    return Nature(
+        is_local(journal, holding, operation, effects),
+        acquires(journal, holding, operation, effects),
+        is_fault_point(placement, journal, holding, operation, effects),
+    )

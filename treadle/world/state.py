@@ -23,19 +23,20 @@ class WorldState:
     Attributes:
         content: what is committed.
         holdings: what each open connection holds.
+        quiescent: whether no connection holds anything.
     """
 
     content: Content
     holdings: dict[Key, Holding]
+    quiescent: bool = field(init=False)
     _locks: dict[Key, tuple[tuple[Key, Lock], ...]] = field(factory=dict, init=False, repr=False)
 
     def holding(self, key: Key) -> Holding:
         """Return what a connection holds."""
         return self.holdings.get(key, IDLE)
 
-    @property
-    def quiescent(self) -> bool:
-        """Whether no connection holds anything."""
+    @quiescent.default
+    def _is_quiescent(self) -> bool:
         return not any(holding.log for holding in self.holdings.values())
 
     def other_locks(self, key: Key) -> tuple[tuple[Key, Lock], ...]:

@@ -1,0 +1,244 @@
+"""Each property on views that break it and on views that do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.backfill import NOW, Reprocess, RunState, work_off
+from tests.model.workshop import FIRST
+from tests.properties.stage import Enact
+from treadle import Crashed, Raised
+
+ORPHAN = "DELETE FROM backfill_dag_run", "DELETE FROM task_instance", "DELETE FROM dag_run"
+ANOTHER_BACKFILL = (
+    "INSERT INTO backfill (dag_id, from_date, to_date, dag_run_conf, reprocess_behavior, max_active_runs, "
+    "created_at, updated_at, triggering_user_name) SELECT dag_id, from_date, to_date, dag_run_conf, "
+    "reprocess_behavior, max_active_runs, created_at, updated_at, 'B' FROM backfill"
+)
+
+
+def test_all_or_nothing_is_kept_by_a_success_and_a_refusal(enact: Enact) -> None:
+    """All of the one, nothing of the other."""
+    stage = enact(history=[FIRST], reprocess=Reprocess.COMPLETED)
+    assert () == stage.broken("all-or-nothing", A=404, B=500)
+    stage.post()
+    assert () == stage.broken("all-or-nothing", A=201, B=409)
+
+
+@pytest.mark.parametrize("end", [409, 500, 503, Crashed(), Raised(ValueError("no"))])
+def test_all_or_nothing_is_broken_by_what_a_failed_request_left(enact: Enact, end: int) -> None:
+    """However it failed, and however little it left."""
+    stage = enact()
+    stage.post()
+    (breach,) = stage.broken("all-or-nothing", A=end, B=409)
+    # 1 backfill, 2 dates, 2 runs
+    assert ["backfill"] + ["backfill_dag_run"] * 2 + ["dag_run"] * 2 == [table for table, _ in breach.rows]
+    stage.workshop.rival(*ORPHAN)
+    (breach,) = stage.broken("all-or-nothing", A=end, B=409)
+    assert ["backfill"] == [table for table, _ in breach.rows]
+
+
+def test_all_or_nothing_is_broken_by_a_success_without_all_dates(enact: Enact) -> None:
+    """One date missing, or everything."""
+    stage = enact()
+    assert 1 == len(stage.broken("all-or-nothing", A=201, B=409))
+    stage.post()
+    stage.workshop.rival("DELETE FROM backfill_dag_run WHERE sort_ordinal = 2")
+    assert 1 == len(stage.broken("all-or-nothing", A=201, B=409))
+
+
+def test_all_or_nothing_is_broken_by_a_change_without_an_owner(enact: Enact) -> None:
+    """The request that failed is the only one that can have made it."""
+    stage = enact(history=[FIRST])
+    stage.workshop.rival("UPDATE task_instance SET state = NULL")
+    (breach,) = stage.broken("all-or-nothing", A=500, B=404)
+    assert ["success", None] == [row["state"] for _, row in breach.rows]
+
+
+@pytest.mark.parametrize(
+    ("reprocess", "state"), [("completed", "success"), ("completed", "failed"), ("failed", "failed")]
+)
+def test_history_is_kept_by_a_success_that_may_run_it_again(enact: Enact, reprocess: str, state: str) -> None:
+    """A request that did not succeed may not."""
+    stage = enact(history=[FIRST], state=RunState(state), reprocess=Reprocess(reprocess))
+    assert () == stage.broken("history-kept", A=500, B=500)
+    stage.post()
+    assert () == stage.broken("history-kept", A=201, B=409)
+    assert 1 == len(stage.broken("history-kept", A=500, B=409))
+
+
+@pytest.mark.parametrize(
+    ("reprocess", "state"), [("none", "success"), ("none", "failed"), ("failed", "success")]
+)
+def test_history_is_broken_by_a_success_that_did_not_ask_for_it(
+    enact: Enact, reprocess: str, state: str
+) -> None:
+    """It took over what it had to leave alone."""
+    stage = enact(history=[FIRST], state=RunState(state), reprocess=Reprocess(reprocess))
+    stage.workshop.post(reprocess="completed")
+    assert 1 == len(stage.broken("history-kept", A=201, B=409))
+
+
+def test_history_is_broken_by_a_run_that_is_gone_or_changed_by_nobody(enact: Enact) -> None:
+    """Whether a request succeeded or not."""
+    stage = enact(history=[FIRST])
+    stage.workshop.rival("UPDATE dag_run SET clear_number = 1")
+    assert 1 == len(stage.broken("history-kept", A=201))
+    stage.workshop.rival("DELETE FROM dag_run")
+    assert 1 == len(stage.broken("history-kept", A=201))
+
+
+def test_history_is_only_what_had_finished(enact: Enact) -> None:
+    """A run that was running may finish."""
+    stage = enact(history=[FIRST], state=RunState.RUNNING)
+    stage.workshop.rival("UPDATE dag_run SET state = 'success'")
+    assert () == stage.broken("history-kept", A=201)
+
+
+def test_one_active_backfill(enact: Enact) -> None:
+    """Two are one too many, unless one is complete."""
+    stage = enact()
+    stage.post()
+    assert () == stage.broken("one-active-backfill")
+    stage.workshop.rival(ANOTHER_BACKFILL)
+    (breach,) = stage.broken("one-active-backfill")
+    assert ["A", "B"] == [row["triggering_user_name"] for _, row in breach.rows]
+    stage.workshop.rival("UPDATE backfill SET completed_at = created_at WHERE id = 1")
+    assert () == stage.broken("one-active-backfill")
+
+
+def test_a_retry_is_refused_because_of_an_orphan(enact: Enact) -> None:
+    """Its own, or that of another request that failed."""
+    stage = enact()
+    stage.post()
+    assert 2 == len(stage.broken("retry-succeeds", A=500, B=500))
+
+
+def test_a_retry_succeeds_where_nothing_was_left(enact: Enact) -> None:
+    """Without an answer, a client may have succeeded or not; nothing was left, so it may try again."""
+    stage = enact()
+    assert () == stage.broken("retry-succeeds", A=503, B=409)
+    assert () == stage.broken("retry-succeeds", A=Crashed(), B=409)
+
+
+def test_a_retry_waits_for_the_backfill_of_a_success(enact: Enact) -> None:
+    """That one is in its way by right."""
+    stage = enact()
+    stage.post()
+    assert () == stage.broken("retry-succeeds", A=201, B=500)
+
+
+def test_only_a_server_error_is_tried_again(enact: Enact) -> None:
+    """A conflict is an answer."""
+    stage = enact()
+    stage.post()
+    assert () == stage.broken("retry-succeeds", A=409, B=409)
+
+
+def test_honest_conflict(enact: Enact) -> None:
+    """Somebody else must have succeeded, or must have been there before."""
+    stage = enact()
+    assert 1 == len(stage.broken("honest-conflict", A=500, B=409))
+    assert 2 == len(stage.broken("honest-conflict", A=409, B=409))
+    assert () == stage.broken("honest-conflict", A=201, B=409)
+
+
+def test_complete_means_complete_for_a_whole_backfill(enact: Enact) -> None:
+    """Active, worked off, or cancelled while nothing ran."""
+    stage = enact()
+    stage.post()
+    assert () == stage.broken("complete-means-complete", A=201, B=409)
+    assert [1] == work_off(stage.workshop.engine, NOW)
+    assert () == stage.broken("complete-means-complete", A=201, B=409)
+
+
+def test_complete_means_complete_is_broken_by_the_scheduler_completing_an_orphan(enact: Enact) -> None:
+    """It does so when the orphan is old enough, although not a single date has run."""
+    stage = enact()
+    stage.post()
+    stage.workshop.rival(*ORPHAN)
+    assert 1 == len(stage.broken("complete-means-complete", A=500, B=500))
+
+
+def test_complete_means_complete_is_broken_by_an_unfinished_run(enact: Enact) -> None:
+    """Set to complete too early."""
+    stage = enact()
+    stage.post()
+    stage.workshop.rival("UPDATE backfill SET completed_at = created_at")
+    assert 1 == len(stage.broken("complete-means-complete", A=201, B=409))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM backfill_dag_run WHERE sort_ordinal = 2",
+        "UPDATE backfill_dag_run SET dag_run_id = NULL WHERE sort_ordinal = 2",
+        "UPDATE backfill_dag_run SET dag_run_id = NULL, exception_reason = 'in flight'",
+    ],
+)
+def test_never_partial(enact: Enact, change: str) -> None:
+    """A date is missing; or has neither run nor reason; or has a reason although there is a run."""
+    stage = enact()
+    stage.post()
+    assert () == stage.broken("never-partial")
+    stage.workshop.rival(change)
+    assert stage.broken("never-partial")
+
+
+def test_never_partial_is_broken_by_a_backfill_without_dates(enact: Enact) -> None:
+    """None of its dates is a part as well."""
+    stage = enact()
+    stage.post()
+    stage.workshop.rival(*ORPHAN)
+    assert 1 == len(stage.broken("never-partial"))
+
+
+def test_what_readers_do_not_heed_is_no_part_and_not_active(enact: Enact) -> None:
+    """A backfill of ``staged`` that is not initialized; but it counts as left behind."""
+    stage = enact("staged")
+    stage.post()
+    stage.workshop.rival(
+        "UPDATE backfill SET initialized_at = NULL", "DELETE FROM backfill_dag_run WHERE sort_ordinal = 2"
+    )
+    assert () == stage.broken("never-partial")
+    assert () == stage.broken("complete-means-complete", A=500, B=500)
+    assert stage.broken("some-active-backfill")
+    assert stage.broken("all-or-nothing", A=500, B=500)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("some-request-succeeds", {"A": 201, "B": 409}),
+        ("some-request-fails", {"A": 201, "B": 409}),
+        ("some-history", {}),
+        ("some-active-backfill", {}),
+        ("some-whole-backfill", {}),
+        ("some-conflict", {"A": 201, "B": 409}),
+        ("some-server-error", {"A": 201, "B": Crashed()}),
+        ("some-completion", {}),
+    ],
+)
+def test_a_witness_is_seen(enact: Enact, name: str, ends: dict[str, int]) -> None:
+    """A request succeeded, and its backfill is active."""
+    stage = enact(history=[FIRST])
+    stage.post()
+    assert () == stage.broken(name, **ends)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("some-request-succeeds", {"A": 500, "B": 500}),
+        ("some-request-fails", {"A": 201, "B": 201}),
+        ("some-history", {}),
+        ("some-active-backfill", {}),
+        ("some-whole-backfill", {}),
+        ("some-conflict", {"A": 201, "B": 500}),
+        ("some-server-error", {"A": 201, "B": 409}),
+        ("some-completion", {}),
+    ],
+)
+def test_a_witness_is_not_seen(enact: Enact, name: str, ends: dict[str, int]) -> None:
+    """Nothing is there."""
+    assert enact().broken(name, **ends)

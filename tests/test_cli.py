@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from treadle import cli
+from treadle.scenario import Scenario
+from treadle.values.errors import NondeterminismError
+from treadle.values.fault import FaultBudget, Placement
+from treadle.values.verdict import Verdict
+
+ROOT = Path(__file__).parent.parent
+BANK = "tests.report.bank"
+SCENARIOS = f"{BANK}:scenarios"
+
+
+def run(*arguments: str) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(cli.cli, list(arguments), prog_name="treadle")
+
+
+def document(*arguments: str) -> dict[str, Any]:
+    """Return the document of a check."""
+    found: dict[str, Any] = json.loads(run("check", *arguments, "--format", "json").stdout)
+    return found
+
+
+def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m treadle`` in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "treadle", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget where the command line imports from."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.fixture(scope="module")
+def token() -> str:
+    """Return the schedule that loses an update."""
+    (result,) = document(f"{BANK}:surprising")["results"]
+    found: str = result["properties"][0]["counterexample"]["schedule"]
+    return found
+
+
+class Recorder:
+    """Stands in for the checker: remembers what it is asked, and answers that everything is as expected."""
+
+    def __init__(self, **errors: BaseException) -> None:
+        self.asked: list[tuple[Scenario, dict[str, Any]]] = []
+        self.errors = errors
+
+    def __call__(self, scenario: Scenario, **options: Any) -> Any:
+        self.asked.append((scenario, options))
+        short = scenario.name.partition("/")[2].replace("-", "_")
+        if short in self.errors:
+            raise self.errors[short]
+        return cli.undecided(scenario, "not run", options)
+
+
+def record(monkeypatch: pytest.MonkeyPatch, **errors: BaseException) -> Recorder:
+    """Put a recorder in the checker's place; ``errors`` are raised for scenarios by name."""
+    recorder = Recorder(**errors)
+    monkeypatch.setattr(cli, "run_check", recorder)
+    return recorder
+
+
+class TestExitCode:
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            ([SCENARIOS], 0),
+            ([f"{BANK}:surprising"], 1),
+            ([f"{BANK}:surprising", f"{BANK}:fixed", "--max-states", "2"], 3),
+            ([f"{BANK}:fixed", f"{BANK}:surprising"], 1),
+            ([f"{BANK}:number"], 2),
+        ],
+    )
+    def test_of_check(self, arguments: list[str], expected: int) -> None:
+        """0: as expected; 1: not; 2: usage error; 3: inconclusive."""
+        assert expected == run("check", *arguments).exit_code
+
+    def test_of_replay(self, token: str) -> None:
+        """0 when what breaks is expected to break, 1 when it is not."""
+        buggy, surprising = f"{SCENARIOS}", f"{BANK}:surprising"
+        assert run("replay", token, buggy, "-k", "bank/read-then-write").exit_code == 0
+        assert run("replay", token, surprising).exit_code == 1
+        assert run("replay", "t1.A1", surprising).exit_code == 0
+
+    def test_of_main(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The entry point returns the exit code."""
+        codes = [cli.main(["--version"]), cli.main(["check", f"{BANK}:number"]), cli.main(["nonsense"])]
+        assert codes == [0, 2, 2]
+
+
+class TestUsageErrors:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["check", "bank"],
+            ["check", "no_such_module:x"],
+            ["check", f"{BANK}:no_such_attribute"],
+            ["check", f"{BANK}:failing"],
+            ["check", SCENARIOS, "-k", "nothing"],
+            ["check", SCENARIOS, "-p", "clients"],
+            ["check", SCENARIOS, "-p", "=3"],
+            ["check", SCENARIOS, "-p", "clients=x"],
+            ["check", SCENARIOS, "-p", "clients=2", "-p", "clients=3"],
+            ["check", SCENARIOS, "-p", "unknown=3"],
+            ["check", SCENARIOS, "-p", "transactions=nonsense"],
+            ["check", SCENARIOS, "--faults", "locked"],
+            ["check", SCENARIOS, "--faults", "locked=-1"],
+            ["check", SCENARIOS, "--faults", "locked=1,locked=2"],
+            ["check", SCENARIOS, "--faults", "disk=1"],
+            ["check", SCENARIOS, "--faults", ""],
+            ["check", SCENARIOS, "--faults-at", "nowhere"],
+            ["check", SCENARIOS, "--search", "nonsense"],
+            ["check", SCENARIOS, "--max-states", "0"],
+            ["check", SCENARIOS, "--max-seconds", "0"],
+            ["check", SCENARIOS, "--seed", "x"],
+            ["check", SCENARIOS, "--workers", "0"],
+            ["check", SCENARIOS, "--format", "yaml"],
+            ["check", SCENARIOS, "--report", "/proc/treadle"],
+            ["replay"],
+            ["replay", "t1.A3.x", f"{BANK}:fixed"],
+            ["replay", "t9.A3", f"{BANK}:fixed"],
+            ["replay", "no-such-file.txt", f"{BANK}:fixed"],
+            ["replay", "t1.A3", SCENARIOS],
+            ["replay", "t1.C1", f"{BANK}:fixed"],
+            ["replay", "t1.A999", f"{BANK}:fixed"],
+            ["nonsense"],
+        ],
+    )
+    def test_are_one_clear_message(self, arguments: list[str]) -> None:
+        """Bad input is one error on stderr, exit code 2, nothing on stdout, and never a traceback."""
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert [line[:7] for line in result.stderr.splitlines()].count("Error: ") == 1
+        assert "Traceback" not in result.stderr
+
+    def test_of_the_report_come_before_any_search(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A directory that cannot be written is noticed before time is spent."""
+        recorder = record(monkeypatch)
+        run("check", SCENARIOS, "--report", "/proc/treadle")
+        assert recorder.asked == []
+
+
+class TestOptions:
+    def test_reach_the_checker(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every option is passed on as it is."""
+        recorder = record(monkeypatch)
+        arguments = "--search pct --max-states 5 --max-seconds 2.5 --seed 7 --workers 2 --live --no-reduction"
+        run("check", f"{BANK}:fixed", *arguments.split())
+        assert recorder.asked[0][1] == {
+            "search": "pct",
+            "max_states": 5,
+            "max_seconds": 2.5,
+            "seed": 7,
+            "workers": 2,
+            "live": True,
+            "reduction": False,
+            "progress": None,
+        }
+
+    def test_have_defaults(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without options, the search is exhaustive, reduced, and has no bounds."""
+        recorder = record(monkeypatch)
+        run("check", f"{BANK}:fixed")
+        assert recorder.asked[0][1] == {
+            "search": "exhaustive",
+            "max_states": None,
+            "max_seconds": None,
+            "seed": 0,
+            "workers": 1,
+            "live": False,
+            "reduction": True,
+            "progress": None,
+        }
+
+    @pytest.mark.parametrize(
+        ("arguments", "budget", "placement"),
+        [
+            ([], FaultBudget(), Placement.SAVEPOINT),
+            (["--faults", "locked=2,crash=1"], FaultBudget(2, 1), Placement.SAVEPOINT),
+            (["--faults", "crash=1"], FaultBudget(0, 1), Placement.SAVEPOINT),
+            (["--faults-at", "statement"], FaultBudget(), Placement.STATEMENT),
+        ],
+    )
+    def test_change_the_faults(
+        self,
+        arguments: list[str],
+        budget: FaultBudget,
+        placement: Placement,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """What is not named stays as the scenario has it."""
+        recorder = record(monkeypatch)
+        run("check", f"{BANK}:fixed", *arguments)
+        scenario = recorder.asked[0][0]
+        assert (budget, placement) == (scenario.faults, scenario.faults_at)
+
+    def test_choose_scenarios(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Targets keep their order, and -k keeps what matches."""
+        recorder = record(monkeypatch)
+        run("check", f"{BANK}:both", SCENARIOS, "-k", "*-statement", "-k", "*/fixed")
+        assert ["bank/fixed", "bank/one-statement"] == [scenario.name for scenario, _ in recorder.asked]
+
+    def test_choose_parameters(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """-p reaches the callable."""
+        recorder = record(monkeypatch)
+        run("check", SCENARIOS, "-p", "clients=3", "-p", "transactions=begin")
+        assert [3, 3] == [len(scenario.clients) for scenario, _ in recorder.asked]
+        assert {"begin"} == {scenario.database.transactions for scenario, _ in recorder.asked}
+
+
+class TestCheck:
+    def test_shows_a_report_and_a_summary(self) -> None:
+        """Text has the report of each scenario, and one line for each at the end."""
+        text = run("check", SCENARIOS).stdout
+        assert text.startswith("bank/read-then-write: as expected\n=====")
+        last = text.splitlines()[-1]
+        assert last.startswith("2 scenarios in ")
+        assert last.endswith("2 as expected")
+
+    def test_shows_a_command_that_replays(self, token: str) -> None:
+        """The command below a counterexample can be run as it is."""
+        text = run("check", SCENARIOS, "-p", "transactions=legacy").stdout
+        (line,) = (line for line in text.splitlines() if line.startswith("replay "))
+        _, program, *arguments = line.split()
+        assert program == "treadle"
+        result = run(*arguments)
+        assert result.exit_code == 0
+        assert f"schedule  {token}" in result.stdout
+
+    def test_shows_nothing_but_the_document(self) -> None:
+        """With --format json stdout is one document; what clients print goes to stderr."""
+        result = run("check", f"{BANK}:noisy", "--format", "json")
+        assert [item["scenario"] for item in json.loads(result.stdout)["results"]] == ["bank/noisy"]
+        assert "withdrawing 11" in result.stderr
+
+    def test_keeps_what_clients_print_out_of_the_report(self) -> None:
+        """The text on stdout is the report alone, too."""
+        assert "withdrawing" not in run("check", f"{BANK}:noisy").stdout
+
+    def test_document_of_a_violated_property(self, token: str) -> None:
+        """A violated property has its confirmed counterexample; one that holds has none."""
+        (result,) = document(f"{BANK}:surprising")["results"]
+        violated, holds = result["properties"]
+        assert (violated["verdict"], violated["expected"]) == ("violated", "holds")
+        assert violated["counterexample"]["schedule"] == token
+        assert violated["counterexample"]["confirmed"] is True
+        assert (holds["verdict"], holds["counterexample"]) == ("holds", None)
+
+    def test_writes_reports(self, tmp_path: Path) -> None:
+        """--report writes a text for each scenario, and the document."""
+        result = run("check", SCENARIOS, "--report", str(tmp_path / "reports"))
+        assert result.exit_code == 0
+        written = {path.name: path.read_text() for path in (tmp_path / "reports").iterdir()}
+        assert sorted(written) == ["bank-one-statement.txt", "bank-read-then-write.txt", "results.json"]
+        assert written["bank-one-statement.txt"] in result.stdout
+        assert len(json.loads(written["results.json"])["results"]) == 2
+
+
+class TestFailures:
+    def test_of_one_scenario_do_not_stop_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client that is not deterministic makes its scenario inconclusive; the others are checked."""
+        error = NondeterminismError("atm-1", 3, "SELECT", "UPDATE")
+        recorder = record(monkeypatch, read_then_write=error)
+        result = run("check", SCENARIOS, "--format", "json")
+        assert len(recorder.asked) == 2
+        assert result.exit_code == 3
+        first, _ = json.loads(result.stdout)["results"]
+        assert {Verdict.INCONCLUSIVE} == {item["verdict"] for item in first["properties"]}
+        assert {"violated", "holds"} == {item["expected"] for item in first["properties"]}
+        assert "bank/read-then-write" in result.stderr
+        assert "Traceback" not in result.stderr
+
+    def test_nobody_foresaw_show_their_traceback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An error from a schema or a seed is shown in full, and is inconclusive."""
+        recorder = record(monkeypatch, read_then_write=ZeroDivisionError("in the seed"))
+        result = run("check", SCENARIOS)
+        assert (len(recorder.asked), result.exit_code) == (2, 3)
+        assert "Traceback" in result.stderr
+        assert "ZeroDivisionError: in the seed" in result.stdout
+
+    def test_of_a_replay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A replay that cannot be done is inconclusive."""
+
+        def fail(scenario: Scenario, token: str) -> None:
+            raise NondeterminismError("atm-1", 3, "SELECT", "UPDATE")
+
+        monkeypatch.setattr(cli, "run_replay", fail)
+        result = run("replay", "t1.A1", f"{BANK}:fixed")
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert "NondeterminismError" in result.stderr
+
+    def test_of_a_replay_nobody_foresaw(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No error ends with 1, which would mean that there is a verdict."""
+
+        def fail(scenario: Scenario, token: str) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(cli, "run_replay", fail)
+        result = run("replay", "t1.A1", f"{BANK}:fixed")
+        assert result.exit_code == 3
+        assert "Traceback" in result.stderr
+
+
+class TestInterruption:
+    def test_keeps_what_was_decided(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ctrl-C ends with what was decided so far, and exit code 3."""
+        record(monkeypatch, one_statement=KeyboardInterrupt())
+        result = run("check", SCENARIOS, "--format", "json")
+        assert result.exit_code == 3
+        assert [item["scenario"] for item in json.loads(result.stdout)["results"]] == ["bank/read-then-write"]
+        assert result.stderr.endswith("interrupted: 1 of 2 scenarios were checked\n")
+
+    def test_of_a_replay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ctrl-C ends a replay with exit code 3."""
+
+        def interrupt(scenario: Scenario, token: str) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli, "run_replay", interrupt)
+        result = run("replay", "t1.A1", f"{BANK}:fixed")
+        assert (result.exit_code, result.stderr) == (3, "interrupted\n")
+
+
+class TestReplay:
+    def test_shows_the_timeline(self, token: str) -> None:
+        """The timeline says what is broken, and by what."""
+        text = run("replay", token, f"{BANK}:surprising").stdout
+        assert text.startswith("bank/surprising: this schedule breaks no-lost-update (NOT as expected)\n")
+        assert "no-lost-update is broken: the balance is 89, and should be 77" in text
+
+    def test_shows_everything_when_asked(self, token: str) -> None:
+        """--verbose folds nothing away."""
+        arguments = ["replay", token, f"{BANK}:surprising"]
+        assert "connect" not in run(*arguments).stdout
+        assert "connect" in run(*arguments, "--verbose").stdout
+
+    def test_takes_a_report(self, token: str, tmp_path: Path) -> None:
+        """A text report leads to its first token."""
+        run("check", f"{BANK}:surprising", "--report", str(tmp_path))
+        result = run("replay", str(tmp_path / "bank-surprising.txt"), f"{BANK}:surprising")
+        assert f"schedule  {token}\n" in result.stdout
+
+    def test_takes_a_document(self, token: str, tmp_path: Path) -> None:
+        """A document leads to the scenario as well, so that -k is not needed."""
+        run("check", SCENARIOS, "--report", str(tmp_path))
+        result = run("replay", str(tmp_path / "results.json"), SCENARIOS)
+        assert result.exit_code == 0
+        assert f"schedule  {token}\n" in result.stdout
+
+    def test_refuses_the_document_of_another_scenario(self, tmp_path: Path) -> None:
+        """A token is never run on a scenario that it does not belong to, where that is known."""
+        run("check", f"{BANK}:surprising", "--report", str(tmp_path))
+        result = run("replay", str(tmp_path / "results.json"), f"{BANK}:fixed")
+        assert result.exit_code == 2
+        assert "bank/surprising" in result.stderr
+
+    def test_lists_the_names_when_several_are_meant(self) -> None:
+        """A token belongs to one scenario."""
+        result = run("replay", "t1.A3", SCENARIOS)
+        assert "bank/read-then-write, bank/one-statement" in result.stderr
+
+    def test_takes_parameters(self) -> None:
+        """The same parameters lead to the same scenario."""
+        assert run("replay", "t1.C1", SCENARIOS, "-k", "*/one-*", "-p", "clients=3").exit_code == 0
+
+
+class TestProcess:
+    def test_says_its_version(self) -> None:
+        """Python -m treadle is the command line."""
+        result = python("--version")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith("treadle, version ")
+
+    def test_checks(self) -> None:
+        """A check leaves nothing on stderr when nobody watches."""
+        result = python("check", SCENARIOS)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.endswith("2 as expected\n")
+
+    def test_takes_targets_from_the_project(self, tmp_path: Path) -> None:
+        """Without a target, those of the nearest pyproject.toml are checked, from any directory below."""
+        (tmp_path / "pyproject.toml").write_text('[tool.treadle]\nscenarios = ["checks_of_a_project:both"]\n')
+        (tmp_path / "checks_of_a_project.py").write_text(f"from {BANK} import both\n")
+        below = tmp_path / "below"
+        below.mkdir()
+        result = python("check", "--format", "json", cwd=below)
+        assert (result.returncode, result.stderr) == (0, "")
+        names = [item["scenario"] for item in json.loads(result.stdout)["results"]]
+        assert names == ["bank/fixed", "bank/also-fixed"]
+
+    def test_says_how_to_name_targets(self, tmp_path: Path) -> None:
+        """Without a target and without a project, the error says what to do."""
+        result = python("check", cwd=tmp_path)
+        assert result.returncode == 2
+        assert "[tool.treadle]" in result.stderr
