@@ -92,7 +92,12 @@ class GateCursor(sqlite3.Cursor):
     def _run(self, kind: Kind, sql: str, arguments: Any) -> GateCursor:
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
-        self._active = True  # a statement that fails may still have replaced the one before
+        if kind is Kind.EXECUTESCRIPT:  # runs beside the cursor's own statement
+            self._ask(kind, sql, arguments)
+            return self
+        if self._active:  # the driver resets the cursor's statement first, which may drop a lock
+            self._ask(Kind.CLOSE_CURSOR)
+        self._active = True  # a statement that fails may still be under way
         self.description = None
         self.rowcount = -1
         seen = self._ask(kind, sql, arguments)

@@ -16,6 +16,9 @@ BUSY_SNAPSHOT = 517
 """Extended result code SQLITE_BUSY_SNAPSHOT (https://www.sqlite.org/rescode.html#busy_snapshot)."""
 
 
+_BUSY_MESSAGE = "database is locked"
+
+
 @frozen
 class Failure:
     """An exception of the driver, as a value.
@@ -44,8 +47,12 @@ class Failure:
 
     @property
     def busy(self) -> bool:
-        """Whether SQLite answered SQLITE_BUSY or one of its extended codes."""
-        return self.code is not None and self.code & 0xFF == BUSY
+        """Whether SQLite answered SQLITE_BUSY, or one of its extended codes, because of another's lock.
+
+        COMMIT and RELEASE answer SQLITE_BUSY too when a writing statement of the same connection is under way
+        (``cannot commit transaction - SQL statements in progress``); no lock is missing there.
+        """
+        return self.code is not None and self.code & 0xFF == BUSY and self.message == _BUSY_MESSAGE
 
     def exception(self) -> Exception:
         """Build the exception that the driver would raise."""
@@ -59,7 +66,7 @@ class Failure:
         return error
 
 
-LOCKED = Failure("OperationalError", "database is locked", BUSY, "SQLITE_BUSY")
+LOCKED = Failure("OperationalError", _BUSY_MESSAGE, BUSY, "SQLITE_BUSY")
 """What the driver raises when SQLite answers SQLITE_BUSY."""
 
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from treadle.client.surroundings import START
 from treadle.interning import intern_observation
 from treadle.values.errors import NondeterminismError, TreadleError, UnsupportedOperationError
 from treadle.values.fault import LockKind
-from treadle.values.observation import BUSY_SNAPSHOT, Failure, Observation
+from treadle.values.observation import BUSY_SNAPSHOT, LOCKED, Failure, Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.world.clock import Clock
 from treadle.world.content import Content, Library, bring_back
@@ -65,6 +65,7 @@ class _Line:
 
     real: sqlite3.Connection
     autocommit_off: bool
+    warm: bool
     cursors: dict[int, sqlite3.Cursor] = field(factory=dict)
 
     def under_way(self) -> frozenset[int]:
@@ -72,7 +73,13 @@ class _Line:
         return frozenset(number for number, cursor in self.cursors.items() if _under_way(cursor))
 
     def rest(self) -> None:
-        """Let go of everything but the settings."""
+        """Let go of everything but the settings, and commit nothing."""
+        if not self.real.in_transaction and self.under_way():
+            # To close an unfinished INSERT ... RETURNING without a transaction around it would commit it.
+            self.real.interrupt()
+            for number in self.under_way():
+                with contextlib.suppress(sqlite3.Error):
+                    self.cursors[number].fetchall()
         for cursor in self.cursors.values():
             cursor.close()
         self.cursors.clear()
@@ -119,7 +126,7 @@ class World:
         shutil.copyfile(self._template.path, self._path)
         self._observer = self._open(self._path)
         self._observer.execute("PRAGMA synchronous = OFF")
-        self._version = self._data_version()
+        self._version: int | None = None
         self.content = self._library.read(self._observer)
         self.state = self._book.state(self.content, {})
 
@@ -194,8 +201,16 @@ class World:
         effects = self._effects_here(key, operation)
         self.executed += 1
         self._clock.clock_s = operation.clock_s
-        with self._outside_lock(before) if outside else contextlib.nullcontext():
-            observation, line, changes = self._carry_out(key, operation, effects)
+        if self._version is None:
+            self._version = self._data_version()
+        with self._outside_lock(before) if outside else contextlib.nullcontext(True) as executes:
+            if executes:
+                observation, line, changes = self._carry_out(key, operation, effects)
+            else:
+                line, changes = self._lines[key], 0
+                observation = intern_observation(
+                    Observation(failure=LOCKED, in_transaction=line.real.in_transaction)
+                )
         kind = self._why_busy(before, observation)
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
@@ -203,11 +218,15 @@ class World:
                 f"{operation}: SQLite would wait for a lock in the middle of an executemany or script, after "
                 f"{changes} changed rows, and cannot be stopped there. Begin a transaction around it."
             )
-        if outside and kind is None:
+        if outside and observation.failure is None:
             raise AssertionError(f"{operation} succeeded although a process outside held the lock")
         after = self._holding_after(before, operation, effects, observation, line, waits=waits, outside=outside)
-        self._note_commits(before, effects, after)
         holdings = dict(self.state.holdings)
+        if self._note_commits(before, effects, after) and self.journal == "wal":
+            holdings = {
+                other: evolve(held, stale=True) if held.lock is Lock.READ else held
+                for other, held in holdings.items()
+            }
         if operation.kind is Kind.CLOSE and observation.failure is None:
             holdings.pop(key, None)
         else:
@@ -238,13 +257,15 @@ class World:
             matters for a verdict is compared in full when it is confirmed.
         """
         self._clock.clock_s = operation.clock_s
-        with self._outside_lock(self.state.holding(key)) if outside else contextlib.nullcontext():
+        with self._outside_lock(self.state.holding(key)) if outside else contextlib.nullcontext(True) as executes:
             if operation.kind is Kind.CONNECT:
                 self._lines[key] = self._connect(operation)
             line = self._lines[key]
             with contextlib.suppress(*_DRIVER_ERRORS):
                 cursor = None if operation.cursor is None else self._cursor(line, operation)
-                self._call(line, cursor, operation)
+                if executes:
+                    self._call(line, cursor, operation)
+        self._version = None
         self.state = after
         self.content = after.content
         if operation.kind is Kind.CLOSE:
@@ -357,7 +378,13 @@ class World:
         options = {name: value for name, value in operation.payload.items() if name not in _NOT_FOR_SQLITE}
         real = sqlite3.connect(self._path, timeout=0, check_same_thread=False, **options)
         self._clock.install(real)
-        return _Line(real, autocommit_off=options.get("autocommit") is False)
+        # SQLite reads the schema before the first statement that needs it, and then keeps it. Reading it now makes
+        # all connections alike; where that cannot be (another client is about to commit), the log tells them apart.
+        warm = False
+        with contextlib.suppress(sqlite3.OperationalError):
+            real.execute("EXPLAIN SELECT 1 FROM sqlite_schema").close()
+            warm = True
+        return _Line(real, autocommit_off=options.get("autocommit") is False, warm=warm)
 
     @staticmethod
     def _configure(line: _Line, operation: Operation) -> Any:
@@ -407,6 +434,7 @@ class World:
             busy_timeout_ms=timeout_ms,
             settings=settings,
             log=log,
+            stale=before.stale and lock is Lock.READ and not (operation.kind is Kind.EXECUTESCRIPT and not active),
             pinned=pinned,
         )
 
@@ -424,7 +452,7 @@ class World:
         if not seen.in_transaction:
             if not active:
                 return Lock.NONE
-            written = effects.writes or before.lock is Lock.WRITE
+            written = before.lock is Lock.WRITE or (effects.writes and seen.failure is None)
             return Lock.WRITE if written and self._write_locked() else Lock.READ
         lock = before.lock
         if self._ended(before, operation, effects, seen):
@@ -455,6 +483,7 @@ class World:
         timeout_ms, settings, pinned = before.busy_timeout_ms, before.settings, before.pinned
         if operation.kind is Kind.CONNECT:
             timeout_ms = max(0, int(operation.payload.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))
+            pinned = not line.warm
         elif operation.kind is not Kind.CONFIGURE and not effects.setting:
             return timeout_ms, settings, pinned or effects.temporary or self._book.keep_logs
         timeout = _BUSY_TIMEOUT.fullmatch(operation.sql or "")
@@ -501,43 +530,54 @@ class World:
 
     # Committed content.
 
-    def _data_version(self) -> int:
-        """Return a number that changes when another connection commits.
+    def _data_version(self) -> int | None:
+        """Return a number that changes when another connection commits, or None while one is about to commit.
 
         https://www.sqlite.org/pragma.html#pragma_data_version
         """
-        version: int = self._observer.execute("PRAGMA data_version").fetchone()[0]
+        try:
+            version: int = self._observer.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if not Failure.of(error).busy:
+                raise
+            return None
         return version
 
-    def _note_commits(self, before: Holding, effects: Effects, after: Holding) -> None:
-        """Read the committed content again if an operation may have changed it."""
+    def _note_commits(self, before: Holding, effects: Effects, after: Holding) -> bool:
+        """Read the committed content again if an operation committed, and tell whether it did."""
         wrote = before.lock is Lock.WRITE or effects.writes or effects.far_reaching or not effects.known
         if not wrote or (after.lock is Lock.WRITE and not effects.far_reaching):
-            return
-        try:
-            version = self._data_version()
-            if version != self._version:
-                self.content = self._library.read(self._observer)
-                self._version = version
-        except sqlite3.OperationalError as error:
-            if not Failure.of(error).busy:  # busy: a writer is about to commit, so nothing was committed
-                raise
+            return False
+        version = self._data_version()
+        if version is None or version == self._version:
+            return False
+        self.content = self._library.read(self._observer)
+        self._version = version
+        return True
 
     # A process outside.
 
     @contextlib.contextmanager
-    def _outside_lock(self, holding: Holding) -> Iterator[None]:
-        """Hold, as a process outside, the lock that a connection in this condition needs next."""
+    def _outside_lock(self, holding: Holding) -> Iterator[bool]:
+        """Hold, as a process outside, the lock that a connection in this condition needs next.
+
+        Gives whether it could be had. A COMMIT that failed already admits no new readers; one that was there before
+        would make it fail again, and change nothing.
+        """
         outsider = self._observer
+        executes = True
         if holding.lock is Lock.WRITE:  # its COMMIT needs all readers gone
             outsider.execute("BEGIN")
-            outsider.execute("SELECT 1 FROM sqlite_schema").fetchall()
+            try:
+                outsider.execute("SELECT 1 FROM sqlite_schema").fetchall()
+            except sqlite3.OperationalError:
+                executes = False
         elif self.journal == "wal" or holding.lock is Lock.READ:
             outsider.execute("BEGIN IMMEDIATE")
         else:
             self._hold_off_readers(outsider)
         try:
-            yield
+            yield executes
         finally:
             outsider.execute("ROLLBACK")
 
@@ -565,6 +605,7 @@ class World:
             self._close(self._lines.pop(key))
         for line in self._lines.values():
             line.rest()
+        self._version = None
         if self.content is not wanted.content:
             self._write(wanted.content)
         self._reopen(wanted)
