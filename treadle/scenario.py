@@ -107,7 +107,7 @@ class Database:
                     "Choose another transaction mode, or run a newer Python."
                 )
             arguments["autocommit"] = False
-        self.engine = create_engine(f"sqlite:///treadle-{uuid.uuid4().hex}.db", connect_args=arguments)
+        self.engine = create_engine(f"sqlite:////treadle/{uuid.uuid4().hex}.db", connect_args=arguments)
         set_up_transactions(self.engine, self.transactions)
 
     def create(self) -> None:
@@ -146,6 +146,10 @@ class Client:
             )
 
 
+def _names(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(values)
+
+
 def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(values)
 
@@ -179,7 +183,7 @@ class Scenario:
     properties: tuple[Property, ...] = field(converter=_tuple)
     faults: FaultBudget = field(kw_only=True, factory=FaultBudget)
     faults_at: Placement = field(kw_only=True, default=Placement.SAVEPOINT, converter=Placement)
-    expect_violated: frozenset[str] = field(kw_only=True, default=frozenset(), converter=frozenset)
+    expect_violated: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_names)
     max_operations: int = field(kw_only=True, default=20_000, validator=validators.ge(1))
     max_step_s: float = field(kw_only=True, default=10.0, validator=validators.gt(0))
 

@@ -42,7 +42,7 @@ def scenarios(journal: str = "wal", transactions: str | None = None, system: str
     Args:
         journal: wal or delete.
         transactions: legacy, begin, immediate or autocommit-off. Left out, each system is checked in the mode
-            in which its mistake shows. A variant whose repair is a mode has that mode in any case.
+            in which its mistake shows. A variant whose repair is a mode keeps it.
         system: a pattern for names, as in ``lost-update`` or ``*-insert``; underscores count as dashes.
 
     Raises:

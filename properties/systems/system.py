@@ -29,7 +29,7 @@ class Variant:
         name: ``buggy``, or ``fixed-`` and how.
         clients: what each client does with the engine, by the client's name.
         properties: what must hold, each with a ``sometimes`` beside it.
-        mode: the transaction mode in which the repair consists; None for code that takes any.
+        mode: the transaction mode that is the repair, or that the code is written for; None for code that takes any.
         violated: the properties that are known to be violated, and in which transaction modes.
     """
 
@@ -63,8 +63,8 @@ class System:
 
         Args:
             journal: wal or delete.
-            transactions: the transaction mode, or None for the system's own. A variant whose repair is
-                a mode has that mode in any case.
+            transactions: the transaction mode, or None for the system's own. A variant that has a mode of
+                its own keeps it.
         """
         return [
             self._scenario(variant, journal, variant.mode or transactions or self.mode)

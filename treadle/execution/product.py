@@ -287,7 +287,7 @@ class Product:
         operation = state.nodes[client].operation
         assert operation is not None
         transition = self._backend.perform(state.world, self._key(client, operation), operation)
-        if transition.waits:
+        if transition.result.waits:
             wait = Wait(
                 client,
                 transition.after.other_locks(self._key(client, operation)),
@@ -301,7 +301,7 @@ class Product:
             return Taken(choice, state, after, operation, None, transition)
         after = self._go_on(state, client, transition.observation, transition.after)
         return Taken(
-            choice, state, after, operation, transition.observation, transition, lock_kind=transition.lock_kind
+            choice, state, after, operation, transition.observation, transition, lock_kind=transition.result.lock_kind
         )
 
     def _go_on(

@@ -141,7 +141,7 @@ class System:
                 self._template = self._make_template()
                 self._warm_up()
             self._trees = tuple(Tree(client, self._surroundings) for client in self.scenario.clients)
-            self.world = LearnedWorld(self._make_world())
+            self.world = LearnedWorld(self._make_world(), self._book)
             stack.callback(self.world.close)
             stack.callback(self._abandon)
             self.product = self._make_product(Learned(self._trees, self.world))

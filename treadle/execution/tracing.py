@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from treadle.execution.product import Taken
 from treadle.scenario import Scenario
 from treadle.values.fault import Fault, LockKind
@@ -13,19 +11,21 @@ from treadle.values.trace import Change, Event, Trace
 from treadle.values.view import Committed, Row
 
 
-def _by_identity(rows: Iterable[Row]) -> dict[object, Row]:
-    """Return rows by their first column, or by themselves where that is not unique."""
-    listed = list(rows)
-    by_first = {next(iter(row.values()), None): row for row in listed}
-    return dict(by_first) if len(by_first) == len(listed) else {repr(dict(row)): row for row in listed}
+def _identities(*contents: tuple[Row, ...]) -> list[dict[object, Row]]:
+    """Return the rows of contents by their first column, or by themselves where that is not unique everywhere."""
+    keyed: list[dict[object, Row]] = [{next(iter(row.values()), None): row for row in rows} for rows in contents]
+    if all(len(rows) == len(found) for rows, found in zip(contents, keyed, strict=True)):
+        return keyed
+    return [{repr(dict(row)): row for row in rows} for rows in contents]
 
 
 def changes(before: Committed, after: Committed) -> tuple[Change, ...]:
     """Return the rows that differ between two contents."""
     found: list[Change] = []
     for table in sorted({*before.tables, *after.tables}):
-        old = _by_identity(before.rows(table) if table in before.tables else ())
-        new = _by_identity(after.rows(table) if table in after.tables else ())
+        old, new = _identities(
+            before.rows(table) if table in before.tables else (), after.rows(table) if table in after.tables else ()
+        )
         for key in [*old, *(key for key in new if key not in old)]:
             if old.get(key) != new.get(key):
                 found.append(Change(table, old.get(key), new.get(key)))

@@ -25,6 +25,10 @@ class Kind(enum.StrEnum):
     """In at least one execution when all clients have finished, so that nothing holds vacuously."""
 
 
+def _pairs(rows: Iterable[tuple[str, Row]]) -> tuple[tuple[str, Row], ...]:
+    return tuple(rows)
+
+
 @frozen
 class Breach:
     """One way in which a view breaks a property.
@@ -35,7 +39,7 @@ class Breach:
     """
 
     why: str
-    rows: tuple[tuple[str, Row], ...] = field(default=(), converter=tuple)
+    rows: tuple[tuple[str, Row], ...] = field(default=(), converter=_pairs)
 
 
 Predicate = Callable[[View], "bool | Iterable[Breach]"]

@@ -56,6 +56,11 @@ class Holding:
     stale: bool = False
     pinned: bool = False
 
+    @property
+    def reads_snapshot(self) -> bool:
+        """Whether it pins a snapshot that a commit of others makes stale."""
+        return self.lock is Lock.READ and not self.stale
+
     def releases(self, effects: Effects) -> bool:
         """Tell whether a RELEASE would end the transaction."""
         if effects.savepoint is None or effects.savepoint[0] is not SavepointAction.RELEASE:

@@ -1,18 +1,22 @@
 """Learned worlds: the transitions of a real database, each executed once.
 
-Real SQL runs once for each distinct (state, connection, operation). To execute in a state other than the one the
+What an operation does depends on what its own connection holds (how it came to hold it included), on what is
+committed, and on the locks of the other connections: never on what others did under their locks, for that is
+what isolation means. A local operation depends on its own connection alone. Real SQL runs once for each distinct
+combination of these, whoever the client. To execute in a state other than the one the
 live world is in, the live world goes back to the nearest state on the way there in which no connection held
 anything, and repeats the operations since; what it then sees must be what it saw before.
 """
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treadle.values.errors import NondeterminismError
 from treadle.values.operation import Operation
 from treadle.world.effects import Effects
-from treadle.world.state import Key, Transition, WorldState
+from treadle.world.locality import is_local
+from treadle.world.state import Book, Key, Result, Transition, WorldState
 from treadle.world.world import World
 
 
@@ -33,12 +37,18 @@ class LearnedWorld:
         repeated: how many operations were executed only to get to a state again.
     """
 
-    def __init__(self, world: World) -> None:
-        """Learn from a live world that nothing happened to yet."""
+    def __init__(self, world: World, book: Book) -> None:
+        """Learn from a live world that nothing happened to yet.
+
+        Args:
+            world: where operations are executed.
+            book: where its states are interned.
+        """
+        self._book = book
         self.root = world.state
         self.repeated = 0
         self._world = world
-        self._transitions: dict[WorldState, dict[tuple[Key, Operation, bool], Transition]] = {}
+        self._results: dict[tuple[object, ...], Result] = {}
         self._vanished: dict[tuple[WorldState, int, bool], WorldState] = {}
         self._origins: dict[WorldState, tuple[WorldState, _Action]] = {}
 
@@ -65,16 +75,31 @@ class LearnedWorld:
             operation: an interned operation.
             outside: a process outside holds the lock that the operation needs.
         """
-        known = self._transitions.get(state)
-        if known is None:
-            known = self._transitions[state] = {}
-        at = (key, operation, outside)
-        transition = known.get(at)
-        if transition is None:
+        at = self._circumstances(state, key, operation, outside=outside)
+        result = self._results.get(at)
+        if result is None:
             self._go_to(state)
-            transition = known[at] = self._world.perform(key, operation, outside=outside)
-            self._remember(state, transition.after, _Action(key, operation, outside))
+            transition = self._world.perform(key, operation, outside=outside)
+            self._results[at] = transition.result
+        else:
+            if at[-1] is None:  # a local operation leaves the content as it is
+                result = evolve(result, content=state.content)
+            transition = self._book.apply(state, key, result)
+        self._remember(state, transition.after, _Action(key, operation, outside))
         return transition
+
+    def _circumstances(
+        self, state: WorldState, key: Key, operation: Operation, *, outside: bool
+    ) -> tuple[object, ...]:
+        """Return all that decides what an operation does."""
+        holding = state.holding(key)
+        effects = self.effects(state, operation)
+        if effects.far_reaching or not effects.known:
+            return (state, key, operation, outside, state)
+        if not outside and is_local(self.journal, holding, operation, effects):
+            return (holding, operation, state.content.schema.number, None)
+        locks = tuple(sorted(lock for _, lock in state.other_locks(key)))
+        return (holding, operation, outside, locks, state.content)
 
     def vanish(self, state: WorldState, client: int, *, only_idle: bool) -> WorldState:
         """Return the state after connections of a client were closed without its doing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
@@ -50,26 +50,51 @@ class WorldState:
 
 
 @frozen(eq=False)
+class Result:
+    """What an operation does to its connection and to what is committed.
+
+    Attributes:
+        observation: what the client sees; for one that waits, what it would see if its timeout expired now.
+        holding: what the connection holds afterwards; None if it is closed.
+        content: what is committed afterwards.
+        committed: something was committed, if only the same as before.
+        waits: SQLite would wait here for another connection to let go of a lock.
+        lock_kind: why the operation met ``database is locked``, if it did.
+    """
+
+    observation: Observation
+    holding: Holding | None
+    content: Content
+    committed: bool = False
+    waits: bool = False
+    lock_kind: LockKind | None = None
+
+
+@frozen(eq=False)
 class Transition:
     """What an operation did to a world.
 
     Attributes:
-        observation: what the client sees; for one that waits, what it would see if its timeout expired now.
+        result: what it did to its connection and to what is committed.
         after: the state afterwards.
-        waits: SQLite would wait here for another connection to let go of a lock.
-        lock_kind: why the operation met ``database is locked``, if it did.
         holders: the positions of the clients that were in the way.
         held_before: the connection's lock before.
-        held_after: the connection's lock afterwards.
     """
 
-    observation: Observation
+    result: Result
     after: WorldState
-    waits: bool = False
-    lock_kind: LockKind | None = None
-    holders: tuple[int, ...] = ()
-    held_before: Lock = Lock.NONE
-    held_after: Lock = Lock.NONE
+    holders: tuple[int, ...]
+    held_before: Lock
+
+    @property
+    def observation(self) -> Observation:
+        """What the client sees."""
+        return self.result.observation
+
+    @property
+    def held_after(self) -> Lock:
+        """The connection's lock afterwards."""
+        return Lock.NONE if self.result.holding is None else self.result.holding.lock
 
 
 class Book:
@@ -96,6 +121,24 @@ class Book:
             found = self._states[key] = WorldState(content, dict(ordered))
         return found
 
+    def apply(self, state: WorldState, key: Key, result: Result) -> Transition:
+        """Return what a result on a connection makes of a state."""
+        holdings = dict(state.holdings)
+        before = holdings.pop(key, IDLE)
+        if result.committed:
+            for other, held in holdings.items():
+                if held.reads_snapshot:
+                    holdings[other] = evolve(held, stale=True)
+        if result.holding is not None:
+            holdings[key] = result.holding
+        in_the_way = result.lock_kind in {LockKind.UPGRADE, LockKind.TIMEOUT}
+        return Transition(
+            result,
+            self.state(result.content, holdings),
+            holders=_strongest(state, key) if in_the_way else (),
+            held_before=before.lock,
+        )
+
     def extend(self, number: int, *entry: object) -> int:
         """Return the number of the chain that goes on from another chain with an entry.
 
@@ -117,3 +160,10 @@ class Book:
 
 def _by_connection(item: tuple[Key, Holding]) -> Key:
     return item[0]
+
+
+def _strongest(state: WorldState, key: Key) -> tuple[int, ...]:
+    """Return the positions of the clients that hold the strongest lock, this connection left out."""
+    others = state.other_locks(key)
+    strongest = max((lock for _, lock in others), default=Lock.NONE)
+    return tuple(sorted({other[0] for other, lock in others if lock is strongest}))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from treadle.client.surroundings import START
 from treadle.interning import intern_observation
@@ -24,7 +24,7 @@ from treadle.world.clock import Clock
 from treadle.world.content import Content, Library, bring_back
 from treadle.world.effects import NOTHING, Effects, Lexicon
 from treadle.world.holding import Holding, Lock
-from treadle.world.state import IDLE, Book, Key, Transition, WorldState
+from treadle.world.state import IDLE, Book, Key, Result, Transition, WorldState
 
 _BUSY_TIMEOUT = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?busy_timeout\s*(?:[=(]\s*(\d+)\s*\)?)?\s*;?\s*", re.IGNORECASE)
 _LOCKING_MODE = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?locking_mode\s*[=(]\s*'?EXCLUSIVE", re.IGNORECASE)
@@ -146,7 +146,7 @@ class World:
 
     @staticmethod
     def _close(line: _Line) -> None:
-        line.cursors.clear()
+        line.rest()
         line.real.close()
 
     # Carrying out operations.
@@ -218,30 +218,21 @@ class World:
                 f"{operation}: SQLite would wait for a lock in the middle of an executemany or script, after "
                 f"{changes} changed rows, and cannot be stopped there. Begin a transaction around it."
             )
-        if outside and observation.failure is None:
+        if outside and kind is None:
             raise AssertionError(f"{operation} succeeded although a process outside held the lock")
         after = self._holding_after(before, operation, effects, observation, line, waits=waits, outside=outside)
-        holdings = dict(self.state.holdings)
-        if self._note_commits(before, effects, after) and self.journal == "wal":
-            holdings = {
-                other: evolve(held, stale=True) if held.lock is Lock.READ else held
-                for other, held in holdings.items()
-            }
-        if operation.kind is Kind.CLOSE and observation.failure is None:
-            holdings.pop(key, None)
-        else:
-            holdings[key] = after
-        holders = self._holders(key) if kind in {LockKind.UPGRADE, LockKind.TIMEOUT} and not outside else ()
-        self.state = self._book.state(self.content, holdings)
-        return Transition(
+        committed = self._note_commits(before, effects, after)
+        result = Result(
             observation,
-            self.state,
+            None if operation.kind is Kind.CLOSE and observation.failure is None else after,
+            self.content,
+            committed=committed,
             waits=waits,
             lock_kind=LockKind.OUTSIDE if outside else kind,
-            holders=holders,
-            held_before=before.lock,
-            held_after=after.lock,
         )
+        transition = self._book.apply(self.state, key, result)
+        self.state = transition.after
+        return transition
 
     def repeat(self, key: Key, operation: Operation, after: WorldState, *, outside: bool = False) -> bool:
         """Carry out an operation again, in the state in which it was performed before.
@@ -283,9 +274,7 @@ class World:
         holdings = dict(self.state.holdings)
         for key, holding in self.state.holdings.items():
             if key[0] == client and not (only_idle and holding.log):
-                line = self._lines.pop(key)
-                line.rest()
-                self._close(line)
+                self._close(self._lines.pop(key))
                 del holdings[key]
         self.state = self._book.state(self.content, holdings)
         return self.state
@@ -423,7 +412,7 @@ class World:
         if clean and seen.in_transaction == line.autocommit_off:
             log = 0
         else:
-            log = self._log_after(before, operation, seen, waits=waits, outside=outside)
+            log = self._log_after(before, lock, operation, seen, waits=waits, outside=outside)
         return Holding(
             lock=lock,
             in_transaction=seen.in_transaction,
@@ -495,7 +484,7 @@ class World:
         return timeout_ms, settings, pinned or not (plain or operation.kind is Kind.CONNECT)
 
     def _log_after(
-        self, before: Holding, operation: Operation, seen: Observation, *, waits: bool, outside: bool
+        self, before: Holding, lock: Lock, operation: Operation, seen: Observation, *, waits: bool, outside: bool
     ) -> int:
         log = before.log
         if log:
@@ -505,7 +494,7 @@ class World:
                 log = earlier
         if waits:
             return self._book.extend(log, "waits", operation)
-        snapshot = self.content.number if before.lock is Lock.NONE else None
+        snapshot = self.content.number if before.lock is Lock.NONE and lock is not Lock.NONE else None
         return self._book.extend(log, operation, seen, snapshot, outside)
 
     @staticmethod
@@ -520,13 +509,6 @@ class World:
         if failure.code == BUSY_SNAPSHOT:
             return LockKind.SNAPSHOT
         return LockKind.UPGRADE if before.lock is Lock.READ else LockKind.TIMEOUT
-
-    def _holders(self, key: Key) -> tuple[int, ...]:
-        others = [(other[0], held.lock) for other, held in self.state.holdings.items() if other != key]
-        strongest = max((lock for _, lock in others), default=Lock.NONE)
-        if strongest is Lock.NONE:
-            return ()
-        return tuple(sorted({client for client, lock in others if lock is strongest}))
 
     # Committed content.
 

@@ -1,0 +1,8 @@
+"""Isolation anomalies: ``treadle check properties.anomalies:scenarios``; ``python -m properties.anomalies``."""
+
+from __future__ import annotations
+
+from properties.anomalies.catalogue import ANOMALIES
+from properties.anomalies.scenarios import scenarios
+
+__all__ = ["ANOMALIES", "scenarios"]
