@@ -50,8 +50,6 @@ def start_if_below_limit(engine: Engine, task_id: int) -> bool:
     """Count and start in one statement."""
     with engine.begin() as connection:
         result: CursorResult[object] = connection.execute(
-            update(Task)
-            .where(Task.id == task_id, _RUNNING.scalar_subquery() < LIMIT)
-            .values(state=RUNNING)
+            update(Task).where(Task.id == task_id, _RUNNING.scalar_subquery() < LIMIT).values(state=RUNNING)
         )
     return result.rowcount == 1

@@ -121,8 +121,12 @@ def count_paths(graph: list[list[_Arc]], unfinished: list[int]) -> int:
     return counts[0]
 
 
-_Cost = tuple[int, int, int, int, int]
-"""Faults, adversarial faults, context switches, choices, operations: compared in this order."""
+_Cost = tuple[int, int, int, int, int, int]
+"""Faults, adversarial faults, context switches, choices, operations, and how late in the scenario's list the
+clients stand: compared in this order."""
+
+
+_NOTHING: _Cost = (0, 0, 0, 0, 0, 0)
 
 
 class _Place(NamedTuple):
@@ -134,7 +138,7 @@ class _Place(NamedTuple):
 
 
 def _spend(cost: _Cost, place: _Place, arc: _Arc) -> _Cost:
-    faults, adversarial, switches, choices, operations = cost
+    faults, adversarial, switches, choices, operations, lateness = cost
     goes_on = place.client == arc.client and place.stepped and isinstance(arc.first, Step)
     return (
         faults + arc.fault,
@@ -142,6 +146,7 @@ def _spend(cost: _Cost, place: _Place, arc: _Arc) -> _Cost:
         switches + (place.client not in {arc.client, -1}),
         choices + len(arc.choices) - goes_on,
         operations + arc.operations,
+        lateness + arc.client,
     )
 
 
@@ -151,8 +156,8 @@ def smallest(graph: list[list[_Arc]], places: list[tuple[int, _Arc]]) -> Schedul
     for node, arc in places:
         goals[node].append(arc)
     start = _Place(0, -1, stepped=False)
-    best: dict[_Place, tuple[_Cost, _Place | None, _Arc | None]] = {start: ((0, 0, 0, 0, 0), None, None)}
-    queue: list[tuple[_Cost, _Place]] = [((0, 0, 0, 0, 0), start)]
+    best: dict[_Place, tuple[_Cost, _Place | None, _Arc | None]] = {start: (_NOTHING, None, None)}
+    queue: list[tuple[_Cost, _Place]] = [(_NOTHING, start)]
     found: tuple[_Cost, _Place, _Arc] | None = None
     done: set[_Place] = set()
     while queue:

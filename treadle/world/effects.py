@@ -125,7 +125,7 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
         begins=begins,
         ends=ends,
         savepoint=savepoint,
-        temporary=temporary,
+        temporary=temporary and not begins,  # BEGIN IMMEDIATE locks every database of the connection
         setting=setting or far,
         far_reaching=far,
         inserts=inserts,

@@ -252,10 +252,12 @@ class World:
             if operation.kind is Kind.CONNECT:
                 self._lines[key] = self._connect(operation)
             line = self._lines[key]
-            with contextlib.suppress(*_DRIVER_ERRORS):
+            try:
                 cursor = None if operation.cursor is None else self._cursor(line, operation)
                 if executes:
                     self._call(line, cursor, operation)
+            except _DRIVER_ERRORS:
+                self._end_statement(line, operation)
         self._version = None
         self.state = after
         self.content = after.content
@@ -295,6 +297,7 @@ class World:
             rows = self._call(line, cursor, operation)
         except _DRIVER_ERRORS as error:
             failure = Failure.of(error)
+            self._end_statement(line, operation)
         if operation.kind is Kind.CLOSE and failure is None:
             del self._lines[key]
             return intern_observation(Observation()), line, 0
@@ -306,6 +309,13 @@ class World:
                 lastrowid = self._last_rowid(cursor, operation, effects)
         observation = Observation(rows, rowcount, lastrowid, description, failure, real.in_transaction)
         return intern_observation(observation), line, real.total_changes - changes
+
+    @staticmethod
+    def _end_statement(line: _Line, operation: Operation) -> None:
+        """Close the cursor of an operation that failed: SQLite has reset its statement, but the driver keeps it."""
+        cursor = line.cursors.pop(operation.cursor, None) if operation.cursor is not None else None
+        if cursor is not None:
+            cursor.close()
 
     def _last_rowid(self, cursor: sqlite3.Cursor, operation: Operation, effects: Effects) -> int | None:
         """Return the rowid that a statement inserted last, or None if it is no INSERT.
