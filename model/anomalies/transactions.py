@@ -9,6 +9,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 
 from model.anomalies.table import Test
 
+IS_20: ColumnElement[bool] = Test.value == 20  # noqa: PLR2004  # Hermitage's own numbers
+IS_30: ColumnElement[bool] = Test.value == 30  # noqa: PLR2004
+IS_MULTIPLE_OF_3: ColumnElement[bool] = Test.value % 3 == 0
+
 Row = tuple[int, int]
 """The id and the value of a row."""
 
@@ -76,7 +80,7 @@ def read_one_then_delete_twenties(engine: Engine) -> tuple[int, int]:
     """Read row 1, then delete rows whose value is 20. Return what was read, and how many were deleted."""
     with engine.begin() as connection:
         value = _read(connection, 1)
-        return value, connection.execute(delete(Test).where(Test.value == 20)).rowcount
+        return value, connection.execute(delete(Test).where(IS_20)).rowcount
 
 
 def read_then_write(engine: Engine, value: int) -> int:
@@ -110,20 +114,20 @@ def add_ten(engine: Engine) -> None:
 def find_thirties_then_multiples_of_three(engine: Engine) -> tuple[list[Row], list[Row]]:
     """Look for a value of 30, then for any multiple of 3."""
     with engine.begin() as connection:
-        return _read_all(connection, Test.value == 30), _read_all(connection, Test.value % 3 == 0)
+        return _read_all(connection, IS_30), _read_all(connection, IS_MULTIPLE_OF_3)
 
 
 def find_then_delete_twenties(engine: Engine) -> tuple[list[int], list[int]]:
     """Look for values of 20, then delete them. Return the ids that were found, and those that were deleted."""
     with engine.begin() as connection:
-        found = [row_id for row_id, _ in _read_all(connection, Test.value == 20)]
-        deleted = connection.scalars(delete(Test).where(Test.value == 20).returning(Test.id)).all()
+        found = [row_id for row_id, _ in _read_all(connection, IS_20)]
+        deleted = connection.scalars(delete(Test).where(IS_20).returning(Test.id)).all()
         return found, sorted(deleted)
 
 
 def find_multiples_of_three_then_insert(engine: Engine, row_id: int, value: int) -> list[Row]:
     """Look for multiples of 3, then insert a row."""
     with engine.begin() as connection:
-        found = _read_all(connection, Test.value % 3 == 0)
+        found = _read_all(connection, IS_MULTIPLE_OF_3)
         connection.execute(insert(Test).values(id=row_id, value=value))
         return found

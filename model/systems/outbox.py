@@ -1,9 +1,9 @@
 """An outbox of events, and a poller that delivers those after its position.
 
-The poller relies on this: when it has seen an id, no lower one commits any more. Where ids are assigned by INSERT
-itself, SQLite keeps that: there is one writer at a time, from its first write to its COMMIT, so that ids
-commit in their order. (Databases with many writers break it there already.) It does not hold on SQLite
-either once ids are taken in an earlier transaction, as from a table of numbers.
+The poller relies on this: once it has seen an id, no lower one commits any more. Where INSERT itself
+assigns the ids, a database with many writers breaks that; SQLite does not, for it has one writer at a time,
+from its first write to its COMMIT, so ids commit in their order. But where an id is taken in an earlier
+transaction, as from a table of numbers, SQLite breaks it too: that is the mistake here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A batch of items, each in a savepoint that is its transaction, and one of them is refused.
 
-ROLLBACK TO undoes what was done since the SAVEPOINT, and leaves the savepoint itself open. From then on every
-further savepoint is nested in it, its RELEASE commits nothing, and what the batch stores is gone when the
-connection is closed.
+ROLLBACK TO undoes what was done since the SAVEPOINT, and leaves the savepoint itself open. From then on
+every further savepoint is nested in it, its RELEASE commits nothing, and what the batch stores is gone when
+the connection is closed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An import that writes each book under a savepoint, and rolls back all of them if one is refused.
 
-In the driver's default transaction mode SAVEPOINT is not preceded by BEGIN. So the savepoint is the transaction,
-its RELEASE commits, and the rollback afterwards has nothing to undo. SQLAlchemy documents that, and
-a recipe that sends the BEGIN.
+In the driver's default transaction mode no BEGIN precedes a SAVEPOINT. So the savepoint is the transaction,
+its RELEASE commits, and the rollback afterwards has nothing to undo. SQLAlchemy documents that, and a
+recipe that sends the BEGIN.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Requests that read and then write in one transaction, all at the same time.
 
-Each has a long busy timeout, and no use for it: SQLite refuses a transaction that has read and wants to write at
-once if another one is writing, or has written since. Waiting could not help it.
+Each has a long busy timeout, and no use for it: where another one writes, or has written since, SQLite
+refuses a transaction that has read and then wants to write at once. Waiting could not help it.
 """
 
 from __future__ import annotations

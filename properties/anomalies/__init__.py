@@ -1,4 +1,7 @@
-"""Isolation anomalies: ``treadle check properties.anomalies:scenarios``; ``python -m properties.anomalies``."""
+"""Isolation anomalies: ``treadle check properties.anomalies:scenarios``.
+
+``python -m properties.anomalies`` writes docs/anomalies.md anew.
+"""
 
 from __future__ import annotations
 

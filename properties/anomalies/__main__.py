@@ -26,8 +26,8 @@ def decide(symbol: str, journal: str, mode: str) -> Decision:
     result = check(anomaly.scenario(journal=journal, transactions=mode))
     if not result["all-succeed"].as_expected:
         raise UsageError(
-            f"anomaly={symbol!r} in {journal}, {mode}: no schedule lets every transaction succeed. Write transactions "
-            "that can, or the anomaly is impossible for no reason."
+            f"anomaly={symbol!r} in {journal}, {mode}: no schedule lets every transaction succeed, so "
+            "the verdict would say nothing. Write transactions that can."
         )
     return result[anomaly.never]
 

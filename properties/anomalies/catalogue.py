@@ -115,8 +115,10 @@ ANOMALIES = {
                 "T2": partial(transactions.write_both, first=12, second=22),
             },
             shown=_dirty_write,
-            why="The first write takes the lock on the whole file and COMMIT gives it back, so writers take turns in "
-            "every mode.",
+            why=(
+                "The first write takes the lock on the whole file and COMMIT gives it back, so writers take "
+                "turns in every mode."
+            ),
         ),
         Anomaly(
             symbol="G1a",
@@ -149,8 +151,10 @@ ANOMALIES = {
                 "T2": partial(transactions.write_one_read_other, write=2, value=22, read=1),
             },
             shown=_circular,
-            why="Both write first, so the second one starts when the first has committed, which therefore cannot have "
-            "read what the second writes.",
+            why=(
+                "Both write first, so the second one starts when the first has committed, which therefore "
+                "cannot have read what the second writes."
+            ),
         ),
         Anomaly(
             symbol="OTV",
@@ -162,8 +166,10 @@ ANOMALIES = {
                 "T3": transactions.read_to_and_fro,
             },
             shown=_vanishes,
-            why="A transaction becomes visible as a whole when it commits, and a later SELECT never sees an older "
-            "state than an earlier one, even where each takes a snapshot of its own.",
+            why=(
+                "A transaction becomes visible as a whole when it commits, and a later SELECT never sees an "
+                "older state than an earlier one, even where each takes a snapshot of its own."
+            ),
         ),
         Anomaly(
             symbol="PMP",
@@ -175,8 +181,10 @@ ANOMALIES = {
             },
             shown=_phantom,
             possible=LEGACY,
-            why="Without a BEGIN each SELECT has a snapshot of its own, and a commit fits in between; after a BEGIN "
-            "both see the same snapshot.",
+            why=(
+                "Without a BEGIN each SELECT has a snapshot of its own, and a commit fits in between; after "
+                "a BEGIN both see the same snapshot."
+            ),
         ),
         Anomaly(
             symbol="PMP-write",
@@ -185,8 +193,10 @@ ANOMALIES = {
             clients={"T1": transactions.add_ten, "T2": transactions.find_then_delete_twenties},
             shown=_other_rows_deleted,
             possible=LEGACY,
-            why="The driver sends BEGIN only before the DELETE, which sees what was committed after the SELECT; after "
-            "an earlier BEGIN SQLite refuses a write on a snapshot that is out of date.",
+            why=(
+                "The driver sends BEGIN only before the DELETE, which sees what was committed after the "
+                "SELECT; after an earlier BEGIN SQLite refuses a write on a snapshot that is out of date."
+            ),
         ),
         Anomaly(
             symbol="P4",
@@ -198,8 +208,11 @@ ANOMALIES = {
             },
             shown=_lost_update,
             possible=LEGACY,
-            why="The driver sends BEGIN only before the UPDATE, so nothing ties it to what was read; after an earlier "
-            "BEGIN one of the two is refused at once, and after BEGIN IMMEDIATE it waits before it reads.",
+            why=(
+                "The driver sends BEGIN only before the UPDATE, so nothing ties it to what was read; after "
+                "an earlier BEGIN one of the two is refused at once, and after BEGIN IMMEDIATE it waits "
+                "before it reads."
+            ),
         ),
         Anomaly(
             symbol="G-single",
@@ -211,20 +224,25 @@ ANOMALIES = {
             },
             shown=_read_skew,
             possible=LEGACY,
-            why="Without a BEGIN each SELECT has a snapshot of its own; after a BEGIN both see the same snapshot.",
+            why=(
+                "Without a BEGIN each SELECT has a snapshot of its own; after a BEGIN both see the same "
+                "snapshot."
+            ),
         ),
         Anomaly(
             symbol="G-single-write",
             title="read skew, with a write",
-            clause="a transaction never reads from before another transaction and then writes on what that one left",
+            clause="a transaction never reads from before another one and then writes on what that one left",
             clients={
                 "T1": transactions.read_one_then_delete_twenties,
                 "T2": partial(transactions.write_both, first=12, second=18),
             },
             shown=_write_after_skew,
             possible=LEGACY,
-            why="The driver sends BEGIN only before the DELETE, so it runs on what the other one has committed since "
-            "the SELECT; after an earlier BEGIN SQLite refuses that.",
+            why=(
+                "The driver sends BEGIN only before the DELETE, so it runs on what the other one has "
+                "committed since the SELECT; after an earlier BEGIN SQLite refuses that."
+            ),
         ),
         Anomaly(
             symbol="G2-item",
@@ -236,8 +254,11 @@ ANOMALIES = {
             },
             shown=_write_skew,
             possible=LEGACY,
-            why="Nothing ties the UPDATE to what was read before its BEGIN; where both are in one transaction, SQLite "
-            "refuses a write if anything at all was committed since its snapshot, be it to another row.",
+            why=(
+                "Nothing ties the UPDATE to what was read before its BEGIN; where both are in one "
+                "transaction, SQLite refuses a write if anything at all was committed since its snapshot, be"
+                " it to another row."
+            ),
         ),
         Anomaly(
             symbol="G2",
@@ -249,8 +270,10 @@ ANOMALIES = {
             },
             shown=_predicate_skew,
             possible=LEGACY,
-            why="Nothing ties the INSERT to what was looked for before its BEGIN; where both are in one transaction, "
-            "the lock on the whole file covers the rows that are not there too.",
+            why=(
+                "Nothing ties the INSERT to what was looked for before its BEGIN; where both are in one "
+                "transaction, the lock on the whole file covers the rows that are not there too."
+            ),
         ),
     )
 }

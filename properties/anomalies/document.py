@@ -15,22 +15,23 @@ HEAD = """\
 
 <!-- Written by `python -m properties.anomalies`: change properties/anomalies/, not this file. -->
 
-Which anomalies can SQLite {version} show, in which journal mode, and in which transaction mode of the driver? Each
-transaction is a client that returns what it read, the anomaly is a property that must never show, and Treadle takes
-the clients through every interleaving, without faults.
+Which anomalies can SQLite {version} show, in which journal mode, and in which transaction mode of the
+driver? Each transaction is a client that returns what it read, the anomaly is a property that must never
+show, and Treadle takes the clients through every interleaving, without faults.
 
-How to read this: *possible* means that a schedule was found that shows the anomaly, that it was run once more live
-on a fresh database, and that it is listed below; *impossible* means that the search was exhausted, that no
-schedule shows it, and that some schedule lets every transaction succeed, so that it is not impossible merely because
-all fail. A transaction that SQLite refuses with `database is locked` shows nothing: it has to be sent again. The
-transactions are those of the test suite Hermitage; the anomalies are defined in Berenson et al., "A Critique of ANSI
-SQL Isolation Levels" (1995), Adya, "Weak Consistency" (1999), and Bailis et al., "Highly Available Transactions"
-(2013). The transaction modes are `legacy`, the driver's default, which sends BEGIN only before INSERT, UPDATE and
-DELETE; `begin`, SQLAlchemy's recipe that always sends it; `immediate`, the same with BEGIN IMMEDIATE; and
-`autocommit-off`, the driver's `autocommit=False` since Python 3.12.
+How to read this: *possible* means that a schedule was found that shows the anomaly, that it was run once
+more live on a fresh database, and that it is listed below; *impossible* means that the search was
+exhausted, that no schedule shows it, and that some schedule lets every transaction succeed, so that it is
+not impossible merely because all fail. A transaction that SQLite refuses with `database is locked` shows
+nothing: it has to be sent again. The transactions are those of the test suite Hermitage; the anomalies are
+defined in Berenson et al., "A Critique of ANSI SQL Isolation Levels" (1995), Adya, "Weak Consistency"
+(1999), and Bailis et al., "Highly Available Transactions" (2013). The transaction modes are `legacy`, the
+driver's default, which sends BEGIN only before INSERT, UPDATE and DELETE; `begin`, SQLAlchemy's recipe that
+always sends it; `immediate`, the same with BEGIN IMMEDIATE; and `autocommit-off`, the driver's
+`autocommit=False` since Python 3.12.
 
-So SQLite itself is serializable, and what takes that away is the driver's default: a transaction in Python that
-only reads, or reads before it writes, is there no transaction in SQLite.
+So SQLite itself is serializable, and what takes that away is the driver's default: a transaction in Python
+that only reads, or reads before it writes, is there no transaction in SQLite.
 """
 
 REPLAY = """

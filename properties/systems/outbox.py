@@ -18,7 +18,7 @@ def none_skipped(view: View) -> list[Breach]:
     delivered = {delivery["event_id"] for delivery in view.rows("delivery")}
     return [
         Breach(
-            f"event {event['id']} was not delivered, and never will be: the poller is at {position['event_id']}",
+            f"event {event['id']} is not delivered, and the poller is at {position['event_id']} already",
             [("event", event), ("position", position)],
         )
         for event in view.rows("event")

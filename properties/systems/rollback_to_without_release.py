@@ -64,6 +64,6 @@ SYSTEM = System(
 )
 """A savepoint that was rolled back to is still open, and nothing after it commits.
 
-Only in the mode ``legacy`` can a savepoint be the transaction: in the others the engine or the driver has sent a
-BEGIN, also for a connection in ``AUTOCOMMIT``, and nobody sends the COMMIT.
+Only in the mode ``legacy`` can a savepoint be the transaction: in the others the engine or the driver has
+sent a BEGIN, also for a connection in ``AUTOCOMMIT``, and nobody sends the COMMIT.
 """

@@ -51,7 +51,8 @@ def scenarios(journal: str = "wal", transactions: str | None = None, system: str
     names = fnmatch.filter(SYSTEMS, system.replace("_", "-"))
     if not names:
         raise UsageError(
-            f"system={system!r}: it matches none of {', '.join(SYSTEMS)}. Correct -p system=..., or leave it out."
+            f"system={system!r}: it matches none of {', '.join(SYSTEMS)}. "
+            "Correct -p system=..., or leave it out."
         )
     return [
         scenario

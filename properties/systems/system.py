@@ -29,7 +29,8 @@ class Variant:
         name: ``buggy``, or ``fixed-`` and how.
         clients: what each client does with the engine, by the client's name.
         properties: what must hold, each with a ``sometimes`` beside it.
-        mode: the transaction mode that is the repair, or that the code is written for; None for code that takes any.
+        mode: the transaction mode that is the repair, or that the code is written for; None for code that
+            takes any.
         violated: the properties that are known to be violated, and in which transaction modes.
     """
 

@@ -30,6 +30,7 @@ _BUSY_TIMEOUT = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?busy_timeout\s*(?:[=(]\s*(\d+
 _LOCKING_MODE = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?locking_mode\s*[=(]\s*'?EXCLUSIVE", re.IGNORECASE)
 _NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "database"})
 _DRIVER_ERRORS = (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError)
+_SPARES = 4
 _DEFAULT_TIMEOUT_S = 5.0
 
 
@@ -111,6 +112,7 @@ class World:
         self._library = library
         self._path = directory / "world.db"
         self._lines: dict[Key, _Line] = {}
+        self._spares: dict[int, list[_Line]] = {}
         self._clock = Clock(START)
         shutil.copyfile(template.path, directory / "lexicon.db")
         self._explainer = self._open(directory / "lexicon.db")
@@ -131,9 +133,10 @@ class World:
         self.state = self._book.state(self.content, {})
 
     def _unload(self) -> None:
-        for line in self._lines.values():
+        for line in [*self._lines.values(), *(line for spares in self._spares.values() for line in spares)]:
             self._close(line)
         self._lines.clear()
+        self._spares.clear()
         self._observer.close()
         for suffix in ("", "-wal", "-shm", "-journal"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -276,7 +279,11 @@ class World:
         holdings = dict(self.state.holdings)
         for key, holding in self.state.holdings.items():
             if key[0] == client and not (only_idle and holding.log):
-                self._close(self._lines.pop(key))
+                line = self._lines.pop(key)
+                if only_idle:
+                    self._put_by(line, holding)
+                else:
+                    self._close(line)
                 del holdings[key]
         self.state = self._book.state(self.content, holdings)
         return self.state
@@ -594,7 +601,7 @@ class World:
             self._restart(wanted)
             return
         for key in [key for key in self._lines if key not in wanted.holdings]:
-            self._close(self._lines.pop(key))
+            self._put_by(self._lines.pop(key), self.state.holding(key))
         for line in self._lines.values():
             line.rest()
         self._version = None
@@ -631,11 +638,23 @@ class World:
             if line is not None and now.settings == holding.settings and not now.pinned:
                 continue
             if line is not None:
-                self._close(line)
+                self._put_by(line, now)
+            if self._spares.get(holding.settings):
+                self._lines[key] = self._spares[holding.settings].pop()
+                continue
             for operation in self._settings(holding.settings):
                 self._clock.clock_s = operation.clock_s
                 _, line, _ = self._carry_out(key, operation, NOTHING)
                 line.rest()
+
+    def _put_by(self, line: _Line, holding: Holding) -> None:
+        """Keep a connection for when one with just its settings is wanted, or close it if nobody could tell."""
+        spares = self._spares.setdefault(holding.settings, [])
+        if holding.pinned or len(spares) >= _SPARES:
+            self._close(line)
+        else:
+            line.rest()
+            spares.append(line)
 
     def _settings(self, number: int) -> list[Operation]:
         operations: list[Operation] = []

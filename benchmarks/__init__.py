@@ -1,0 +1,1 @@
+"""Benchmarks: what a proof costs, in plain runs. ``make bench`` runs them."""
