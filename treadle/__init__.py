@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from treadle.checking import check, replay
 from treadle.scenario import Client, Database, Scenario
 from treadle.search.protocol import Progress
+from treadle.serial import serial_equivalence
 from treadle.values.errors import (
     CounterexampleError,
     ForeignThreadError,
@@ -72,5 +73,6 @@ __all__ = [
     "at_end",
     "check",
     "replay",
+    "serial_equivalence",
     "sometimes",
 ]

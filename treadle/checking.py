@@ -105,7 +105,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
 
     def run(*, keep_logs: bool) -> Trace:
         with System(scenario, keep_logs=keep_logs) as system, system.active():
-            judge = Judge(scenario, system.sequel)
+            judge = Judge(scenario, system.sequel, system.serial)
             judge.start(system.product.root())
             taken = run_live(system, schedule)
             state = taken[-1].after if taken else system.product.root()
@@ -177,7 +177,7 @@ class _Check:
     _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self._judge = Judge(self._system.scenario, self._system.sequel)
+        self._judge = Judge(self._system.scenario, self._system.sequel, self._system.serial)
 
     def decide(self, policy: Search, name: str, *, live: bool) -> Result:
         """Search, and return all verdicts."""

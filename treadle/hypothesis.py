@@ -50,7 +50,7 @@ class _Runner:
         """Return the system and its judge, made ready."""
         if self._ready is None:
             system = self._stack.enter_context(System(self.scenario, keep_logs=self._keep_logs))
-            judge = Judge(self.scenario, system.sequel)
+            judge = Judge(self.scenario, system.sequel, system.serial)
             with system.active():
                 judge.start(system.product.root())
             self._ready = system, judge

@@ -9,11 +9,15 @@ from treadle.execution.product import State
 from treadle.scenario import Scenario
 from treadle.values.outcome import Outcome
 from treadle.values.property import Breach, Kind, Property
-from treadle.values.view import View
+from treadle.values.view import SerialEnd, View
 from treadle.world.state import WorldState
 
 Sequel = Callable[[WorldState, Callable[[], object]], Outcome]
 """Runs one more client alone from a state of the world."""
+
+
+Serial = Callable[[tuple[str, ...]], SerialEnd]
+"""Runs some of the clients one after another from the start."""
 
 
 class Judge:
@@ -24,8 +28,15 @@ class Judge:
         outcomes: the distinct final outcomes: how each client ended, and the committed rows, as text.
     """
 
-    def __init__(self, scenario: Scenario, sequel: Sequel) -> None:
-        """Judge by the properties of a scenario."""
+    def __init__(self, scenario: Scenario, sequel: Sequel, serial: Serial) -> None:
+        """Judge by the properties of a scenario.
+
+        Args:
+            scenario: whose properties.
+            sequel: runs one more client.
+            serial: runs clients one after another.
+        """
+        self._serial = serial
         self.witnessed: set[str] = set()
         self.outcomes: set[str] = set()
         self._names = tuple(client.name for client in scenario.clients)
@@ -51,6 +62,7 @@ class Judge:
                 if node.outcome is not None
             },
             sequel=lambda run: self._sequel(state.world, run),
+            serial=self._serial,
         )
 
     def broken(self, state: State) -> frozenset[str]:

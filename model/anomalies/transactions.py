@@ -118,7 +118,7 @@ def find_thirties_then_multiples_of_three(engine: Engine) -> tuple[list[Row], li
 
 
 def find_then_delete_twenties(engine: Engine) -> tuple[list[int], list[int]]:
-    """Look for values of 20, then delete them. Return the ids that were found, and those that were deleted."""
+    """Look for values of 20, then delete them. Return the ids of both."""
     with engine.begin() as connection:
         found = [row_id for row_id, _ in _read_all(connection, IS_20)]
         deleted = connection.scalars(delete(Test).where(IS_20).returning(Test.id)).all()

@@ -129,7 +129,10 @@ ANOMALIES = {
                 "T2": transactions.read_all_twice,
             },
             shown=_seen_101,
-            why="A connection reads only what others have committed, in every mode.",
+            why=(
+                "A connection reads only what others have committed, in every mode; nothing here turns on a "
+                "shared cache."
+            ),
         ),
         Anomaly(
             symbol="G1b",
@@ -189,13 +192,14 @@ ANOMALIES = {
         Anomaly(
             symbol="PMP-write",
             title="predicate-many-preceders, with a write",
-            clause="a transaction never deletes other rows than those that it has just found by the same condition",
+            clause="a transaction never deletes other rows than it has just found by the same condition",
             clients={"T1": transactions.add_ten, "T2": transactions.find_then_delete_twenties},
             shown=_other_rows_deleted,
             possible=LEGACY,
             why=(
                 "The driver sends BEGIN only before the DELETE, which sees what was committed after the "
-                "SELECT; after an earlier BEGIN SQLite refuses a write on a snapshot that is out of date."
+                "SELECT; after an earlier BEGIN SQLite refuses a write on a snapshot that is out of date "
+                "(wal), or nobody can commit while another one reads (delete)."
             ),
         ),
         Anomaly(
@@ -241,7 +245,8 @@ ANOMALIES = {
             possible=LEGACY,
             why=(
                 "The driver sends BEGIN only before the DELETE, so it runs on what the other one has "
-                "committed since the SELECT; after an earlier BEGIN SQLite refuses that."
+                "committed since the SELECT; after an earlier BEGIN SQLite refuses that (wal), or the other "
+                "one cannot commit (delete)."
             ),
         ),
         Anomaly(
@@ -257,7 +262,7 @@ ANOMALIES = {
             why=(
                 "Nothing ties the UPDATE to what was read before its BEGIN; where both are in one "
                 "transaction, SQLite refuses a write if anything at all was committed since its snapshot, be"
-                " it to another row."
+                " it to another row (wal), or nobody can commit while another one reads (delete)."
             ),
         ),
         Anomaly(

@@ -17,6 +17,7 @@ from treadle.values.fault import Placement
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
+from treadle.values.view import SerialEnd
 from treadle.world.content import Library
 from treadle.world.effects import Effects
 from treadle.world.learned import LearnedWorld
@@ -130,6 +131,7 @@ class System:
         self._library = Library()
         self._stack = contextlib.ExitStack()
         self._sequels: dict[Callable[[], object], tuple[int, Tree]] = {}
+        self._serial: dict[tuple[str, ...], SerialEnd] = {}
         self._directories = 0
         self._live_runs = 0
 
@@ -272,6 +274,28 @@ class System:
         outcome = end.nodes[0].outcome
         assert outcome is not None
         return outcome
+
+
+    def serial(self, order: tuple[str, ...]) -> SerialEnd:
+        """Return how some clients end that run one after another from the start, without faults.
+
+        Args:
+            order: their names, in the order in which they run.
+        """
+        if order not in self._serial:
+            names = [client.name for client in self.scenario.clients]
+            product = self._make_product(Learned(self._trees, self.world), budget=(0, 0))
+            state = product.root()
+            for name in order:
+                client = names.index(name)
+                while own := [choice for choice in product.choices(state) if choice.client == client]:
+                    state = product.run(state, own[0]).after
+            ends = {name: state.nodes[names.index(name)].outcome for name in order}
+            self._serial[order] = SerialEnd(
+                {name: outcome for name, outcome in ends.items() if outcome is not None},
+                state.world.content.committed,
+            )
+        return self._serial[order]
 
 
 def run_alone(product: Product, world: WorldState | None = None) -> State:

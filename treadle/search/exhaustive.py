@@ -122,8 +122,8 @@ def count_paths(graph: list[list[_Arc]], unfinished: list[int]) -> int:
 
 
 _Cost = tuple[int, int, int, int, int, int]
-"""Faults, adversarial faults, context switches, choices, operations, and how late in the scenario's list the
-clients stand: compared in this order."""
+"""Faults, adversarial faults, context switches, choices, operations, and the client that starts: compared in
+this order."""
 
 
 _NOTHING: _Cost = (0, 0, 0, 0, 0, 0)
@@ -138,7 +138,7 @@ class _Place(NamedTuple):
 
 
 def _spend(cost: _Cost, place: _Place, arc: _Arc) -> _Cost:
-    faults, adversarial, switches, choices, operations, lateness = cost
+    faults, adversarial, switches, choices, operations, starter = cost
     goes_on = place.client == arc.client and place.stepped and isinstance(arc.first, Step)
     return (
         faults + arc.fault,
@@ -146,7 +146,7 @@ def _spend(cost: _Cost, place: _Place, arc: _Arc) -> _Cost:
         switches + (place.client not in {arc.client, -1}),
         choices + len(arc.choices) - goes_on,
         operations + arc.operations,
-        lateness + arc.client,
+        arc.client if place.client < 0 else starter,
     )
 
 

@@ -16,11 +16,33 @@ Row = Mapping[str, Any]
 
 
 @frozen
+class Reference:
+    """A foreign key of one column.
+
+    Attributes:
+        column: the column that refers.
+        table: the table that it refers to.
+    """
+
+    column: str
+    table: str
+
+
+@frozen
 class Table:
-    """The committed rows of one table, in the order of their primary keys."""
+    """The committed rows of one table, in the order of their primary keys.
+
+    Attributes:
+        columns: the names of its columns.
+        values: its rows.
+        key: the column that is its INTEGER PRIMARY KEY, for which SQLite chooses values; None if it has none.
+        references: its foreign keys to such columns.
+    """
 
     columns: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
+    key: str | None = None
+    references: tuple[Reference, ...] = ()
 
     def rows(self) -> tuple[Row, ...]:
         """Return the rows as read-only mappings."""
@@ -52,6 +74,24 @@ class Committed:
         return self._rows[table]
 
 
+@frozen
+class SerialEnd:
+    """How some clients end that run one after another from the initial state, without faults.
+
+    Attributes:
+        outcomes: how each ended, by name, in the order in which they ran.
+        committed: the rows that are there in the end.
+    """
+
+    outcomes: Mapping[str, Outcome]
+    committed: Committed
+
+
+def _no_serial(order: tuple[str, ...]) -> SerialEnd:
+    """Refuse: only the checker can run clients."""
+    raise PropertyError(f"{order!r} cannot be run from this view: it was built by hand, without a checker.")
+
+
 def _no_sequel(client: Callable[[], object]) -> Outcome:
     """Refuse: only the checker can run a client."""
     raise PropertyError(f"{client!r} cannot be run from this view: it was built by hand, without a checker.")
@@ -71,6 +111,7 @@ class View:
     initial: Committed
     outcomes: Mapping[str, Outcome] = field(factory=dict)
     _sequel: Callable[[Callable[[], object]], Outcome] = field(default=_no_sequel, eq=False, repr=False)
+    _serial: Callable[[tuple[str, ...]], SerialEnd] = field(default=_no_serial, eq=False, repr=False)
 
     def rows(self, table: str) -> tuple[Row, ...]:
         """Return the committed rows of a table.
@@ -104,3 +145,11 @@ class View:
         The state that the client leaves is discarded. The client runs without faults.
         """
         return self._sequel(client)
+
+    def serially(self, *order: str) -> SerialEnd:
+        """Run some of the scenario's clients one after another from the initial state, without faults.
+
+        Args:
+            *order: the names of the clients, in the order in which they run.
+        """
+        return self._serial(order)

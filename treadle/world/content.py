@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from treadle.values.view import Committed, Table
+from treadle.values.view import Committed, Reference, Table
 
 
 def quoted(name: str) -> str:
@@ -27,6 +27,7 @@ class Layout:
         hidden_rowid: the rowid is no column, and is read in front of the columns.
         rowid_position: where in a row, as read, the rowid stands; None if it cannot be read.
         simple: rows can be taken out and put back by plain DELETE and INSERT.
+        references: its foreign keys of one column.
         select: the statement that reads all rows in a fixed order.
         delete: the statement that takes out the row with a rowid.
         insert: the statement that puts a row, as read, back.
@@ -37,9 +38,17 @@ class Layout:
     hidden_rowid: bool
     rowid_position: int | None
     simple: bool
+    references: tuple[Reference, ...]
     select: str = field(init=False)
     delete: str = field(init=False)
     insert: str = field(init=False)
+
+    @property
+    def key(self) -> str | None:
+        """The column that is the INTEGER PRIMARY KEY, if there is one."""
+        if self.hidden_rowid or self.rowid_position is None:
+            return None
+        return self.columns[self.rowid_position]
 
     def _read_columns(self) -> tuple[str, ...]:
         return ("rowid", *self.columns) if self.hidden_rowid else self.columns
@@ -104,7 +113,10 @@ class Content:
                 Committed(
                     {
                         layout.name: Table(
-                            layout.columns, tuple(row[1:] for row in rows) if layout.hidden_rowid else rows
+                            layout.columns,
+                            tuple(row[1:] for row in rows) if layout.hidden_rowid else rows,
+                            layout.key,
+                            layout.references,
                         )
                         for layout, rows in zip(self.schema.layouts, self.rows, strict=True)
                         if not layout.name.startswith("sqlite_")
@@ -112,6 +124,13 @@ class Content:
                 )
             )
         return self._view[0]
+
+
+def _references(connection: sqlite3.Connection, name: str) -> tuple[Reference, ...]:
+    """Return the foreign keys of one column (https://www.sqlite.org/pragma.html#pragma_foreign_key_list)."""
+    listed = connection.execute(f"PRAGMA foreign_key_list({quoted(name)})").fetchall()
+    numbers = [entry[0] for entry in listed]
+    return tuple(Reference(entry[3], entry[2]) for entry in listed if numbers.count(entry[0]) == 1)
 
 
 def _layout(connection: sqlite3.Connection, name: str, sql: str) -> Layout:
@@ -134,6 +153,7 @@ def _layout(connection: sqlite3.Connection, name: str, sql: str) -> Layout:
         hidden_rowid=hidden,
         rowid_position=0 if hidden else alias,
         simple=has_rowid and not (generated or virtual),
+        references=_references(connection, name),
     )
 
 

@@ -39,6 +39,7 @@ class Holding:
         busy_timeout_ms: how long SQLite would wait for a lock.
         settings: which settings were made, as a number of the world's book.
         log: how it came to hold this, as a number of the world's book; 0 when it holds nothing.
+        bars_readers: it lets nobody begin to read (PENDING or EXCLUSIVE; in rollback-journal mode only).
         stale: others have committed since it took its snapshot, so that in WAL mode it cannot write any more. The
             committed content does not tell: a commit may change nothing, or change something back.
         pinned: something was done that a fresh connection could not be given again; the log is kept for ever.
@@ -53,6 +54,7 @@ class Holding:
     busy_timeout_ms: int = 0
     settings: int = 0
     log: int = 0
+    bars_readers: bool = False
     stale: bool = False
     pinned: bool = False
 

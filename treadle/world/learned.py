@@ -98,7 +98,8 @@ class LearnedWorld:
             return (state, key, operation, outside, state)
         if not outside and is_local(self.journal, holding, operation, effects):
             return (holding, operation, state.content.schema.number, None)
-        locks = tuple(sorted(lock for _, lock in state.other_locks(key)))
+        others = (held for other, held in state.holdings.items() if other != key and held.lock)
+        locks = tuple(sorted((held.lock, held.bars_readers) for held in others))
         return (holding, operation, outside, locks, state.content)
 
     def vanish(self, state: WorldState, client: int, *, only_idle: bool) -> WorldState:

@@ -46,8 +46,8 @@ def is_local(journal: str, holding: Holding, operation: Operation, effects: Effe
         operation: the operation.
         effects: what its statement does.
     """
-    if operation.kind is Kind.CONNECT:
-        return True
+    if operation.kind is Kind.CONNECT:  # reads the schema, unless another client is about to commit
+        return journal == "wal"
     if effects.far_reaching or not effects.known:
         return False
     if effects.writes and (holding.lock < Lock.WRITE or not holding.in_transaction):

@@ -1,0 +1,82 @@
+"""The same programs under the checker, with the outcomes that it finds as comparable sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine
+
+from tests.truth.brute import Outcome
+from tests.truth.programs import SCHEMA, Case, Program, play
+from treadle import Client, Database, FaultBudget, Raised, Result, Returned, Scenario, View, at_end, check
+
+_left_open: list[object] = []
+"""Connections that programs left open: nobody collects them while a check is under way."""
+
+
+def _create(engine: Engine) -> None:
+    connection = engine.raw_connection()
+    for statement in SCHEMA:
+        connection.cursor().execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def _client(engine: Engine, program: Program, position: int) -> Callable[[], str]:
+    def run() -> str:
+        connection = engine.raw_connection()
+        if program.leaves_open:
+            _left_open.append(connection)
+        driver: Any = connection.driver_connection
+        driver.execute("SELECT 1").fetchall()  # touches nothing; a client without a statement proves nothing
+        return play(program, position, driver, connection.close)
+
+    return run
+
+
+def _spoken(outcome: object) -> str:
+    if isinstance(outcome, Returned):
+        return f"returned {outcome.value}"
+    if isinstance(outcome, Raised):
+        return f"raised {type(outcome.exception).__name__}: {outcome.exception}"
+    return str(outcome)
+
+
+def outcomes(
+    case: Case, *, faults: tuple[int, int] = (0, 0), faults_at: str = "reachable", **options: Any
+) -> tuple[set[Outcome], Result]:
+    """Check a case, and return all outcomes that the checker reaches.
+
+    Args:
+        case: what runs.
+        faults: the budget, locked and crash.
+        faults_at: where faults are injected.
+        **options: of ``treadle.check``.
+    """
+    database = Database(
+        _create, journal=case.journal, transactions=case.transactions, busy_timeout_ms=case.busy_timeout_ms
+    )
+    names = [chr(ord("a") + position) for position in range(len(case.programs))]
+    seen: set[Outcome] = set()
+
+    def note(view: View) -> bool:
+        rows = [tuple(tuple(row.values()) for row in view.rows(table)) for table in ("t", "u")]
+        seen.add((tuple(_spoken(view.outcomes[name]) for name in names), rows[0], rows[1]))
+        return True
+
+    scenario = Scenario(
+        "generated",
+        database,
+        [
+            Client(name, _client(database.engine, program, position))
+            for position, (name, program) in enumerate(zip(names, case.programs, strict=True))
+        ],
+        [at_end("every outcome is noted", note, name="noted")],
+        faults=FaultBudget(*faults),
+        faults_at=faults_at,
+    )
+    try:
+        return seen, check(scenario, **options)
+    finally:
+        _left_open.clear()

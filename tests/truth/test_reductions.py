@@ -1,0 +1,96 @@
+"""What the search leaves out changes nothing: its outcomes are those of every interleaving, run the slow way."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, event, given, note, settings
+from hypothesis import strategies as st
+
+from tests.truth.brute import TooManyError, all_outcomes
+from tests.truth.checked import outcomes
+from tests.truth.programs import Case, cases
+
+_FAULTS = st.sampled_from(((1, 0, "reachable"), (1, 0, "statement"), (1, 0, "savepoint"), (0, 1, "reachable")))
+
+
+def _sized(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=examples <= 100,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+
+
+def _brute(case: Case, most: int) -> set[object]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:  # noqa: S108
+        try:
+            return set(all_outcomes(case, Path(directory), most))
+        except TooManyError:
+            assume(False)
+            raise
+
+
+def _compare_with_brute(case: Case, most: int) -> None:
+    note(f"{case}")
+    truth = _brute(case, most)
+    event(f"{len(truth)} outcomes")
+    found, result = outcomes(case)
+    assert result.exhausted
+    assert truth == found
+
+
+def _compare_modes(case: Case, faults: tuple[int, int, str], most: int) -> None:
+    locked, crash, faults_at = faults
+    fast, result = outcomes(case, faults=(locked, crash), faults_at=faults_at)
+    assert result.exhausted
+    live, _ = outcomes(case, faults=(locked, crash), faults_at=faults_at, live=True)
+    assert fast == live
+    slow, result = outcomes(case, faults=(locked, crash), faults_at=faults_at, reduction=False, max_states=most)
+    assume(result.exhausted)
+    assert slow == fast
+
+
+@_sized(100)
+@given(cases())
+def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
+    """Two clients without faults: just the outcomes of every interleaving of single calls."""
+    _compare_with_brute(case, 300)
+
+
+@_sized(30)
+@given(cases(longest=3), _FAULTS)
+def test_reduced_learned_and_live_searches_agree(case: Case, faults: tuple[int, int, str]) -> None:
+    """With a fault, learned, live and unreduced searches find the same outcomes."""
+    _compare_modes(case, faults, 3000)
+
+
+@pytest.mark.truth
+@_sized(1000)
+@given(cases(longest=5))
+def test_reduced_search_finds_the_outcomes_of_all_interleavings_of_longer_programs(case: Case) -> None:
+    """The same, more and longer."""
+    _compare_with_brute(case, 3000)
+
+
+@pytest.mark.truth
+@_sized(200)
+@given(cases(clients=3, longest=2))
+def test_reduced_search_finds_the_outcomes_of_three_clients(case: Case) -> None:
+    """The same for three clients."""
+    _compare_with_brute(case, 5000)
+
+
+@pytest.mark.truth
+@_sized(300)
+@given(cases(longest=4), _FAULTS)
+def test_reduced_learned_and_live_searches_agree_on_longer_programs(
+    case: Case, faults: tuple[int, int, str]
+) -> None:
+    """The same for more and longer programs with a fault."""
+    _compare_modes(case, faults, 100_000)
