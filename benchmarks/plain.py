@@ -25,7 +25,8 @@ def _redirected(scenario: Scenario, path: Path) -> Iterator[None]:
 
     def connect(dialect: Any, record: object, positional: list[Any], options: dict[str, Any]) -> sqlite3.Connection:
         del dialect, record, positional
-        return sqlite3.connect(path, **options)
+        connection: sqlite3.Connection = sqlite3.connect(path, **options)
+        return connection
 
     event.listen(engine, "do_connect", connect)
     try:

@@ -85,7 +85,8 @@ def check(
     def run(*, keep_logs: bool) -> Result:
         limits = Limits(max_states, max_seconds, progress)
         with System(scenario, local=reduction, keep_logs=keep_logs) as system, system.active():
-            return _Check(system, limits, seed).decide(_policy(search, scenario, seed, merge=reduction), search, live=live)
+            policy = _policy(search, scenario, seed, merge=reduction)
+            return _Check(system, limits, seed).decide(policy, search, live=live)
 
     return _with_logs_if_needed(run)
 
@@ -301,7 +302,7 @@ class _Check:
         Raises:
             NondeterminismError: it is not.
         """
-        dice = random.Random(self._seed)  # noqa: S311  # for choices, not for secrets
+        dice = random.Random(self._seed)  # for choices, not for secrets
         product = self._system.product
         for _ in range(SPOT_CHECKS):
             path: list[Choice] = []

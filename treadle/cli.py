@@ -89,9 +89,7 @@ def _parameters(context: click.Context, option: click.Parameter, values: tuple[s
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not name.isidentifier():
-            raise click.BadParameter(
-                f"{value!r} is not NAME=VALUE. Write for instance -p requests=2.", context, option
-            )
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE. Write for instance -p requests=2.", context, option)
         if name in found:
             raise click.BadParameter(
                 f"{name!r} is given twice, and a parameter has one value. Leave one of them away.",
@@ -209,13 +207,9 @@ def cli() -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the searches that use chance.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes to use.")
 @click.option("--live", is_flag=True, help="Run every schedule live; learn nothing.")
-@click.option(
-    "--no-reduction", is_flag=True, help="Branch on every operation, merge no states: the slow truth."
-)
+@click.option("--no-reduction", is_flag=True, help="Branch on every operation, merge no states: the slow truth.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option(
-    "--report", type=click.Path(path_type=Path), metavar="DIR", help="Also write reports to this directory."
-)
+@click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Also write reports to this directory.")
 @click.pass_context
 def check(
     context: click.Context,
@@ -343,9 +337,7 @@ def undecided(scenario: Scenario, why: str, options: dict[str, Any]) -> Result:
         journal=scenario.database.journal,
         transactions=scenario.database.transactions,
         sqlite_version=sqlite3.sqlite_version,
-        bounds=Bounds(
-            scenario.faults, scenario.faults_at, options.get("max_states"), options.get("max_seconds")
-        ),
+        bounds=Bounds(scenario.faults, scenario.faults_at, options.get("max_states"), options.get("max_seconds")),
         search=options.get("search", SEARCHES[0]),
         exhausted=False,
         decisions=tuple(decisions),

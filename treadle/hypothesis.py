@@ -184,9 +184,7 @@ def rest(self: ScenarioMachine) -> None:
     """Do nothing: all clients have finished."""
 
 
-def state_machine(
-    scenario: Scenario, *, properties: Collection[str] | None = None
-) -> type[RuleBasedStateMachine]:
+def state_machine(scenario: Scenario, *, properties: Collection[str] | None = None) -> type[RuleBasedStateMachine]:
     """Return a rule-based state machine for a scenario.
 
     Its rules start clients, step them to their next scheduling point, fail them with ``database is locked`` and

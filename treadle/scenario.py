@@ -83,7 +83,7 @@ class Database:
 
     schema: MetaData | Callable[[Engine], object]
     seed: Callable[[Engine], object] | None = None
-    engine: Engine = field(kw_only=True, default=None)  # type: ignore[assignment]  # replaced below
+    engine: Engine = field(kw_only=True, default=None)
     journal: str = field(kw_only=True, default="wal", validator=_one_of(JOURNALS))
     transactions: str = field(kw_only=True, default="legacy", validator=_one_of(TRANSACTIONS))
     busy_timeout_ms: int = field(
@@ -199,9 +199,7 @@ class Scenario:
         for things, kind in ((self.clients, Client), (self.properties, Property)):
             for thing in things:
                 if not isinstance(thing, kind):
-                    raise UsageError(
-                        f"scenario {self.name!r}: {thing!r} is no {kind.__name__}. Wrap it in one."
-                    )
+                    raise UsageError(f"scenario {self.name!r}: {thing!r} is no {kind.__name__}. Wrap it in one.")
             names = [thing.name for thing in things]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:

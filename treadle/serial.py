@@ -28,9 +28,7 @@ from treadle.values.outcome import Outcome, Raised, Returned
 from treadle.values.property import Breach, Property, at_end
 from treadle.values.view import Committed, Table, View
 
-_CLAUSE = (
-    "what is committed, and what successful clients were told, is as if just these had run one after another"
-)
+_CLAUSE = "what is committed, and what successful clients were told, is as if just these had run one after another"
 
 
 def has_returned(outcome: Outcome) -> bool:
@@ -132,9 +130,7 @@ class _Rules:
 
     def _colours(self, view: View, committed: Committed) -> dict[str, Counter[bytes]]:
         if not self.rename_keys:
-            return {
-                name: Counter(canonical(row) for row in table.values) for name, table in committed.tables.items()
-            }
+            return {name: Counter(canonical(row) for row in table.values) for name, table in committed.tables.items()}
         return colours(committed, view.initial)
 
 
@@ -213,5 +209,3 @@ def _by_key(table: Table) -> dict[Any, int]:
         return {}
     place = table.columns.index(table.key)
     return {row[place]: number for number, row in enumerate(table.values)}
-
-

@@ -106,7 +106,7 @@ class Shrinker:
             if choices[other].client == moved.client:
                 without = choices[:place] + choices[place + 1 :]
                 target = other - 1 if other > place else other + 1
-                return without[:target] + [moved] + without[target:]
+                return [*without[:target], moved, *without[target:]]
         return None
 
     def _with_moved_cuts(self) -> bool:

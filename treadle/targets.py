@@ -59,9 +59,7 @@ def configured(start: Path) -> Configured:
         if path.is_file():
             named = _scenarios_of(path)
             if not named:
-                raise TargetError(
-                    f"No target was given, and {str(path)!r} has no [tool.treadle] scenarios. {remedy}"
-                )
+                raise TargetError(f"No target was given, and {str(path)!r} has no [tool.treadle] scenarios. {remedy}")
             return Configured(directory, named)
     raise TargetError(f"No target was given, and no pyproject.toml is in {str(start)!r} or above. {remedy}")
 
@@ -70,9 +68,7 @@ def _scenarios_of(path: Path) -> tuple[str, ...]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetError(
-            f"{str(path)!r} cannot be read: {error}. Correct the file, or name a target."
-        ) from error
+        raise TargetError(f"{str(path)!r} cannot be read: {error}. Correct the file, or name a target.") from error
     tool = settings.get("tool", {})
     section = tool.get("treadle", {}) if isinstance(tool, dict) else {}
     named = section.get("scenarios", []) if isinstance(section, dict) else section

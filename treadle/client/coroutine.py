@@ -95,7 +95,7 @@ class Coroutine:
             self._greenlet.parent = getcurrent()
             try:
                 self._surroundings.run(self, self._belongings, self._unwind)
-            except BaseException as error:  # noqa: BLE001  # swallowed, but for the user's own interrupt
+            except BaseException as error:  # swallowed, but for the user's own interrupt
                 if isinstance(error, KeyboardInterrupt):
                     raise
 

@@ -8,8 +8,8 @@ reaching some database behind the checker's back.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, Self
 
 from treadle.values.errors import UnsupportedOperationError
 from treadle.values.observation import Observation
@@ -52,6 +52,20 @@ def _describe(value: Any) -> Any:
     return value
 
 
+def _refusal(name: str) -> Any:
+    """Return a method that refuses: the gate cannot carry this call."""
+
+    def refuse(self: object, *arguments: object, **options: object) -> None:
+        del self, arguments, options
+        raise UnsupportedOperationError(
+            f"Connection.{name}: the gate cannot carry this call to the checked database. "
+            "Leave it out of the code that clients run, or run it in the database's seed."
+        )
+
+    refuse.__name__ = name
+    return refuse
+
+
 class GateCursor(sqlite3.Cursor):
     """A cursor whose every call is an operation."""
 
@@ -76,7 +90,7 @@ class GateCursor(sqlite3.Cursor):
         self.arraysize = 1
         self.description: Any = None
         self.lastrowid: int | None = None
-        self.rowcount = -1
+        self.rowcount = -1  # type: ignore[misc]  # a slot of this class
         self.row_factory = connection.row_factory
 
     @property
@@ -99,11 +113,11 @@ class GateCursor(sqlite3.Cursor):
             self._ask(Kind.CLOSE_CURSOR)
         self._active = True  # a statement that fails may still be under way
         self.description = None
-        self.rowcount = -1
+        self.rowcount = -1  # type: ignore[misc]  # a slot of this class
         seen = self._ask(kind, sql, arguments)
         self._active = seen.description is not None
         self.description = seen.description
-        self.rowcount = seen.rowcount
+        self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
         if seen.lastrowid is not None:
             self.lastrowid = seen.lastrowid
         return self
@@ -128,14 +142,14 @@ class GateCursor(sqlite3.Cursor):
         seen = self._ask(kind, None, () if size is None else (size,))
         rows: Sequence[Any] = seen.rows or ()
         self._active = kind is not Kind.FETCHALL and len(rows) == (1 if size is None else size)
-        self.rowcount = seen.rowcount
+        self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
         return [self._shape(row) for row in rows]
 
     def _shape(self, row: tuple[Any, ...]) -> Any:
         factory = self.row_factory
         if factory is None:
             return row
-        if isinstance(factory, type) and issubclass(factory, sqlite3.Row):
+        if factory is sqlite3.Row:
             names = ", ".join('NULL AS "' + item[0].replace('"', '""') + '"' for item in self.description)
             return factory(sqlite3.connect(":memory:").execute(f"SELECT {names}"), row)
         return factory(self, row)
@@ -153,7 +167,7 @@ class GateCursor(sqlite3.Cursor):
         """Return all remaining rows."""
         return self._fetch(Kind.FETCHALL)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Self:
         """Iterate over the remaining rows."""
         return self
 
@@ -278,7 +292,7 @@ class GateConnection(sqlite3.Connection):
         self._in_transaction = False
         self._port.free_number(self._number)
 
-    def __enter__(self) -> GateConnection:
+    def __enter__(self) -> Self:
         """Return the connection."""
         return self
 
@@ -293,10 +307,6 @@ class GateConnection(sqlite3.Connection):
         else:
             self.rollback()
         return False
-
-    def __call__(self, sql: str, /) -> Any:
-        """Refuse: statement objects belong to a real connection."""
-        raise self._unsupported("__call__")
 
     @property
     def in_transaction(self) -> bool:
@@ -352,11 +362,11 @@ class GateConnection(sqlite3.Connection):
         seen = self._ask(Kind.CONFIGURE, arguments=shown, payload=(values, options))
         return seen.rows
 
-    def create_function(self, name: str, narg: int, func: Any, /, *, deterministic: bool = False) -> None:  # type: ignore[override]  # parameter names of old stubs
+    def create_function(self, name: str, narg: int, func: Any, /, *, deterministic: bool = False) -> None:
         """Register a function for SQL."""
         self._configure("create_function", name, narg, func, deterministic=deterministic)
 
-    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Any, /) -> None:  # type: ignore[override]  # parameter names of old stubs
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Any, /) -> None:
         """Register an aggregate for SQL."""
         self._configure("create_aggregate", name, n_arg, aggregate_class)
 
@@ -387,51 +397,17 @@ class GateConnection(sqlite3.Connection):
     def interrupt(self) -> None:
         """Do nothing: no operation is under way while a client runs."""
 
-    def iterdump(self, **options: Any) -> Any:
-        """Refuse: it reads through many cursors at once."""
-        raise self._unsupported("iterdump")
-
-    def _unsupported(self, name: str) -> UnsupportedOperationError:
-        return UnsupportedOperationError(
-            f"Connection.{name}: the gate cannot carry this call to the checked database. "
-            "Leave it out of the code that clients run, or run it in the database's seed."
-        )
-
-    def backup(self, *arguments: Any, **options: Any) -> None:
-        """Refuse."""
-        raise self._unsupported("backup")
-
-    def blobopen(self, *arguments: Any, **options: Any) -> Any:
-        """Refuse."""
-        raise self._unsupported("blobopen")
-
-    def serialize(self, *arguments: Any, **options: Any) -> bytes:
-        """Refuse."""
-        raise self._unsupported("serialize")
-
-    def deserialize(self, *arguments: Any, **options: Any) -> None:
-        """Refuse."""
-        raise self._unsupported("deserialize")
-
-    def enable_load_extension(self, enable: bool, /) -> None:  # noqa: FBT001  # the driver's signature
-        """Refuse."""
-        raise self._unsupported("enable_load_extension")
-
-    def load_extension(self, *arguments: Any, **options: Any) -> None:
-        """Refuse."""
-        raise self._unsupported("load_extension")
-
-    def set_authorizer(self, authorizer_callback: Any) -> None:
-        """Refuse."""
-        raise self._unsupported("set_authorizer")
-
-    def set_progress_handler(self, progress_handler: Any, n: int) -> None:
-        """Refuse."""
-        raise self._unsupported("set_progress_handler")
-
-    def set_trace_callback(self, trace_callback: Any) -> None:
-        """Refuse."""
-        raise self._unsupported("set_trace_callback")
+    backup = _refusal("backup")
+    blobopen = _refusal("blobopen")
+    deserialize = _refusal("deserialize")
+    enable_load_extension = _refusal("enable_load_extension")
+    iterdump = _refusal("iterdump")
+    load_extension = _refusal("load_extension")
+    serialize = _refusal("serialize")
+    set_authorizer = _refusal("set_authorizer")
+    set_progress_handler = _refusal("set_progress_handler")
+    set_trace_callback = _refusal("set_trace_callback")
+    __call__ = _refusal("__call__")
 
     def __del__(self) -> None:
         """Count as closed: collecting an open connection rolls its transaction back."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import datetime
+import datetime as dt
 import gc
 import os
 import random
@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import time_machine
 from sqlalchemy import Engine, event
@@ -30,7 +30,7 @@ from treadle.values.errors import StuckClientError, TreadleError, UnsupportedOpe
 if TYPE_CHECKING:
     from treadle.client.coroutine import Coroutine
 
-START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 """The instant at which every client starts."""
 
 _UUID_STATE = tuple(name for name in vars(uuid) if name.startswith(("_last_timestamp", "_last_counter")))
@@ -81,7 +81,7 @@ class Surroundings:
 
     # Entering and leaving.
 
-    def __enter__(self) -> Surroundings:
+    def __enter__(self) -> Self:
         """Take over the process; nested entries do nothing."""
         self._depth += 1
         if self._depth > 1:
@@ -144,7 +144,7 @@ class Surroundings:
 
     def _set_clock(self, seconds: float) -> None:
         if seconds != self._now_s:
-            self._clock.move_to(START + datetime.timedelta(seconds=seconds))
+            self._clock.move_to(START + dt.timedelta(seconds=seconds))
             self._now_s = seconds
 
     def _set_watchdog(self, stack: contextlib.ExitStack) -> None:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from treadle.client.coroutine import Coroutine
 from treadle.client.surroundings import Surroundings
-from treadle.scenario import Client
 from treadle.interning import intern_operation
+from treadle.scenario import Client
 from treadle.values.errors import NondeterminismError
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
@@ -202,5 +202,3 @@ class LiveRun:
     def abandon(self) -> None:
         """Unwind the run."""
         self._coroutine.abandon()
-
-

@@ -2,7 +2,7 @@
 
 ::
 
-    clients (trees of operations)  ×  world (states of a real database)
+    clients (trees of operations)  x  world (states of a real database)
                  │                               │
                  └── State(nodes, waits, world, faults left) ──choice──▶ State
 
@@ -239,9 +239,7 @@ class Product:
         nature = self._natures.get(at)
         if nature is None:
             effects = self._backend.effects(state.world, operation)
-            nature = self._natures[at] = nature_of(
-                self._backend.journal, holding, operation, effects, self._placement
-            )
+            nature = self._natures[at] = nature_of(self._backend.journal, holding, operation, effects, self._placement)
         return nature
 
     def _is_fault_point(self, state: State, client: int) -> bool:
@@ -273,8 +271,8 @@ class Product:
     def _require(self, state: State, choice: Choice) -> None:
         if choice.client >= len(state.nodes):
             raise ScheduleMismatchError(
-                f"choice {choice} is for client {letters(choice.client)}, and there are only {len(state.nodes)} clients: "
-                f"{', '.join(self._names)}. Replay the token on the scenario it was found in, with the same parameters."
+                f"choice {choice} is for client {letters(choice.client)}, and there are only {len(state.nodes)} "
+                f"clients: {', '.join(self._names)}. Replay the token on the scenario it was found in, with the same parameters."
             )
         if state.nodes[choice.client].operation is None:
             raise ScheduleMismatchError(
@@ -337,9 +335,7 @@ class Product:
         free = stuck and state.waits[0] is wait
         operation = state.nodes[choice.client].operation
         after = self._go_on(state, choice.client, wait.observation, state.world, locked=0 if free else 1)
-        return Taken(
-            choice, state, after, operation, wait.observation, lock_kind=LockKind.TIMEOUT, free=free
-        )
+        return Taken(choice, state, after, operation, wait.observation, lock_kind=LockKind.TIMEOUT, free=free)
 
     def _inject(self, state: State, choice: Fail) -> Taken:
         """Fail an operation as if a process outside held the lock.
@@ -361,9 +357,7 @@ class Product:
         if operation.cursor in world.holding(key).active:  # running another statement would have ended this one
             reset = intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
             world = self._backend.perform(world, key, reset).after
-        seen = intern_observation(
-            Observation(failure=LOCKED, in_transaction=world.holding(key).in_transaction)
-        )
+        seen = intern_observation(Observation(failure=LOCKED, in_transaction=world.holding(key).in_transaction))
         after = self._go_on(state, client, seen, world, locked=1)
         return Taken(choice, state, after, operation, seen, lock_kind=LockKind.OUTSIDE, reachable=False)
 

@@ -54,7 +54,7 @@ class Relived:
             self._go_to(state)
         assert self._live is not None
         assert self._tip is not None
-        self._tip, before = None, self._tip
+        before, self._tip = self._tip, None
         taken = self._live.take(before, choice)
         self._tip = taken.after
         if taken.after != self._root:

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import LiveRun, Node, Tree
@@ -135,7 +135,7 @@ class System:
         self._directories = 0
         self._live_runs = 0
 
-    def __enter__(self) -> System:
+    def __enter__(self) -> Self:
         """Make the sandbox and the template, and warm the clients up."""
         with contextlib.ExitStack() as stack:
             self._sandbox = stack.enter_context(Sandbox())
@@ -170,9 +170,11 @@ class System:
     @property
     def live_runs(self) -> int:
         """How often client code was started."""
-        return sum(tree.live_runs for tree in self._trees) + sum(
-            tree.live_runs for _, tree in self._sequels.values()
-        ) + self._live_runs
+        return (
+            sum(tree.live_runs for tree in self._trees)
+            + sum(tree.live_runs for _, tree in self._sequels.values())
+            + self._live_runs
+        )
 
     # Worlds.
 
@@ -196,7 +198,8 @@ class System:
             first.close()
 
         def connect(options: dict[str, Any]) -> sqlite3.Connection:
-            return sqlite3.connect(path, **options)
+            connection: sqlite3.Connection = sqlite3.connect(path, **options)
+            return connection
 
         with self._surroundings.opening(connect):
             database.create()
@@ -274,7 +277,6 @@ class System:
         outcome = end.nodes[0].outcome
         assert outcome is not None
         return outcome
-
 
     def serial(self, order: tuple[str, ...]) -> SerialEnd:
         """Return how some clients end that run one after another from the start, without faults.

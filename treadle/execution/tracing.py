@@ -28,7 +28,7 @@ def changes(before: Committed, after: Committed) -> tuple[Change, ...]:
         )
         for key in [*old, *(key for key in new if key not in old)]:
             if old.get(key) != new.get(key):
-                found.append(Change(table, old.get(key), new.get(key)))
+                found.append(Change(table, old.get(key), new.get(key)))  # noqa: PERF401  # reads better
     return tuple(found)
 
 

@@ -91,8 +91,7 @@ class _Reader:
                 operation is None
                 or event.client != first.client
                 or operation.kind not in BELONGS
-                or (operation.connection, operation.cursor)
-                != (first.operation.connection, first.operation.cursor)
+                or (operation.connection, operation.cursor) != (first.operation.connection, first.operation.cursor)
                 or _tells(event)
                 or event.outcome is not None
             ):

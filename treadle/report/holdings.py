@@ -73,8 +73,7 @@ class Holdings:
         """Return for each client the strongest of what it holds while an event happens."""
         here = [event.held_before, event.held_after, *(["waits"] if event.waits else [])]
         return tuple(
-            self._strongest(client, here if client == event.client else [])
-            for client in range(len(self.clients))
+            self._strongest(client, here if client == event.client else []) for client in range(len(self.clients))
         )
 
     def of_holders(self, event: Event) -> str:

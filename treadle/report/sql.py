@@ -72,9 +72,7 @@ def _head(text: str, room: int) -> str:
 
 def wrap(text: str, width: int, *, indent: str = "") -> list[str]:
     """Return a text as lines of at most ``width`` characters; all but the first are indented."""
-    found = textwrap.wrap(
-        text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True
-    )
+    found = textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True)
     return [line.replace(NO_BREAK, " ") for line in found] or [""]
 
 
@@ -118,9 +116,7 @@ def row(values: Any, *, limit: int | None = None) -> str:
     """Return the values of one row, or of one set of parameters, in parentheses."""
     match values:
         case Mapping():
-            inside: Iterable[str] = (
-                f"{name}={literal(value, limit=limit)}" for name, value in values.items()
-            )
+            inside: Iterable[str] = (f"{name}={literal(value, limit=limit)}" for name, value in values.items())
         case list() | tuple():
             inside = (literal(value, limit=limit) for value in values)
         case _:

@@ -109,8 +109,7 @@ def _tally(result: Result) -> str:
     verdicts = [decision.verdict for decision in result.decisions]
     counts = [(verdict, verdicts.count(verdict)) for verdict in _ORDER if verdict in verdicts]
     decided = ", ".join(
-        f"{times} hold" if verdict is Verdict.HOLDS and times > 1 else f"{times} {verdict}"
-        for verdict, times in counts
+        f"{times} hold" if verdict is Verdict.HOLDS and times > 1 else f"{times} {verdict}" for verdict, times in counts
     )
     done = "exhausted" if result.exhausted else "not exhausted"
     schedules = f", {number(result.stats.schedules)} schedules" if result.stats.schedules else ""

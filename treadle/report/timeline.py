@@ -90,8 +90,7 @@ def _grid(rows: Sequence[Row], width: int) -> list[str]:
     cells = [names, *([literal(row[name]) for name in names] for row in rows)]
     widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
     found = [
-        "    " + "  ".join(cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)).rstrip()
-        for line in cells
+        "    " + "  ".join(cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)).rstrip() for line in cells
     ]
     return found if max(map(len, found)) <= width else []
 

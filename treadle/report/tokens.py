@@ -52,9 +52,7 @@ def _in_file(path: Path) -> tuple[Token, ...]:
     try:
         found = read_tokens(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenError(
-            f"{str(path)!r} cannot be read: {error}. Give a text file, or the token itself."
-        ) from error
+        raise TokenError(f"{str(path)!r} cannot be read: {error}. Give a text file, or the token itself.") from error
     if not found:
         raise TokenError(
             f"{str(path)!r} has no schedule token in it: a token looks like '{VERSION}.A3.B2'. "

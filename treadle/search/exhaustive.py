@@ -150,14 +150,18 @@ def _spend(cost: _Cost, place: _Place, arc: _Arc) -> _Cost:
     )
 
 
+_Ways = dict[_Place, tuple[_Cost, _Place | None, _Arc | None]]
+"""For each place the cheapest way there: its cost, the place before, and the arc from it."""
+
+
 def smallest(graph: list[list[_Arc]], places: list[tuple[int, _Arc]]) -> Schedule:
     """Return the smallest schedule that ends with one of the arcs given, each with the node it leaves."""
     goals: dict[int, list[_Arc]] = defaultdict(list)
     for node, arc in places:
         goals[node].append(arc)
     start = _Place(0, -1, stepped=False)
-    best: dict[_Place, tuple[_Cost, _Place | None, _Arc | None]] = {start: (_NOTHING, None, None)}
-    queue: list[tuple[_Cost, _Place]] = [(_NOTHING, start)]
+    ways: _Ways = {start: (_NOTHING, None, None)}
+    queue = [(_NOTHING, start)]
     found: tuple[_Cost, _Place, _Arc] | None = None
     done: set[_Place] = set()
     while queue:
@@ -169,22 +173,28 @@ def smallest(graph: list[list[_Arc]], places: list[tuple[int, _Arc]]) -> Schedul
         done.add(place)
         for arc in goals.get(place.node, ()):
             total = _spend(cost, place, arc)
-            if found is None or total < found[0]:
-                found = (total, place, arc)
-        for arc in graph[place.node]:
-            total = _spend(cost, place, arc)
-            after = _Place(arc.target, arc.client, isinstance(arc.choices[-1], Step))
-            known = best.get(after)
-            if known is None or total < known[0]:
-                best[after] = (total, place, arc)
-                heapq.heappush(queue, (total, after))
+            found = (total, place, arc) if found is None or total < found[0] else found
+        _relax(graph[place.node], cost, place, ways, queue)
     assert found is not None
-    _, at, last = found
-    choices = [*reversed(last.choices)]
-    step: _Place | None = at
-    while step is not None:
-        _, step_before, via = best[step]
-        if via is not None:
-            choices += reversed(via.choices)
-        step = step_before
-    return Schedule(tuple(reversed(choices)))
+    return _follow(ways, found[1], found[2])
+
+
+def _relax(arcs: list[_Arc], cost: _Cost, place: _Place, ways: _Ways, queue: list[tuple[_Cost, _Place]]) -> None:
+    """Note every way on from a place that is cheaper than the one known."""
+    for arc in arcs:
+        total = _spend(cost, place, arc)
+        after = _Place(arc.target, arc.client, isinstance(arc.choices[-1], Step))
+        known = ways.get(after)
+        if known is None or total < known[0]:
+            ways[after] = (total, place, arc)
+            heapq.heappush(queue, (total, after))
+
+
+def _follow(ways: _Ways, place: _Place, last: _Arc) -> Schedule:
+    """Return the schedule of the cheapest way to a place, and one arc further."""
+    arcs = [last]
+    _, before, arc = ways[place]
+    while before is not None and arc is not None:
+        arcs.append(arc)
+        _, before, arc = ways[before]
+    return Schedule(tuple(choice for arc in reversed(arcs) for choice in arc.choices))

@@ -49,8 +49,8 @@ class _Priorities:
         return first
 
     def _highest(self, choices: tuple[Choice, ...]) -> Choice:
-        steps = [choice for choice in choices if isinstance(choice, Step)] or list(choices)
-        return max(steps, key=lambda choice: self._priority[choice.client])
+        steps = [choice for choice in choices if isinstance(choice, Step)]
+        return max(steps or choices, key=lambda choice: self._priority[choice.client])
 
 
 class Pct:
@@ -64,7 +64,7 @@ class Pct:
             clients: how many there are.
             faults: the fault budget, all kinds together.
         """
-        self._random = random.Random(seed)  # noqa: S311  # for choices, not for secrets
+        self._random = random.Random(seed)  # for choices, not for secrets
         self._clients = clients
         self._faults = faults
 

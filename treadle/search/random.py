@@ -16,7 +16,7 @@ class Random:
 
     def __init__(self, seed: int) -> None:
         """Start from a seed; equal seeds walk equal ways."""
-        self._random = random.Random(seed)  # noqa: S311  # for choices, not for secrets
+        self._random = random.Random(seed)  # for choices, not for secrets
 
     def _pick(self, state: State, choices: tuple[Choice, ...]) -> Choice:
         del state

@@ -58,4 +58,3 @@ class Sampler:
             finding.states = len(self._seen)
         finding.schedules += 1
         return True
-

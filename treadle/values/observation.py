@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sqlite3
 from typing import Any
 
@@ -56,10 +57,9 @@ class Failure:
 
     def exception(self) -> Exception:
         """Build the exception that the driver would raise."""
-        import builtins
-
-        cls = getattr(sqlite3, self.type, None) or getattr(builtins, self.type, sqlite3.DatabaseError)
-        error: Exception = cls(self.message)
+        kind = getattr(sqlite3, self.type, None) or getattr(builtins, self.type, sqlite3.DatabaseError)
+        assert isinstance(kind, type)
+        error: Exception = kind(self.message)
         if self.code is not None and isinstance(error, sqlite3.Error):
             error.sqlite_errorcode = self.code
             error.sqlite_errorname = self.code_name or ""

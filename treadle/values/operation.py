@@ -36,7 +36,7 @@ def canonical(value: object) -> bytes:
     Unlike ``==``, ``1``, ``1.0`` and ``True`` differ: SQLite tells an integer from a real.
     """
     try:
-        return marshal.dumps(value, 2)
+        return marshal.dumps(value, 2)  # type: ignore[arg-type]  # what it cannot take raises
     except ValueError:
         return repr(value).encode("utf-8", "surrogatepass")
 

@@ -14,6 +14,7 @@ Letters and digits, dots and dashes only: a token survives a shell, a URL and a 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -141,7 +142,7 @@ class Schedule:
     def switches(self) -> int:
         """The number of context switches: how often another client than the one before goes on."""
         clients = [choice.client for choice in self.choices]
-        return sum(left != right for left, right in zip(clients, clients[1:], strict=False))
+        return sum(left != right for left, right in itertools.pairwise(clients))
 
     def __len__(self) -> int:
         """Return the number of choices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import enum
 
 from attrs import field, frozen
@@ -71,13 +72,13 @@ class Decision:
         counterexample: for ``violated``, the execution that shows it (a ``sometimes`` has none).
     """
 
-    property: Property
+    property: Property  # the word of the docs
     verdict: Verdict
     expected: Verdict
     why: str = ""
     counterexample: Counterexample | None = None
 
-    @property
+    @builtins.property
     def as_expected(self) -> bool:
         """Whether the verdict is the expected one."""
         return self.verdict is self.expected

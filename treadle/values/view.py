@@ -46,9 +46,7 @@ class Table:
 
     def rows(self) -> tuple[Row, ...]:
         """Return the rows as read-only mappings."""
-        return tuple(
-            MappingProxyType(dict(zip(self.columns, values, strict=True))) for values in self.values
-        )
+        return tuple(MappingProxyType(dict(zip(self.columns, values, strict=True))) for values in self.values)
 
 
 @frozen

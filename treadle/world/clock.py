@@ -7,7 +7,7 @@ the virtual time in place of ``'now'``.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ class Clock:
         clock_s: seconds since the clients' common start.
     """
 
-    def __init__(self, start: datetime.datetime) -> None:
+    def __init__(self, start: dt.datetime) -> None:
         """Start at an instant."""
         self.clock_s = 0.0
         self._start = start
@@ -36,7 +36,7 @@ class Clock:
         self._names = [name for name in _DATE_FUNCTIONS if name != "unixepoch" or version >= (3, 38)]
 
     def _text(self) -> str:
-        now = self._start + datetime.timedelta(seconds=self.clock_s)
+        now = self._start + dt.timedelta(seconds=self.clock_s)
         return now.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
     def _function(self, name: str, first: int) -> Callable[..., Any]:
@@ -49,7 +49,7 @@ class Clock:
             elif len(values) > first and _is_now(values[first]):
                 values[first] = self._text()
             marks = ", ".join("?" * len(values))
-            return self._calculator.execute(f"SELECT {name}({marks})", values).fetchone()[0]  # noqa: S608  # own names
+            return self._calculator.execute(f"SELECT {name}({marks})", values).fetchone()[0]  # own names
 
         return call
 

@@ -205,9 +205,7 @@ class Library:
         return schema
 
 
-def _outside_of(
-    rows: tuple[tuple[Any, ...], ...], others: Iterable[tuple[Any, ...]]
-) -> list[tuple[Any, ...]]:
+def _outside_of(rows: tuple[tuple[Any, ...], ...], others: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     known = {marshal.dumps(row, 2) for row in others}
     return [row for row in rows if marshal.dumps(row, 2) not in known]
 
@@ -228,8 +226,8 @@ def bring_back(connection: sqlite3.Connection, now: Content, wanted: Content) ->
                 connection.executemany(layout.delete, [(row[position],) for row in _outside_of(rows, goal)])
                 fresh.append((layout, _outside_of(goal, rows)))
         # sqlite_sequence last: inserting into an AUTOINCREMENT table writes it.
-        for layout, rows in sorted(fresh, key=lambda item: item[0].name == "sqlite_sequence"):
-            connection.executemany(layout.insert, rows)
+        for layout, missing in sorted(fresh, key=lambda item: item[0].name == "sqlite_sequence"):
+            connection.executemany(layout.insert, missing)
         if now.user_version != wanted.user_version:
             connection.execute(f"PRAGMA user_version = {wanted.user_version}")
     except BaseException:

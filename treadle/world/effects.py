@@ -6,8 +6,10 @@
 Transaction    p1 the database, p2 0 to read it, 1 or 2 to write it; absent: the statement touches no database
 Savepoint      p1 0 to begin, 1 to release, 2 to roll back to; p4 the name
 AutoCommit     p1 0 for BEGIN, 1 for COMMIT; p2 1 for ROLLBACK
-Checkpoint, JournalMode, Vacuum, IncrVacuum, Function sqlite_attach, sqlite_detach: reach past the locks of a transaction
 =============  ================================================================
+
+Checkpoint, JournalMode, Vacuum, IncrVacuum, and the functions sqlite_attach and sqlite_detach reach past the locks
+of a transaction.
 """
 
 from __future__ import annotations
@@ -136,10 +138,13 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
 def _joined(parts: list[Effects]) -> Effects:
     """Return the effects of several statements run one after another."""
     return Effects(
-        **{
-            name: any(getattr(part, name) for part in parts)
-            for name in ("reads", "writes", "begins", "ends", "temporary", "setting", "session_functions")
-        },
+        reads=any(part.reads for part in parts),
+        writes=any(part.writes for part in parts),
+        begins=any(part.begins for part in parts),
+        ends=any(part.ends for part in parts),
+        temporary=any(part.temporary for part in parts),
+        setting=any(part.setting for part in parts),
+        session_functions=any(part.session_functions for part in parts),
         far_reaching=True,
         known=all(part.known for part in parts),
     )

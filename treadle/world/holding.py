@@ -36,6 +36,7 @@ class Holding:
         savepoint_began: the outermost savepoint is what began the transaction, so its RELEASE commits.
         first_write_due: a savepoint was opened and nothing was written since.
         active: the numbers of cursors whose statements are under way.
+        holding: those of them that hold a lock: a statement that touches no database holds none.
         busy_timeout_ms: how long SQLite would wait for a lock.
         settings: which settings were made, as a number of the world's book.
         log: how it came to hold this, as a number of the world's book; 0 when it holds nothing.
@@ -51,6 +52,7 @@ class Holding:
     savepoint_began: bool = False
     first_write_due: bool = False
     active: frozenset[int] = frozenset()
+    holding: frozenset[int] = frozenset()
     busy_timeout_ms: int = 0
     settings: int = 0
     log: int = 0

@@ -88,9 +88,7 @@ class LearnedWorld:
         self._remember(state, transition.after, _Action(key, operation, outside))
         return transition
 
-    def _circumstances(
-        self, state: WorldState, key: Key, operation: Operation, *, outside: bool
-    ) -> tuple[object, ...]:
+    def _circumstances(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> tuple[object, ...]:
         """Return all that decides what an operation does."""
         holding = state.holding(key)
         effects = self.effects(state, operation)

@@ -122,9 +122,7 @@ class Nature(NamedTuple):
     fault_point: bool
 
 
-def nature_of(
-    journal: str, holding: Holding, operation: Operation, effects: Effects, placement: Placement
-) -> Nature:
+def nature_of(journal: str, holding: Holding, operation: Operation, effects: Effects, placement: Placement) -> Nature:
     """Return what an operation is to others; the arguments are those of the functions above."""
     return Nature(
         is_local(journal, holding, operation, effects),

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from treadle.values.errors import SandboxError
 
@@ -76,7 +77,7 @@ class Sandbox:
         shutil.rmtree(self.path, ignore_errors=True)
         atexit.unregister(self.close)
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         """Return the sandbox."""
         return self
 

@@ -7,7 +7,6 @@ import gc
 import re
 import shutil
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from attrs import define, field, frozen
 
 from treadle.client.surroundings import START
 from treadle.interning import intern_observation
-from treadle.values.errors import NondeterminismError, TreadleError, UnsupportedOperationError
+from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.fault import LockKind
 from treadle.values.observation import BUSY_SNAPSHOT, LOCKED, Failure, Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
@@ -206,14 +205,12 @@ class World:
         self._clock.clock_s = operation.clock_s
         if self._version is None:
             self._version = self._data_version()
-        with self._outside_lock(before) if outside else contextlib.nullcontext(True) as executes:
+        with self._outside_lock(before) if outside else contextlib.nullcontext(enter_result=True) as executes:
             if executes:
                 observation, line, changes = self._carry_out(key, operation, effects)
             else:
                 line, changes = self._lines[key], 0
-                observation = intern_observation(
-                    Observation(failure=LOCKED, in_transaction=line.real.in_transaction)
-                )
+                observation = intern_observation(Observation(failure=LOCKED, in_transaction=line.real.in_transaction))
         kind = self._why_busy(before, observation)
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
@@ -251,7 +248,8 @@ class World:
             matters for a verdict is compared in full when it is confirmed.
         """
         self._clock.clock_s = operation.clock_s
-        with self._outside_lock(self.state.holding(key)) if outside else contextlib.nullcontext(True) as executes:
+        lock = self._outside_lock(self.state.holding(key)) if outside else contextlib.nullcontext(enter_result=True)
+        with lock as executes:
             if operation.kind is Kind.CONNECT:
                 self._lines[key] = self._connect(operation)
             line = self._lines[key]
@@ -410,13 +408,21 @@ class World:
     # What the connection holds afterwards.
 
     def _holding_after(
-        self, before: Holding, operation: Operation, effects: Effects, seen: Observation, line: _Line, *, waits: bool,
+        self,
+        before: Holding,
+        operation: Operation,
+        effects: Effects,
+        seen: Observation,
+        line: _Line,
+        *,
+        waits: bool,
         outside: bool,
     ) -> Holding:
         if operation.kind is Kind.CLOSE and seen.failure is None:
             return IDLE
         active = line.under_way()
-        lock = self._lock_after(before, operation, effects, seen, active)
+        holding = frozenset(cursor for cursor in active if self._holds(cursor, before, operation, effects))
+        lock = self._lock_after(before, operation, effects, seen, holding)
         savepoints, began, due = before.savepoints, before.savepoint_began, before.first_write_due
         if seen.failure is None:
             if effects.savepoint is not None:
@@ -437,11 +443,12 @@ class World:
             savepoint_began=began,
             first_write_due=due,
             active=active,
+            holding=holding,
             busy_timeout_ms=timeout_ms,
             settings=settings,
             log=log,
             bars_readers=self.journal != "wal" and lock is Lock.WRITE and self._data_version() is None,
-            stale=before.stale and lock is Lock.READ and not (operation.kind is Kind.EXECUTESCRIPT and not active),
+            stale=before.stale and lock is Lock.READ and not (operation.kind is Kind.EXECUTESCRIPT and not holding),
             pinned=pinned,
         )
 
@@ -453,17 +460,24 @@ class World:
         ends = operation.kind in {Kind.COMMIT, Kind.ROLLBACK, Kind.EXECUTESCRIPT} or effects.ends
         return before.in_transaction and ends and seen.failure is None
 
+    @staticmethod
+    def _holds(cursor: int, before: Holding, operation: Operation, effects: Effects) -> bool:
+        """Tell whether a cursor whose statement is under way holds a lock: not if that touches no database."""
+        if cursor == operation.cursor and operation.kind in RUNS_SQL:
+            return effects.reads or effects.writes or not effects.known
+        return cursor in before.holding
+
     def _lock_after(
-        self, before: Holding, operation: Operation, effects: Effects, seen: Observation, active: frozenset[int]
+        self, before: Holding, operation: Operation, effects: Effects, seen: Observation, holding: frozenset[int]
     ) -> Lock:
         if not seen.in_transaction:
-            if not active:
+            if not holding:
                 return Lock.NONE
             written = before.lock is Lock.WRITE or (effects.writes and seen.failure is None)
             return Lock.WRITE if written and self._write_locked() else Lock.READ
         lock = before.lock
         if self._ended(before, operation, effects, seen):
-            lock = Lock.READ if active else Lock.NONE
+            lock = Lock.READ if holding else Lock.NONE
         wanted = Lock.WRITE if effects.writes else Lock.READ if effects.reads else Lock.NONE
         failure = seen.failure
         if failure is None:
@@ -666,5 +680,3 @@ class World:
             operations.append(operation)
             number = earlier
         return operations[::-1]
-
-
