@@ -16,11 +16,15 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 import treadle
+from model.backfill import ALGORITHMS
+from properties.backfill import scenarios
 from properties.backfill.parameters import PARSERS
 from treadle import cli, pytest_plugin
 from treadle.hypothesis import close_machines
 from treadle.report import build_document, render_timeline
+from treadle.scenario import JOURNALS, TRANSACTIONS
 from treadle.values import errors
+from treadle.values.property import Kind
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -29,6 +33,7 @@ REFERENCE = DOCS / "reference.md"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 
 _FENCE = re.compile(r"^```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
 _VARIES = re.compile(r"SQLite [0-9.]+|[0-9.,]+ (s|MB)\b|(?<=; )[0-9,]+ live runs")
@@ -94,16 +99,23 @@ def same(line: str) -> str:
     return _VARIES.sub("~", line).rstrip()
 
 
-@pytest.mark.parametrize(("path", "command", "output"), transcripts())
-def test_transcripts_are_real(
-    path: Path, command: str, output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A command prints the lines that a page shows, in their order; ``[...]`` stands for any others."""
-    for name, body in (("shop", fences(TUTORIAL, "python")[0]), ("shop_checks", "\n".join(fences(path, "python")))):
-        (tmp_path / f"{name}.py").write_text(body, encoding="utf-8")
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty current directory, from which the checkout's packages can be imported."""
+    for name in ("shop", "shop_checks"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("path", "command", "output"), transcripts())
+def test_transcripts_are_real(
+    path: Path, command: str, output: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command prints the lines that a page shows, in their order; ``[...]`` stands for any others."""
+    (workplace / "shop.py").write_text(fences(TUTORIAL, "python")[0], encoding="utf-8")
+    (workplace / "shop_checks.py").write_text("\n".join(fences(path, "python")), encoding="utf-8")
     program, *arguments = shlex.split(command)
     assert "treadle" == program
 
@@ -137,11 +149,7 @@ def parameters() -> list[str]:
 
 def names_of_errors() -> list[str]:
     """Return every error class."""
-    return [
-        name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and issubclass(value, Exception)
-    ]
+    return [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
 
 
 def keys(document: object) -> Iterator[str]:
@@ -181,6 +189,29 @@ def test_reference_has_every_parameter_of_the_backfill(name: str) -> None:
     assert f"| `{name}` |" in REFERENCE.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", [*JOURNALS, *TRANSACTIONS, *(str(kind) for kind in treadle.LockKind)])
+def test_pages_have_every_mode(name: str) -> None:
+    """Each journal mode, transaction mode and kind of refusal stands in some table."""
+    text = REFERENCE.read_text(encoding="utf-8") + (DOCS / "how-it-works.md").read_text(encoding="utf-8")
+
+    assert f"| `{name}` |" in text
+
+
+def test_case_study_has_every_property() -> None:
+    """The table of the case study lists what is checked."""
+    (scenario,) = scenarios(algorithms="shipped-3.2.2")
+    shown = re.findall(r"^\| `([\w-]+)` \|", (DOCS / "case-study.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert {item.name for item in scenario.properties if item.kind is not Kind.SOMETIMES} <= set(shown)
+
+
+def test_case_study_has_every_algorithm() -> None:
+    """So does the table of fixes; what they mend is the first one."""
+    text = (DOCS / "case-study.md").read_text(encoding="utf-8")
+
+    assert [] == [name for name in list(ALGORITHMS)[1:] if f"| `{name}` |" not in text]
+
+
 def test_reference_has_every_key_of_the_document(tutorial: dict[str, Any]) -> None:
     """The example document has the keys of a real one, in their order."""
     (shown,) = [body for body in fences(REFERENCE, "json") if '"results"' in body]
@@ -202,7 +233,7 @@ def links() -> list[Any]:
     return [
         pytest.param(path, match["target"], id=f"{path.stem}: {match['target']}")
         for path in PAGES
-        for match in _LINK.finditer(re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S))
+        for match in _LINK.finditer(_BLOCK.sub("", path.read_text(encoding="utf-8")))
         if "://" not in match["target"]
     ]
 
@@ -216,10 +247,3 @@ def test_links_lead_somewhere(path: Path, target: str) -> None:
     assert file.exists()
     if heading:
         assert heading in [anchor(match["title"]) for match in _HEADING.finditer(file.read_text(encoding="utf-8"))]
-
-
-def test_pages_name_no_place_of_work() -> None:
-    """Nothing points to a machine on which somebody once wrote."""
-    words = ("/work/", "/tmp/", "/root/", "/home/")
-
-    assert [] == [(page.name, word) for page in PAGES for word in words if word in page.read_text(encoding="utf-8")]

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from model.backfill import bulk, flush, immediate, shipped_3_2_2, shipped_3_3_2, staged, unique_index
-from model.backfill.actors import cancel, scheduler_complete, scheduler_start, task_finish, work_off
+from model.backfill.actors import (
+    cancel,
+    scheduler,
+    scheduler_complete,
+    scheduler_start,
+    task_finish,
+    task_finish_first,
+    work_off,
+)
 from model.backfill.algorithm import Algorithm
 from model.backfill.dates import INTERVAL
 from model.backfill.request import NOW, Request
@@ -30,9 +38,11 @@ __all__ = [
     "cancel",
     "enforce_foreign_keys",
     "post",
+    "scheduler",
     "scheduler_complete",
     "scheduler_start",
     "seed",
     "task_finish",
+    "task_finish_first",
     "work_off",
 ]

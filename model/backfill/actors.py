@@ -53,6 +53,22 @@ def scheduler_start(engine: Engine, heeded: ColumnElement[bool] = EVERY_BACKFILL
         return started
 
 
+def scheduler(
+    engine: Engine, now: datetime, heeded: ColumnElement[bool] = EVERY_BACKFILL
+) -> tuple[list[int], list[int]]:
+    """Go round once: start the runs that may start, then complete the backfills that are done.
+
+    Args:
+        engine: reaches the database.
+        now: the time.
+        heeded: which backfills the scheduler knows of.
+
+    Returns:
+        The ids of the runs that it started, and of the backfills that it completed.
+    """
+    return scheduler_start(engine, heeded), scheduler_complete(engine, now, heeded)
+
+
 def _count_running(session: Session) -> dict[tuple[str, int | None], int]:
     counts = session.execute(
         select(DagRun.dag_id, DagRun.backfill_id, func.count(DagRun.id))
@@ -94,14 +110,22 @@ def scheduler_complete(
         return [backfill.id for backfill in backfills]
 
 
-def cancel(engine: Engine, backfill_id: int, now: datetime) -> Response:
+def cancel(
+    engine: Engine, backfill_id: int, now: datetime, heeded: ColumnElement[bool] = EVERY_BACKFILL
+) -> Response:
     """Cancel a backfill, in three transactions: pause it, fail its queued runs, complete it.
+
+    Args:
+        engine: reaches the database.
+        backfill_id: the number of the backfill.
+        now: the time.
+        heeded: which backfills the user can see.
 
     Returns:
         200; 404 if there is no such backfill; 409 if it is complete.
     """
     with unit_of_work(engine) as session:
-        backfill = session.scalars(select(Backfill).where(Backfill.id == backfill_id)).one_or_none()
+        backfill = session.scalars(select(Backfill).where(Backfill.id == backfill_id, heeded)).one_or_none()
         if backfill is None:
             return Response(HTTPStatus.NOT_FOUND, f"backfill {backfill_id} is not there")
         if backfill.completed_at is not None:
@@ -134,15 +158,31 @@ def task_finish(engine: Engine, run_id: int, state: RunState = RunState.SUCCESS)
         Whether the run was running.
     """
     with unit_of_work(engine) as session:
-        run = session.get(DagRun, run_id)
-        if run is None or run.state is not RunState.RUNNING:
-            return False
-        for task in session.scalars(
-            select(TaskInstance).filter_by(dag_id=run.dag_id, run_id=run.run_id)
-        ).all():
-            task.state = state
-        run.state = state
-        return True
+        return _finish(session, session.get(DagRun, run_id), state) is not None
+
+
+def task_finish_first(engine: Engine, state: RunState = RunState.SUCCESS) -> int | None:
+    """Finish the tasks of the first run that is running, and with them the run.
+
+    Args:
+        engine: reaches the database.
+        state: how its tasks end.
+
+    Returns:
+        The id of the run, or None if none is running.
+    """
+    with unit_of_work(engine) as session:
+        running = select(DagRun).where(DagRun.state == RunState.RUNNING).order_by(DagRun.id).limit(1)
+        return _finish(session, session.scalar(running), state)
+
+
+def _finish(session: Session, run: DagRun | None, state: RunState) -> int | None:
+    if run is None or run.state is not RunState.RUNNING:
+        return None
+    for task in session.scalars(select(TaskInstance).filter_by(dag_id=run.dag_id, run_id=run.run_id)).all():
+        task.state = state
+    run.state = state
+    return run.id
 
 
 def work_off(engine: Engine, now: datetime, heeded: ColumnElement[bool] = EVERY_BACKFILL) -> list[int]:

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
 from sqlalchemy import Engine
 
 from model.backfill import Algorithm, Request
-from properties.backfill import invariants, witnesses
+from properties.backfill import equivalence, invariants, witnesses
 from properties.backfill.reading import Reading
 from properties.backfill.sequels import WorkOff
 from treadle import Breach, Property, View, always, at_end, sometimes
 
 
-def properties_of(engine: Engine, algorithm: Algorithm, requests: Mapping[str, Request]) -> list[Property]:
-    """Return the properties of a scenario in which each client sends one request.
+def properties_of(
+    engine: Engine, algorithm: Algorithm, requests: Mapping[str, Request], others: Iterable[str] = ()
+) -> list[Property]:
+    """Return the properties of a scenario in which clients send one request each, beside other clients.
 
     Args:
         engine: what the clients send their requests through; sequels use it too.
         algorithm: what the clients use.
         requests: what each client asks for, by its name, which must be the request's user too.
+        others: the names of the clients that send no request. With them, serial equivalence is left out: the
+            scheduler and a cancel are several transactions each, and are meant to let others in between.
     """
+    others = tuple(others)
 
     def told(
         decide: Callable[[Reading], bool | Iterable[Breach]],
     ) -> Callable[[View], bool | Iterable[Breach]]:
-        return lambda view: decide(Reading(view, requests))
+        return lambda view: decide(Reading(view, requests, others))
 
     work_off = WorkOff(engine, algorithm.heeded)
     properties = [
@@ -70,8 +75,9 @@ def properties_of(engine: Engine, algorithm: Algorithm, requests: Mapping[str, R
             name="honest-conflict",
         ),
         sometimes("some request gets a conflict", told(witnesses.some_conflict), name="some-conflict"),
-        at_end(
-            "a backfill that the scheduler completes has a row for every date, and no unfinished run",
+        always(
+            "a backfill that is complete has a row for every date, and no unfinished run but one that was "
+            "running when it was cancelled; one that the scheduler completes in the end has a row for every date",
             told(partial(invariants.complete_means_complete, work_off=work_off)),
             name="complete-means-complete",
         ),
@@ -86,6 +92,29 @@ def properties_of(engine: Engine, algorithm: Algorithm, requests: Mapping[str, R
             name="never-partial",
         ),
         sometimes("some backfill is whole", told(witnesses.some_whole_backfill), name="some-whole-backfill"),
+        at_end(equivalence.PROPERTY.clause, told(equivalence.explain), name=equivalence.PROPERTY.name),
+        sometimes(
+            "some request succeeds, and another one does not",
+            told(witnesses.some_rival_loses),
+            name="some-rival-loses",
+        ),
+        sometimes("the scheduler starts some run", told(witnesses.some_start), name="some-start"),
+        sometimes("some backfill is cancelled", told(witnesses.some_cancel), name="some-cancel"),
+        sometimes("some run finishes", told(witnesses.some_finish), name="some-finish"),
     ]
-    alone = len(requests) == 1
-    return [item for item in properties if not (alone and item.name == "some-conflict")]
+    impossible = _impossible(len(requests), others)
+    return [item for item in properties if item.name not in impossible]
+
+
+def _impossible(requests: int, others: Collection[str]) -> set[str]:
+    """Return the names of the properties that say nothing, or cannot hold, with these clients."""
+    found = {"some-conflict", "some-rival-loses"} if requests == 1 else set()
+    if others:
+        found |= {"serial-equivalence", "some-rival-loses"}
+    if "scheduler" not in others:
+        found |= {"some-start", "some-finish"}  # only what was started can finish
+    if "task" not in others:
+        found.add("some-finish")
+    if "cancel" not in others:
+        found.add("some-cancel")
+    return found

@@ -15,7 +15,7 @@ FINISHED = (RunState.SUCCESS, RunState.FAILED)
 
 
 def all_or_nothing(reading: Reading) -> list[Breach]:
-    """A request that got 201 has one backfill with a row for every date; any other has left nothing."""
+    """A request that succeeded has one backfill with a row for every date; any other has left nothing."""
     breaches = []
     for name in reading.succeeded:
         backfills = reading.backfills(name)
@@ -114,7 +114,7 @@ def never_partial(reading: Reading) -> list[Breach]:
 
 
 def honest_conflict(reading: Reading) -> list[Breach]:
-    """A request that got 409 was in the way of one that got 201, or of a backfill that was there before."""
+    """A request that got 409 was in the way of one that succeeded, or of a backfill that was there before."""
     if any(row["completed_at"] is None for row in reading.view.initial.rows("backfill")):
         return []
     return [
@@ -130,7 +130,7 @@ def honest_conflict(reading: Reading) -> list[Breach]:
 def retry_succeeds(reading: Reading, engine: Engine, algorithm: Algorithm) -> list[Breach]:
     """A request that failed with a server error gets 201 when it is alone, with no true backfill in its way.
 
-    The backfills of requests that got 201 are cancelled first. What a request left that got no 201 is not.
+    The backfills of requests that succeeded are cancelled first. What a request left that failed is not.
     """
     breaches = []
     for name in reading.server_errors:
@@ -150,26 +150,28 @@ def retry_succeeds(reading: Reading, engine: Engine, algorithm: Algorithm) -> li
 
 
 def complete_means_complete(reading: Reading, work_off: WorkOff) -> list[Breach]:
-    """A backfill that is complete, or that the scheduler completes afterwards, has all its dates.
+    """A backfill that is complete has all its dates, and so has one that the scheduler completes in the end.
 
-    One that is complete has no unfinished run either.
+    One that is complete has no unfinished run either, but for a run that was running when it was cancelled.
     """
-    later = completed_later(reading, work_off)
+    later = completed_later(reading, work_off) if reading.over else ()
     breaches = []
     for name in reading.requests:
         for backfill in reading.backfills(name):
             complete = backfill["completed_at"] is not None
-            whose = f"the backfill of request {name} {'is complete' if complete else 'will be completed'}"
+            cancelled = bool(backfill["is_paused"])  # nothing else pauses a backfill here
+            how = "will be completed" if not complete else "was cancelled" if cancelled else "is complete"
+            whose = f"the backfill of request {name} {how}"
             rows = named("backfill", [backfill])
             missing = reading.missing(backfill)
-            unfinished = [run for run in reading.runs(backfill) if run["state"] in UNFINISHED]
             if missing and (complete or backfill["id"] in later):
                 dates = named("backfill_dag_run", reading.dates(backfill))
                 breaches.append(Breach(f"{whose}, but lacks {_days(missing)}", rows + dates))
+            wrong = (RunState.QUEUED,) if cancelled else UNFINISHED
+            unfinished = [run for run in reading.runs(backfill) if run["state"] in wrong]
             if unfinished and complete:
-                breaches.append(
-                    Breach(f"{whose}, but has an unfinished run", rows + named("dag_run", unfinished))
-                )
+                what = "a queued run" if cancelled else "an unfinished run"
+                breaches.append(Breach(f"{whose}, but has {what}", rows + named("dag_run", unfinished)))
     return breaches
 
 

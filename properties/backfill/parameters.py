@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import Attribute, field, frozen
 
 from model.backfill import ALGORITHMS, Reprocess
+from properties.backfill.others import OTHERS
 from treadle import UsageError
+from treadle.scenario import DEFAULT_BUSY_TIMEOUT_MS
 
 ALL = "all"
 """The value that stands for one scenario for each."""
@@ -53,16 +55,24 @@ def _choice(*allowed: str) -> Parser:
     return parse
 
 
-def _algorithms(name: str, value: object) -> tuple[str, ...]:
-    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else []
-    if names == [ALL]:
-        return tuple(ALGORITHMS)
-    if not names or not set(names) <= set(ALGORITHMS):
-        raise UsageError(
-            f"{name}={value!r}: it must be '{ALL}', or names from {', '.join(ALGORITHMS)}, with commas. "
-            f"Correct -p {name}=..."
-        )
-    return tuple(dict.fromkeys(names))
+def _names(allowed: Iterable[str], *, or_none: bool = False) -> Parser:
+    allowed = tuple(allowed)
+    words = f"'{ALL}', 'none'" if or_none else f"'{ALL}'"
+
+    def parse(name: str, value: object) -> tuple[str, ...]:
+        given = [part.strip() for part in value.split(",")] if isinstance(value, str) else []
+        if given == [ALL]:
+            return allowed
+        if or_none and given == ["none"]:
+            return ()
+        if not given or not set(given) <= set(allowed):
+            raise UsageError(
+                f"{name}={value!r}: it must be {words}, or names from {', '.join(allowed)}, with commas. "
+                f"Correct -p {name}=..."
+            )
+        return tuple(part for part in allowed if part in given)
+
+    return parse
 
 
 PARSERS: dict[str, Parser] = {
@@ -72,9 +82,12 @@ PARSERS: dict[str, Parser] = {
     "history": _whole(0, 1096),
     "journal": _choice(*JOURNALS, ALL),
     "transactions": _choice(*TRANSACTIONS, ALL),
+    "busy_timeout": _whole(0, 3_600_000),
     "locked": _whole(0, 99),
+    "crash": _whole(0, 99),
     "log": _whole(0, 1),
-    "algorithms": _algorithms,
+    "actors": _names(OTHERS, or_none=True),
+    "algorithms": _names(ALGORITHMS),
 }
 """How the text or number that is given for each parameter is read."""
 
@@ -100,8 +113,12 @@ class Parameters:
         journal: wal or delete; or all, for one scenario for each.
         transactions: legacy, begin, immediate or autocommit-off; or all, for one scenario for each that this
             Python has.
+        busy_timeout: how long a connection waits for a lock, in milliseconds; with 0 it fails at once.
         locked: how many ``database is locked`` faults one execution may contain.
+        crash: how many clients may die in one execution.
         log: 1 if each request also writes the audit log, in a transaction of its own; else 0.
+        actors: the clients beside the requests: names from scheduler, cancel and task, with commas between
+            them; or none; or all.
         algorithms: names, with commas between them; or all.
 
     Raises:
@@ -114,8 +131,11 @@ class Parameters:
     history: int = field(default=0, validator=_within_range)
     journal: str = "wal"
     transactions: str = "legacy"
+    busy_timeout: int = DEFAULT_BUSY_TIMEOUT_MS
     locked: int = 1
+    crash: int = 0
     log: int = 0
+    actors: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
 
     @classmethod

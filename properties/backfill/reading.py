@@ -10,7 +10,7 @@ from attrs import frozen
 
 from model.backfill import Request, Response
 from model.backfill.dates import dates_of
-from treadle import View
+from treadle import Crashed, View
 
 Row = Mapping[str, Any]
 """A committed row."""
@@ -53,30 +53,53 @@ class Reading:
 
     Attributes:
         view: the committed rows, and how each client ended.
-        requests: what each client asks for, by its name. It is also the user name in the backfill's row.
+        requests: what each client asks for that sends a request, by its name. It is also the user name in the
+            backfill's row.
+        actors: the names of the other clients.
     """
 
     view: View
     requests: Mapping[str, Request]
+    actors: tuple[str, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether all clients have finished."""
+        return self.view.outcomes.keys() >= {*self.requests, *self.actors}
 
     def status(self, name: str) -> int | None:
         """Return the HTTP status that a client got, or None if it got no answer (it raised, or it died)."""
         answer = self.view.returned().get(name)
         return answer.status if isinstance(answer, Response) else None
 
+    def has_succeeded(self, name: str) -> bool:
+        """Tell whether a client has finished and its request succeeded.
+
+        It got 201; or it died before it got its answer, and its backfill is whole. Nobody could tell that death
+        from one a moment later, so it may have had all, or nothing.
+        """
+        if isinstance(self.view.outcomes.get(name), Crashed):
+            return any(heeded(backfill) and not self.missing(backfill) for backfill in self.backfills(name))
+        return self.status(name) == CREATED
+
+    @property
+    def finished(self) -> tuple[str, ...]:
+        """The clients that sent a request and have finished."""
+        return tuple(name for name in self.requests if name in self.view.outcomes)
+
     @property
     def succeeded(self) -> tuple[str, ...]:
-        """The clients that got 201."""
-        return tuple(name for name in self.view.outcomes if self.status(name) == CREATED)
+        """Those of them whose requests succeeded."""
+        return tuple(name for name in self.finished if self.has_succeeded(name))
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The clients that finished in any other way, those that died included."""
-        return tuple(name for name in self.view.outcomes if self.status(name) != CREATED)
+        """Those of them that finished in any other way."""
+        return tuple(name for name in self.finished if not self.has_succeeded(name))
 
     @property
     def server_errors(self) -> tuple[str, ...]:
-        """The clients that failed with a status from 500 on, or without an answer."""
+        """Those of them that failed with a status from 500 on, or without an answer."""
         return tuple(name for name in self.failed if (self.status(name) or SERVER_ERROR) >= SERVER_ERROR)
 
     def ending(self, name: str) -> str:

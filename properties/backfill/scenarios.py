@@ -1,4 +1,4 @@
-"""The scenarios of create-backfill: several clients send the same request at the same time."""
+"""The scenarios of create-backfill: several clients send the same request at the same time, maybe beside others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from model.backfill import ALGORITHMS, INTERVAL, Request, enforce_foreign_keys, post, seed
 from properties.backfill.catalogue import properties_of
-from properties.backfill.expectations import EXPECT_VIOLATED
+from properties.backfill.expectations import expected
+from properties.backfill.others import OTHERS
 from properties.backfill.parameters import Parameters
 from treadle import Client, Database, FaultBudget, Scenario
 
@@ -48,21 +49,23 @@ def _scenario(parameters: Parameters, name: str, journal: str, mode: str) -> Sce
         partial(seed, dag_id=DAG_ID, history=history),
         journal=journal,
         transactions=mode,
+        busy_timeout_ms=parameters.busy_timeout,
     )
     enforce_foreign_keys(database.engine)
     requests = {user: _request(parameters, user) for user in string.ascii_uppercase[: parameters.requests]}
     log = bool(parameters.log)
-    properties = properties_of(database.engine, algorithm, requests)
+    properties = properties_of(database.engine, algorithm, requests, parameters.actors)
     return Scenario(
         f"create-backfill/{name}{parameters.suffix(journal, mode)}",
         database,
         [
             Client(user, partial(post, database.engine, algorithm, request, log=log))
             for user, request in requests.items()
-        ],
+        ]
+        + [Client(actor, OTHERS[actor](database.engine, algorithm)) for actor in parameters.actors],
         properties,
-        faults=FaultBudget(locked=parameters.locked),
-        expect_violated=EXPECT_VIOLATED[name] & {item.name for item in properties},
+        faults=FaultBudget(locked=parameters.locked, crash=parameters.crash),
+        expect_violated=expected(parameters, name, journal, mode) & {item.name for item in properties},
     )
 
 

@@ -6,6 +6,8 @@ from properties.backfill.invariants import CONFLICT, FINISHED, completed_later
 from properties.backfill.reading import Reading, heeded
 from properties.backfill.sequels import WorkOff
 
+OK = 200
+
 
 def some_request_succeeds(reading: Reading) -> bool:
     """For ``all-or-nothing``: all."""
@@ -46,6 +48,27 @@ def some_server_error(reading: Reading) -> bool:
     return bool(reading.server_errors)
 
 
+def some_rival_loses(reading: Reading) -> bool:
+    """For ``serial-equivalence``."""
+    return bool(reading.succeeded and reading.failed)
+
+
 def some_completion(reading: Reading, work_off: WorkOff) -> bool:
     """For ``complete-means-complete``."""
     return bool(completed_later(reading, work_off))
+
+
+def some_start(reading: Reading) -> bool:
+    """For the scheduler beside the requests: it finds a run to start."""
+    started, _ = reading.view.returned().get("scheduler", ((), ()))
+    return bool(started)
+
+
+def some_cancel(reading: Reading) -> bool:
+    """For the user who cancels beside the requests: there is a backfill to cancel."""
+    return reading.status("cancel") == OK
+
+
+def some_finish(reading: Reading) -> bool:
+    """For the task beside the requests: it finds a run to finish."""
+    return reading.view.returned().get("task") is not None

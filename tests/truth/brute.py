@@ -232,7 +232,8 @@ class _Execution:
         self._observer.close()
 
 
-def _template(path: Path, journal: str) -> bytes:
+def make_template(path: Path, journal: str) -> bytes:
+    """Make a database with the schema of the programs, and return its bytes."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute(f"PRAGMA journal_mode = {journal}")
     for statement in SCHEMA:
@@ -253,7 +254,7 @@ def all_outcomes(case: Case, directory: Path, most: int) -> set[Outcome]:
     Raises:
         TooManyError: there are more.
     """
-    template = _template(directory / "template.db", case.journal)
+    template = make_template(directory / "template.db", case.journal)
     outcomes: set[Outcome] = set()
     todo: list[list[int]] = [[]]
     for _ in range(most):

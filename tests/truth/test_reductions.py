@@ -57,13 +57,13 @@ def _compare_modes(case: Case, faults: tuple[int, int, str], most: int) -> None:
 
 
 @_sized(100)
-@given(cases())
+@given(cases(longest=3))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
     """Two clients without faults: just the outcomes of every interleaving of single calls."""
-    _compare_with_brute(case, 300)
+    _compare_with_brute(case, 100)
 
 
-@_sized(30)
+@_sized(20)
 @given(cases(longest=3), _FAULTS)
 def test_reduced_learned_and_live_searches_agree(case: Case, faults: tuple[int, int, str]) -> None:
     """With a fault, learned, live and unreduced searches find the same outcomes."""

@@ -26,12 +26,10 @@ from sqlalchemy import Engine, event
 
 from treadle.client.gate import GateConnection
 from treadle.values.errors import StuckClientError, TreadleError, UnsupportedOperationError
+from treadle.values.instant import START
 
 if TYPE_CHECKING:
     from treadle.client.coroutine import Coroutine
-
-START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-"""The instant at which every client starts."""
 
 _UUID_STATE = tuple(name for name in vars(uuid) if name.startswith(("_last_timestamp", "_last_counter")))
 

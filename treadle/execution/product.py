@@ -272,7 +272,8 @@ class Product:
         if choice.client >= len(state.nodes):
             raise ScheduleMismatchError(
                 f"choice {choice} is for client {letters(choice.client)}, and there are only {len(state.nodes)} "
-                f"clients: {', '.join(self._names)}. Replay the token on the scenario it was found in, with the same parameters."
+                f"clients: {', '.join(self._names)}. Replay the token on the scenario it was found in, with the same "
+                "parameters."
             )
         if state.nodes[choice.client].operation is None:
             raise ScheduleMismatchError(

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import LiveRun, Node, Tree
-from treadle.execution.product import Product, State
+from treadle.execution.product import OperationBoundError, Product, State
 from treadle.scenario import Client, Scenario
-from treadle.values.errors import UsageError
+from treadle.values.errors import StuckClientError, UsageError
 from treadle.values.fault import Placement
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
@@ -223,7 +223,8 @@ class System:
             tree = Tree(client, self._surroundings)
             live = Live((tree,), world, self._surroundings)
             try:
-                run_alone(self._make_product(live, names=(client.name,), budget=(0, 0)))
+                with contextlib.suppress(OperationBoundError, StuckClientError):  # the search will meet it again
+                    run_alone(self._make_product(live, names=(client.name,), budget=(0, 0)))
             finally:
                 live.close()
                 tree.abandon()

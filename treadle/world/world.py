@@ -13,10 +13,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from treadle.client.surroundings import START
 from treadle.interning import intern_observation
 from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.fault import LockKind
+from treadle.values.instant import START
 from treadle.values.observation import BUSY_SNAPSHOT, LOCKED, Failure, Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.world.clock import Clock
@@ -226,7 +226,7 @@ class World:
             observation,
             None if operation.kind is Kind.CLOSE and observation.failure is None else after,
             self.content,
-            committed=committed,
+            committed=committed and self.journal == "wal",  # elsewhere nobody commits beside a reader
             waits=waits,
             lock_kind=LockKind.OUTSIDE if outside else kind,
         )

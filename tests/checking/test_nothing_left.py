@@ -1,0 +1,177 @@
+"""Nothing is left behind, and the application's own database is never touched."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from functools import partial
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from sqlalchemy import create_engine
+
+from tests.checking.bank import METADATA, add_in_place, bank, counts, read_then_write, seed
+from treadle import Client, Database, NondeterminismError, Scenario, at_end, check
+from treadle.world.sandbox import Sandbox
+
+_ROOTS = (Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108  # where sandboxes are made
+_HERE = Path(__file__).parents[2]
+
+
+def _sandboxes(pid: int) -> list[Path]:
+    return [path for root in _ROOTS if root.is_dir() for path in root.glob(f"treadle-{pid}-*")]
+
+
+def _open_files() -> set[str]:
+    links = Path("/proc/self/fd").iterdir() if Path("/proc/self/fd").is_dir() else []
+    found = set()
+    for link in links:
+        try:
+            found.add(os.readlink(link))  # noqa: PTH115  # the text, not the file
+        except OSError:
+            continue
+    return {name for name in found if "treadle-" in name}
+
+
+def sandbox_root() -> Path:
+    """Return where sandboxes are made on this machine."""
+    with Sandbox() as sandbox:
+        return sandbox.path.parent
+
+
+def _raise_property(view: object) -> bool:
+    raise RuntimeError("the predicate is broken")
+
+
+def test_success_leaves_no_file_and_no_connection() -> None:
+    """After a check the directory is gone and no file in it is open."""
+    check(bank(read_then_write))
+    assert ([], set()) == (_sandboxes(os.getpid()), _open_files())
+
+
+def test_failure_leaves_no_file_and_no_connection() -> None:
+    """Nor after one that ends with an error."""
+    scenario = evolve(bank(read_then_write), properties=[at_end("breaks", _raise_property, name="breaks")])
+    with pytest.raises(Exception, match="the predicate is broken"):
+        check(scenario)
+    assert ([], set()) == (_sandboxes(os.getpid()), _open_files())
+
+
+_ENDLESS = """
+import sys
+sys.path.insert(0, {here!r})
+from properties.backfill import scenarios
+from treadle import check
+print("ready", flush=True)
+check(scenarios(requests=4, runs=3, locked=2)[0])
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT])
+def test_an_interrupt_leaves_nothing(signum: signal.Signals) -> None:
+    """Ctrl-C in the middle of a search: no directory and no process stay."""
+    command = [sys.executable, "-c", _ENDLESS.format(here=str(_HERE))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603  # our own
+    try:
+        assert process.stdout is not None
+        assert "ready" == process.stdout.readline().strip()
+        deadline = time.monotonic() + 30
+        while not _sandboxes(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert _sandboxes(process.pid)
+        time.sleep(0.5)
+        process.send_signal(signum)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert "KeyboardInterrupt" in errors
+    assert [] == _sandboxes(process.pid)
+
+
+def test_what_a_killed_process_left_is_swept() -> None:
+    """The next check removes the directory of a process that is gone."""
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)  # noqa: S603  # our own
+    left = sandbox_root() / f"treadle-{int(dead.stdout)}-left"
+    left.mkdir()
+    (left / "world.db").write_text("")
+    check(bank(add_in_place))
+    assert not left.exists()
+
+
+def test_the_configured_database_is_never_touched(tmp_path: Path) -> None:
+    """Whatever clients do, the file that the application is configured with stays as it is, byte for byte."""
+    path = tmp_path / "application.db"
+    with sqlite3.connect(path) as own:
+        own.execute("CREATE TABLE account (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL)")
+        own.execute("INSERT INTO account VALUES (1, 1000)")
+    own.close()
+    before = path.read_bytes()
+    engine = create_engine(f"sqlite:///{path}")
+    scenario = Scenario(
+        "own engine",
+        Database(METADATA, seed, engine=engine),
+        [Client(name, partial(read_then_write, engine)) for name in "AB"],
+        [at_end("every increment counts", counts, name="counts")],
+    )
+    check(scenario)
+    assert before == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
+    with engine.connect() as connection:
+        assert 1000 == connection.exec_driver_sql("SELECT balance FROM account").scalar_one()
+    engine.dispose()
+
+
+def test_the_process_is_given_back() -> None:
+    """Clock, sleep, random sources, garbage collection and the engine's pool are as they were."""
+    scenario = bank(read_then_write)
+    pool, sleep, urandom, handler = scenario.database.engine.pool, time.sleep, os.urandom, signal.getsignal(signal.SIGALRM)
+    random.seed(7)
+    expected = random.Random(7).random()
+    check(scenario)
+    assert expected == random.random()
+    assert (pool, sleep, urandom, handler) == (
+        scenario.database.engine.pool,
+        time.sleep,
+        os.urandom,
+        signal.getsignal(signal.SIGALRM),
+    )
+    assert gc.isenabled()
+    assert abs(time.time() - float(subprocess.check_output(["date", "+%s"]))) < 60  # noqa: S607  # the shell's clock
+
+
+def test_random_sources_are_seeded_for_each_client() -> None:
+    """Clients that use uuid4, random and urandom are deterministic, and differ from each other."""
+    scenario = bank(add_in_place)
+    seen: dict[str, set[tuple[str, float, bytes, str]]] = {"A": set(), "B": set()}
+
+    def draw(name: str) -> None:
+        add_in_place(scenario.database.engine)
+        seen[name].add((str(uuid.uuid4()), random.random(), os.urandom(4), str(uuid.uuid1())))
+
+    check(evolve(scenario, clients=[Client(name, partial(draw, name)) for name in "AB"]))
+    assert (1, 1) == (len(seen["A"]), len(seen["B"]))
+    assert not seen["A"] & seen["B"]
+
+
+def test_what_differs_from_run_to_run_is_reported() -> None:
+    """A counter that outlives a call is nondeterminism, and is never absorbed."""
+    scenario = bank(add_in_place)
+    calls: list[int] = []
+
+    def drift() -> None:
+        calls.append(1)
+        engine = scenario.database.engine
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE account SET balance = {len(calls)}")
+
+    with pytest.raises(NondeterminismError, match="UPDATE account SET balance"):
+        check(evolve(scenario, clients=[Client("A", drift), Client("B", drift)]))

@@ -1,0 +1,55 @@
+"""Reduced, unreduced and live searches decide the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from properties.backfill import scenarios
+from tests.checking.bank import add_in_place, bank, read_then_write, write_once
+from treadle import FaultBudget, Result, Scenario, check
+
+
+def _verdicts(result: Result) -> dict[str, str]:
+    return {item.property.name: item.verdict.value for item in result.decisions}
+
+
+def _same(scenario: Scenario, **options: Any) -> None:
+    reduced, other = check(scenario), check(scenario, **options)
+    assert (reduced.exhausted, other.exhausted) == (True, True)
+    assert _verdicts(reduced) == _verdicts(other)
+    assert reduced.outcomes == other.outcomes
+
+
+@pytest.mark.parametrize("locked", [0, 1])
+@pytest.mark.parametrize("algorithm", ["shipped-3.2.2", "flush", "immediate"])
+@pytest.mark.parametrize("requests", [1, 2])
+def test_live_searches_agree_on_create_backfill(algorithm: str, requests: int, locked: int) -> None:
+    """Running every schedule live, and learning nothing, gives the same verdicts and final outcomes."""
+    _same(scenarios(algorithms=algorithm, requests=requests, runs=1, locked=locked)[0], live=True)
+
+
+@pytest.mark.parametrize("algorithm", ["shipped-3.2.2", "flush", "immediate"])
+def test_unreduced_searches_agree_on_one_request(algorithm: str) -> None:
+    """Branching on every operation, and merging nothing, gives the same for one client and one fault."""
+    _same(scenarios(algorithms=algorithm, requests=1, runs=1, locked=1)[0], reduction=False)
+
+
+@pytest.mark.parametrize("run", [read_then_write, add_in_place, write_once])
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_unreduced_searches_agree_on_two_clients(run: Any, journal: str) -> None:
+    """Branching on every operation, and merging nothing, gives the same for two clients."""
+    _same(bank(run, journal=journal), reduction=False)
+
+
+def test_live_searches_agree_on_three_clients() -> None:
+    """Three clients, one fault."""
+    scenario = bank(read_then_write, clients=3)
+    _same(evolve(scenario, faults=FaultBudget(locked=1), faults_at="reachable"), live=True)
+
+
+def test_three_requests_agree() -> None:
+    """Three requests of the report, without learning."""
+    _same(scenarios(algorithms="immediate", requests=3, runs=1, locked=0)[0], live=True)
