@@ -26,12 +26,6 @@ LAYERS = (
 )
 """From bottom to top. Parts of one layer do not know each other."""
 
-EXCEPTIONS = {
-    # The world's SQL clock starts when the clients' Python clock does.
-    ("treadle.world.world", "treadle.client.surroundings", "START"),
-}
-"""What is imported against the order: the module, from which module, which name."""
-
 REPORT = {
     # The terminal shows a search that is under way; it names the type, and imports it for no other use.
     ("treadle.report.screen", "treadle.search.protocol", "Progress"),
@@ -98,7 +92,7 @@ def test_imports_point_downward() -> None:
         if part(module) != part(imported) and rank(module) <= rank(imported)
     }
 
-    assert set() == upward - EXCEPTIONS
+    assert set() == upward
 
 
 def test_reports_know_values_only() -> None:

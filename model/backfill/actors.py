@@ -78,9 +78,7 @@ def _count_running(session: Session) -> dict[tuple[str, int | None], int]:
     return {(dag_id, backfill_id): count for dag_id, backfill_id, count in counts}
 
 
-def scheduler_complete(
-    engine: Engine, now: datetime, heeded: ColumnElement[bool] = EVERY_BACKFILL
-) -> list[int]:
+def scheduler_complete(engine: Engine, now: datetime, heeded: ColumnElement[bool] = EVERY_BACKFILL) -> list[int]:
     """Complete the active backfills that have dates, or are old, and have no unfinished run.
 
     Args:
@@ -110,9 +108,7 @@ def scheduler_complete(
         return [backfill.id for backfill in backfills]
 
 
-def cancel(
-    engine: Engine, backfill_id: int, now: datetime, heeded: ColumnElement[bool] = EVERY_BACKFILL
-) -> Response:
+def cancel(engine: Engine, backfill_id: int, now: datetime, heeded: ColumnElement[bool] = EVERY_BACKFILL) -> Response:
     """Cancel a backfill, in three transactions: pause it, fail its queued runs, complete it.
 
     Args:

@@ -37,9 +37,7 @@ def create_backfill(session: Session, request: Request) -> Backfill:
     session.add(backfill)
     session.flush()
     bundle_version = reread_dag(session, request.dag_id).bundle_version
-    created = {
-        date: new_run(backfill, date, request, dag, bundle_version) for date in dates if date not in existing
-    }
+    created = {date: new_run(backfill, date, request, dag, bundle_version) for date in dates if date not in existing}
     session.add_all(created.values())
     session.flush()
     session.add_all(task for run in created.values() for task in new_tasks(run, dag))

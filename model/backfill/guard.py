@@ -24,9 +24,7 @@ EVERY_BACKFILL: ColumnElement[bool] = true()
 
 def latest_definition(dag_id: str) -> Select[SerializedDag]:
     """Return the query for the newest definition of a workflow."""
-    return (
-        select(SerializedDag).where(SerializedDag.dag_id == dag_id).order_by(SerializedDag.id.desc()).limit(1)
-    )
+    return select(SerializedDag).where(SerializedDag.dag_id == dag_id).order_by(SerializedDag.id.desc()).limit(1)
 
 
 def find_dag(session: Session, dag_id: str) -> SerializedDag:
@@ -49,9 +47,7 @@ def find_dag(session: Session, dag_id: str) -> SerializedDag:
     return definition
 
 
-def refuse_second_backfill(
-    session: Session, dag_id: str, heeded: ColumnElement[bool] = EVERY_BACKFILL
-) -> None:
+def refuse_second_backfill(session: Session, dag_id: str, heeded: ColumnElement[bool] = EVERY_BACKFILL) -> None:
     """Count the active backfills of a workflow. Nothing keeps the count from changing afterwards.
 
     Raises:

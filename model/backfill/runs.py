@@ -111,18 +111,14 @@ def take_over(session: Session, run: DagRun, backfill: Backfill, request: Reques
     )
 
 
-def _insert_run(
-    session: Session, dag: SerializedDag, backfill: Backfill, date: datetime, request: Request
-) -> DagRun:
+def _insert_run(session: Session, dag: SerializedDag, backfill: Backfill, date: datetime, request: Request) -> DagRun:
     bundle_version = session.scalar(select(Dag.bundle_version).where(Dag.dag_id == dag.dag_id))
     latest = session.scalars(latest_definition(dag.dag_id)).one()
     run = new_run(backfill, date, request, latest, bundle_version)
     session.add(run)
     session.flush()
     present = session.scalars(
-        select(TaskInstance.task_id).where(
-            TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id
-        )
+        select(TaskInstance.task_id).where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
     ).all()
     session.add_all(task for task in new_tasks(run, dag) if task.task_id not in present)
     session.flush()

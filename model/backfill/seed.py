@@ -45,9 +45,7 @@ def seed(
         )
         session.flush()
         session.add(
-            SerializedDag(
-                dag_id=dag_id, task_ids=list(task_ids), params={"size": 1}, depends_on_past=depends_on_past
-            )
+            SerializedDag(dag_id=dag_id, task_ids=list(task_ids), params={"size": 1}, depends_on_past=depends_on_past)
         )
         session.flush()
         for date in history:
@@ -55,8 +53,7 @@ def seed(
             session.add(run)
             session.flush()
             session.add_all(
-                TaskInstance(dag_id=dag_id, task_id=task_id, run_id=run.run_id, state=state)
-                for task_id in task_ids
+                TaskInstance(dag_id=dag_id, task_id=task_id, run_id=run.run_id, state=state) for task_id in task_ids
             )
 
 

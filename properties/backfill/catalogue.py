@@ -15,7 +15,12 @@ from treadle import Breach, Property, View, always, at_end, sometimes
 
 
 def properties_of(
-    engine: Engine, algorithm: Algorithm, requests: Mapping[str, Request], others: Iterable[str] = ()
+    engine: Engine,
+    algorithm: Algorithm,
+    requests: Mapping[str, Request],
+    others: Iterable[str] = (),
+    *,
+    faults: bool = True,
 ) -> list[Property]:
     """Return the properties of a scenario in which clients send one request each, beside other clients.
 
@@ -25,6 +30,7 @@ def properties_of(
         requests: what each client asks for, by its name, which must be the request's user too.
         others: the names of the clients that send no request. With them, serial equivalence is left out: the
             scheduler and a cancel are several transactions each, and are meant to let others in between.
+        faults: whether there are any.
     """
     others = tuple(others)
 
@@ -40,9 +46,7 @@ def properties_of(
             told(invariants.all_or_nothing),
             name="all-or-nothing",
         ),
-        sometimes(
-            "some request succeeds", told(witnesses.some_request_succeeds), name="some-request-succeeds"
-        ),
+        sometimes("some request succeeds", told(witnesses.some_request_succeeds), name="some-request-succeeds"),
         sometimes("some request fails", told(witnesses.some_request_fails), name="some-request-fails"),
         at_end(
             "a run that had finished before is as it was, unless a request that succeeded may run it again",
@@ -55,9 +59,7 @@ def properties_of(
             told(invariants.one_active_backfill),
             name="one-active-backfill",
         ),
-        sometimes(
-            "some backfill is active", told(witnesses.some_active_backfill), name="some-active-backfill"
-        ),
+        sometimes("some backfill is active", told(witnesses.some_active_backfill), name="some-active-backfill"),
         at_end(
             "a request that failed with a server error succeeds when it is sent again alone, once the "
             "backfills of those that succeeded are over",
@@ -102,13 +104,15 @@ def properties_of(
         sometimes("some backfill is cancelled", told(witnesses.some_cancel), name="some-cancel"),
         sometimes("some run finishes", told(witnesses.some_finish), name="some-finish"),
     ]
-    impossible = _impossible(len(requests), others)
+    impossible = _impossible(len(requests), others, faults=faults)
     return [item for item in properties if item.name not in impossible]
 
 
-def _impossible(requests: int, others: Collection[str]) -> set[str]:
+def _impossible(requests: int, others: Collection[str], *, faults: bool) -> set[str]:
     """Return the names of the properties that say nothing, or cannot hold, with these clients."""
     found = {"some-conflict", "some-rival-loses"} if requests == 1 else set()
+    if requests == 1 and not faults:
+        found |= {"some-request-fails", "some-server-error"}
     if others:
         found |= {"serial-equivalence", "some-rival-loses"}
     if "scheduler" not in others:

@@ -51,9 +51,7 @@ def expected(parameters: Parameters, algorithm: str, journal: str, mode: str) ->
 def nearest(parameters: Parameters) -> str:
     """Return the name of the circumstances that parameters mean, or else of those that are most like them."""
     plain = Parameters()
-    bare = evolve(
-        parameters, journal=plain.journal, transactions=plain.transactions, algorithms=plain.algorithms
-    )
+    bare = evolve(parameters, journal=plain.journal, transactions=plain.transactions, algorithms=plain.algorithms)
     for name, given in CIRCUMSTANCES.items():
         if bare == Parameters.of(given):
             return name

@@ -71,9 +71,7 @@ def history_kept(reading: Reading) -> list[Breach]:
 
 
 def _may_run_again(run: Row, reprocess: Reprocess) -> bool:
-    return reprocess is Reprocess.COMPLETED or (
-        reprocess is Reprocess.FAILED and run["state"] == RunState.FAILED
-    )
+    return reprocess is Reprocess.COMPLETED or (reprocess is Reprocess.FAILED and run["state"] == RunState.FAILED)
 
 
 def one_active_backfill(reading: Reading) -> list[Breach]:
@@ -134,9 +132,7 @@ def retry_succeeds(reading: Reading, engine: Engine, algorithm: Algorithm) -> li
     """
     breaches = []
     for name in reading.server_errors:
-        over = tuple(
-            row["id"] for row in reading.active() if row["triggering_user_name"] in reading.succeeded
-        )
+        over = tuple(row["id"] for row in reading.active() if row["triggering_user_name"] in reading.succeeded)
         end = reading.view.then(Retry(engine, algorithm, reading.requests[name], over))
         if isinstance(end, Returned) and isinstance(end.value, Response):
             if end.value.status == CREATED:

@@ -167,9 +167,7 @@ def _violations(record: Record, algorithm: str) -> str:
 def _places(group: Sequence[Violation]) -> list[str]:
     found = []
     for circumstances in CIRCUMSTANCES:
-        columns = {
-            (item.cell.journal, item.cell.mode) for item in group if item.cell.circumstances == circumstances
-        }
+        columns = {(item.cell.journal, item.cell.mode) for item in group if item.cell.circumstances == circumstances}
         if columns:
             found.append(f"{circumstances}: {where(columns)}")
     return found
@@ -253,7 +251,9 @@ def _names(record: Record, cell: Cell) -> list[str]:
 def cause(violation: Violation) -> tuple[str, str]:
     """Return what a violation has in common with others of the same cause: property and reason, without details."""
     why = re.sub(r"\([^()]*\)", "", violation.why)
-    why = re.sub(r"\b(request|order) [A-Z](, [A-Z])*\b|^[A-Z]\b|\b[A-Z](?= (succeeded|refused|failed|is|gets|got)\b)", "X", why)
+    why = re.sub(
+        r"\b(request|order) [A-Z](, [A-Z])*\b|^[A-Z]\b|\b[A-Z](?= (succeeded|refused|failed|is|gets|got)\b)", "X", why
+    )
     why = re.sub(r"\d{4}-\d\d-\d\d(, )?", "", why)
     why = re.sub(r"left .*", "left rows", why)
     why = re.sub(r"the rows of .* would", "rows would", why)

@@ -36,9 +36,7 @@ def _whole(low: int, high: int) -> Parser:
     def parse(name: str, value: object) -> int:
         text = str(value).strip()
         if not text.isdecimal() or not low <= int(text) <= high:
-            raise UsageError(
-                f"{name}={value!r}: it must be a whole number from {low} to {high}. Correct -p {name}=..."
-            )
+            raise UsageError(f"{name}={value!r}: it must be a whole number from {low} to {high}. Correct -p {name}=...")
         return int(text)
 
     return parse
@@ -47,9 +45,7 @@ def _whole(low: int, high: int) -> Parser:
 def _choice(*allowed: str) -> Parser:
     def parse(name: str, value: object) -> str:
         if str(value) not in allowed:
-            raise UsageError(
-                f"{name}={value!r}: it must be one of {', '.join(allowed)}. Correct -p {name}=..."
-            )
+            raise UsageError(f"{name}={value!r}: it must be one of {', '.join(allowed)}. Correct -p {name}=...")
         return str(value)
 
     return parse

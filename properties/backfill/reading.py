@@ -128,9 +128,7 @@ class Reading:
 
     def dates(self, backfill: Row) -> tuple[Row, ...]:
         """Return the rows of a backfill's dates."""
-        return tuple(
-            row for row in self.view.rows("backfill_dag_run") if row["backfill_id"] == backfill["id"]
-        )
+        return tuple(row for row in self.view.rows("backfill_dag_run") if row["backfill_id"] == backfill["id"])
 
     def runs(self, backfill: Row) -> tuple[Row, ...]:
         """Return the runs that a backfill owns."""

@@ -54,6 +54,7 @@ class Violation:
         why: one sentence.
         timeline: what happens.
         breach: what is then committed that breaks the property.
+        breach: what is then committed that breaks the property.
     """
 
     cell: Cell
@@ -115,9 +116,7 @@ def record(wanted: Iterable[Cell]) -> Record:
         result = run(cell)
         named = [item.property for item in result.decisions if not item.property.name.startswith("some-")]
         clauses |= {item.name: item.clause for item in named}
-        found[cell] = tuple(
-            _violation(cell, item) for item in result.decisions if item.verdict is Verdict.VIOLATED
-        )
+        found[cell] = tuple(_violation(cell, item) for item in result.decisions if item.verdict is Verdict.VIOLATED)
     return Record(sqlite3.sqlite_version, clauses, found)
 
 
@@ -139,6 +138,7 @@ def _violation(cell: Cell, decision: Decision) -> Violation:
     name, example = decision.property.name, decision.counterexample
     if example is None:  # a witness that is not seen
         return Violation(cell, name, "", 0, 0, decision.why, "", "")
+    body = render_timeline(example.trace, width=WIDTH, properties=())
     body = render_timeline(example.trace, width=WIDTH, properties=())
     return Violation(
         cell,

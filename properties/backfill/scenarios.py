@@ -54,7 +54,8 @@ def _scenario(parameters: Parameters, name: str, journal: str, mode: str) -> Sce
     enforce_foreign_keys(database.engine)
     requests = {user: _request(parameters, user) for user in string.ascii_uppercase[: parameters.requests]}
     log = bool(parameters.log)
-    properties = properties_of(database.engine, algorithm, requests, parameters.actors)
+    faults = FaultBudget(locked=parameters.locked, crash=parameters.crash)
+    properties = properties_of(database.engine, algorithm, requests, parameters.actors, faults=faults != FaultBudget())
     return Scenario(
         f"create-backfill/{name}{parameters.suffix(journal, mode)}",
         database,
@@ -64,7 +65,7 @@ def _scenario(parameters: Parameters, name: str, journal: str, mode: str) -> Sce
         ]
         + [Client(actor, OTHERS[actor](database.engine, algorithm)) for actor in parameters.actors],
         properties,
-        faults=FaultBudget(locked=parameters.locked, crash=parameters.crash),
+        faults=faults,
         expect_violated=expected(parameters, name, journal, mode) & {item.name for item in properties},
     )
 

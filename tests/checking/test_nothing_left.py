@@ -20,7 +20,16 @@ from attrs import evolve
 from sqlalchemy import create_engine
 
 from tests.checking.bank import METADATA, add_in_place, bank, counts, read_then_write, seed
-from treadle import Client, Database, NondeterminismError, Scenario, at_end, check
+from treadle import (
+    Client,
+    Database,
+    NondeterminismError,
+    Scenario,
+    UnsupportedOperationError,
+    Verdict,
+    at_end,
+    check,
+)
 from treadle.world.sandbox import Sandbox
 
 _ROOTS = (Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108  # where sandboxes are made
@@ -130,10 +139,44 @@ def test_the_configured_database_is_never_touched(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_clients_without_sqlalchemy_are_gated_too(tmp_path: Path) -> None:
+    """A client that opens the application's file with the driver alone reaches the checked database."""
+    path = tmp_path / "application.db"
+    engine = create_engine(f"sqlite:///{path}")
+
+    def add() -> None:
+        connection = sqlite3.connect(path)
+        (balance,) = connection.execute("SELECT balance FROM account").fetchone()
+        connection.execute("UPDATE account SET balance = ?", (balance + 1,))
+        connection.commit()
+        connection.close()
+
+    properties = [at_end("every increment counts", counts, name="counts")]
+    scenario = Scenario(
+        "driver alone", Database(METADATA, seed, engine=engine), [Client("A", add), Client("B", add)], properties
+    )
+    assert Verdict.VIOLATED is check(scenario)["counts"].verdict
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_another_database_is_refused(tmp_path: Path) -> None:
+    """A client that opens a file that is not checked would escape, and is stopped."""
+    scenario = bank(add_in_place)
+    other = tmp_path / "other.db"
+    with pytest.raises(UnsupportedOperationError, match="one database is checked"):
+        check(evolve(scenario, clients=[Client("A", lambda: sqlite3.connect(other).close())]))
+    assert not other.exists()
+
+
 def test_the_process_is_given_back() -> None:
     """Clock, sleep, random sources, garbage collection and the engine's pool are as they were."""
     scenario = bank(read_then_write)
-    pool, sleep, urandom, handler = scenario.database.engine.pool, time.sleep, os.urandom, signal.getsignal(signal.SIGALRM)
+    pool, sleep, urandom, handler = (
+        scenario.database.engine.pool,
+        time.sleep,
+        os.urandom,
+        signal.getsignal(signal.SIGALRM),
+    )
     random.seed(7)
     expected = random.Random(7).random()
     check(scenario)

@@ -111,7 +111,9 @@ def test_a_client_that_asks_nothing_makes_the_run_inconclusive() -> None:
 
 def test_a_sometimes_that_is_never_seen_is_violated() -> None:
     """Nothing holds vacuously."""
-    scenario = evolve(bank(add_in_place), properties=[sometimes("somebody fails", lambda v: bool(v.raised()), name="s")])
+    scenario = evolve(
+        bank(add_in_place), properties=[sometimes("somebody fails", lambda v: bool(v.raised()), name="s")]
+    )
     assert Verdict.VIOLATED is check(scenario)["s"].verdict
     faulty = evolve(scenario, faults=FaultBudget(locked=1), faults_at="reachable")
     assert Verdict.HOLDS is check(faulty)["s"].verdict

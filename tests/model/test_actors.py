@@ -9,9 +9,11 @@ from model.backfill import (
     Response,
     RunState,
     cancel,
+    scheduler,
     scheduler_complete,
     scheduler_start,
     task_finish,
+    task_finish_first,
     work_off,
 )
 from tests.model.workshop import Build
@@ -60,6 +62,40 @@ def test_the_scheduler_completes_a_backfill_when_all_its_runs_have_finished(buil
     assert [1] == work_off(workshop.engine, NOW)
     assert [("success",)] * 2 == workshop.rows("SELECT state FROM dag_run")
     assert 1 == workshop.count("backfill WHERE completed_at IS NOT NULL")
+
+
+def test_the_scheduler_goes_round_once(build: Build) -> None:
+    """It starts, then completes; where there is nothing to do it does nothing."""
+    workshop = build("flush")
+    assert ([], []) == scheduler(workshop.engine, NOW)
+    workshop.post()
+    assert ([1], []) == scheduler(workshop.engine, NOW)
+    assert 1 == task_finish_first(workshop.engine)
+    assert ([2], []) == scheduler(workshop.engine, NOW)
+    assert 2 == task_finish_first(workshop.engine)
+    assert ([], [1]) == scheduler(workshop.engine, NOW)
+
+
+def test_the_first_running_run_finishes(build: Build) -> None:
+    """With its tasks; where none is running, nothing does."""
+    workshop = build("flush")
+    assert task_finish_first(workshop.engine) is None
+    workshop.post(max_active_runs=2)
+    assert task_finish_first(workshop.engine) is None
+    scheduler_start(workshop.engine)
+    assert 1 == task_finish_first(workshop.engine, RunState.FAILED)
+    assert [("failed",), ("running",)] == workshop.rows("SELECT state FROM dag_run ORDER BY id")
+    assert [("failed",), (None,)] == workshop.rows("SELECT state FROM task_instance ORDER BY run_id")
+
+
+def test_a_user_cannot_cancel_what_is_not_heeded(build: Build) -> None:
+    """There is nothing to see yet."""
+    workshop = build("staged")
+    workshop.post()
+    workshop.rival("UPDATE backfill SET initialized_at = NULL")
+    assert 404 == cancel(workshop.engine, 1, NOW, workshop.algorithm.heeded).status
+    workshop.rival("UPDATE backfill SET initialized_at = created_at")
+    assert 200 == cancel(workshop.engine, 1, NOW, workshop.algorithm.heeded).status
 
 
 def test_the_scheduler_gives_a_backfill_without_dates_two_minutes(build: Build) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.backfill import ALGORITHMS
-from properties.backfill import EXPECT_VIOLATED, scenarios
+from properties.backfill import scenarios
 from treadle import UsageError
 
 PROPERTIES = {
@@ -20,6 +20,7 @@ PROPERTIES = {
     "retry-succeeds",
     "complete-means-complete",
     "never-partial",
+    "serial-equivalence",
 }
 
 
@@ -66,6 +67,48 @@ def test_all_makes_one_scenario_for_each() -> None:
     ]
 
 
+def test_other_clients_come_after_the_requests() -> None:
+    """In an order of their own, however they are named."""
+    for actors, names in [
+        ("none", ()),
+        ("task", ("task",)),
+        ("task, scheduler", ("scheduler", "task")),
+        ("all", ("scheduler", "cancel", "task")),
+    ]:
+        (scenario,) = scenarios(algorithms="flush", actors=actors)
+        assert ("A", "B", *names) == tuple(client.name for client in scenario.clients)
+
+
+def test_other_clients_bring_their_witnesses() -> None:
+    """What cannot happen is not asked for: a task finishes only what the scheduler has started."""
+    for actors, found in [
+        ("none", set()),
+        ("task", set()),
+        ("cancel", {"some-cancel"}),
+        ("scheduler", {"some-start"}),
+        ("all", {"some-start", "some-cancel", "some-finish"}),
+    ]:
+        (scenario,) = scenarios(algorithms="flush", actors=actors)
+        names = {item.name for item in scenario.properties}
+        assert found == names & {"some-start", "some-cancel", "some-finish"}
+        assert (actors == "none") == ("serial-equivalence" in names)
+
+
+def test_the_busy_timeout_and_the_budget_are_passed_on() -> None:
+    """From the command line to the database and to the faults."""
+    (scenario,) = scenarios(algorithms="flush", busy_timeout="0", locked="2", crash="1")
+    assert 0 == scenario.database.busy_timeout_ms
+    assert (2, 1) == (scenario.faults.locked, scenario.faults.crash)
+    (scenario,) = scenarios(algorithms="flush")
+    assert 5000 == scenario.database.busy_timeout_ms
+
+
+def test_one_request_alone_without_faults_needs_no_failure() -> None:
+    """Nothing is there that could make it fail."""
+    (scenario,) = scenarios(requests=1, algorithms="flush", locked=0)
+    assert not {"some-request-fails", "some-server-error"} & {item.name for item in scenario.properties}
+
+
 def test_one_request_alone_needs_no_conflict() -> None:
     """It could not get one."""
     (scenario,) = scenarios(requests=1, algorithms="flush")
@@ -88,6 +131,13 @@ def test_one_request_alone_needs_no_conflict() -> None:
         ({"algorithms": "flush,flash"}, "'flush,flash'"),
         ({"algorithms": ""}, "''"),
         ({"log": "yes"}, "'yes'"),
+        ({"busy_timeout": "-1"}, "'-1'"),
+        ({"busy_timeout": "5s"}, "'5s'"),
+        ({"crash": "all"}, "'all'"),
+        ({"actors": "schedulers"}, "'schedulers'"),
+        ({"actors": "cancel,none"}, "'cancel,none'"),
+        ({"actors": ""}, "''"),
+        ({"actors": 1}, "1"),
     ],
 )
 def test_a_parameter_that_is_wrong(parameters: dict[str, Any], value: str) -> None:
@@ -95,9 +145,3 @@ def test_a_parameter_that_is_wrong(parameters: dict[str, Any], value: str) -> No
     with pytest.raises(UsageError) as caught:
         scenarios(**parameters)
     assert value in str(caught.value)
-
-
-def test_what_is_expected_names_algorithms_and_properties_that_are_there() -> None:
-    """The table has a line for each algorithm."""
-    assert set(ALGORITHMS) == set(EXPECT_VIOLATED)
-    assert PROPERTIES >= set().union(*EXPECT_VIOLATED.values())

@@ -24,6 +24,9 @@ Outcome = tuple[tuple[str, ...], tuple[Any, ...], tuple[Any, ...]]
 """How each client ended, and the committed rows of t and u."""
 
 
+_PATIENCE_S = 5.0
+
+
 class TooManyError(Exception):
     """There are more interleavings than wanted."""
 
@@ -47,9 +50,9 @@ class _Client:
         self._real: sqlite3.Connection | None = None
         self._errors: list[sqlite3.OperationalError] = []
         self.outcome: str | None = None
-        self._thread = threading.Thread(target=self._body)
+        self._thread = threading.Thread(target=self._body, daemon=True)
         self._thread.start()
-        self._stopped.acquire()
+        self._await()
 
     def _body(self) -> None:
         outcome = "abandoned"
@@ -62,6 +65,8 @@ class _Client:
             pass
         except sqlite3.Error as error:
             outcome = f"raised {type(error).__name__}: {error}"
+        except BaseException as error:  # noqa: BLE001  # a fault of the test itself: it shows as a difference
+            outcome = f"broken: {error!r}"
         self._abandoned = True
         del connection
         self.outcome = outcome
@@ -106,15 +111,20 @@ class _Client:
         """Let the client make its next call, and return whether it waits now."""
         self._expired = expire
         self._go.release()
-        self._stopped.acquire()
+        self._await()
         return self._waits
+
+    def _await(self) -> None:
+        """Wait until the client stands before its next call, or has ended."""
+        if not self._stopped.acquire(timeout=_PATIENCE_S):
+            raise AssertionError(f"client {self._position} of {self._case} hangs")
 
     def end(self) -> None:
         """End the thread and close the connection."""
         if self.outcome is None:
             self._abandoned = True
             self._go.release()
-        self._thread.join()
+        self._thread.join(_PATIENCE_S)
         if self._real is not None:
             self._real.close()
 

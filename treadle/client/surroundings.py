@@ -14,6 +14,7 @@ import gc
 import os
 import random
 import signal
+import sqlite3
 import threading
 import time
 import uuid
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _UUID_STATE = tuple(name for name in vars(uuid) if name.startswith(("_last_timestamp", "_last_counter")))
 
+
+_IN_MEMORY = frozenset({":memory:", ""})
+"""Names of databases that are private to a connection: they are the client's own affair."""
 
 _Answer = TypeVar("_Answer")
 
@@ -132,7 +136,18 @@ class Surroundings:
                 return urandom(size)
             return self._owner.entropy.randbytes(size)
 
+        connect = sqlite3.connect
+
+        def guarded_connect(database: Any, *arguments: Any, **options: Any) -> Any:
+            path = os.fspath(database) if isinstance(database, (str, os.PathLike)) else database
+            if self._runner is None or path in _IN_MEMORY:
+                return connect(database, *arguments, **options)
+            names = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory")
+            return self._gate(os.path.abspath(path), dict(zip(names, arguments, strict=False)) | options)
+
         for module, name, value in (
+            (sqlite3, "connect", guarded_connect),
+            (sqlite3.dbapi2, "connect", guarded_connect),
             (time, "sleep", virtual_sleep),
             (os, "urandom", seeded_urandom),
             (random, "_urandom", seeded_urandom),
@@ -180,8 +195,10 @@ class Surroundings:
         if dialect.name != "sqlite" or (self._runner is None and self._template is None):
             return None
         path = positional[0] if positional else options.get("database", "")
-        if path in {":memory:", ""}:
-            return None
+        return None if path in _IN_MEMORY else self._gate(path, options)
+
+    def _gate(self, path: str, options: dict[str, Any]) -> Any:
+        """Open a connection to the checked database, for the client that runs or for the template."""
         if path != self._path:
             raise UnsupportedOperationError(
                 f"a client connects to {path!r}, and the scenario's database is {self._path!r}: one database is "
