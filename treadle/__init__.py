@@ -1,6 +1,7 @@
 """Treadle: a deterministic concurrency model checker for SQLAlchemy code on real SQLite."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
+from importlib.metadata import version as _version
 
 from treadle.checking import check, replay
 from treadle.scenario import Client, Database, Scenario
@@ -30,8 +31,8 @@ from treadle.values.verdict import Counterexample, Decision, Result, Verdict
 from treadle.values.view import Committed, View
 
 try:
-    __version__ = version("treadle")
-except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = _version("treadle")
+except _PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0"
 
 __all__ = [

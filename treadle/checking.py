@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from attrs import define, evolve, field
 
-from treadle.execution.product import OperationBoundError, Product, State, Taken
+from treadle.execution.product import Product, State, Taken
 from treadle.execution.relived import Relived
 from treadle.execution.system import System
 from treadle.execution.tracing import trace_of
@@ -25,17 +25,12 @@ from treadle.search.protocol import Finding, Limits, Progress, Search
 from treadle.search.random import Random
 from treadle.search.sweep import Sweep
 from treadle.shrinking import Shrinker
-from treadle.values.errors import (
-    NondeterminismError,
-    ScheduleMismatchError,
-    StuckClientError,
-    UsageError,
-)
+from treadle.values.errors import NondeterminismError, ScheduleMismatchError, StuckClientError, UsageError
 from treadle.values.property import Kind, Property
 from treadle.values.schedule import Choice, Schedule
+from treadle.values.signals import LogsNeededError, OperationBoundError
 from treadle.values.trace import Trace
 from treadle.values.verdict import Bounds, Counterexample, Decision, Result, Stats, Verdict
-from treadle.world.world import LogsNeededError
 
 SEARCHES = ("exhaustive", "random", "pct", "sweep")
 """The search policies."""

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sqlite3
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -165,7 +167,7 @@ class _Group(click.Group):
             return _stop(ctx, f"Error: inconclusive: {type(error).__name__}: {error}", INCONCLUSIVE)
         except KeyboardInterrupt:
             return _stop(ctx, "interrupted", INCONCLUSIVE)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         # Python would exit with 1, which means that a verdict was reached.
         except Exception:  # noqa: BLE001
@@ -197,7 +199,13 @@ def cli() -> None:
     type=click.Choice([placement.value for placement in Placement]),
     help="Where locked faults are injected, in place of where the scenario says.",
 )
-@click.option("--search", type=click.Choice(SEARCHES), default=SEARCHES[0], show_default=True)
+@click.option(
+    "--search",
+    type=click.Choice(SEARCHES),
+    default=SEARCHES[0],
+    show_default=True,
+    help="How to search; only an exhaustive one can prove that a property holds.",
+)
 @click.option("--max-states", type=click.IntRange(min=1), help="States at which each search stops.")
 @click.option(
     "--max-seconds",
@@ -208,7 +216,14 @@ def cli() -> None:
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes to use.")
 @click.option("--live", is_flag=True, help="Run every schedule live; learn nothing.")
 @click.option("--no-reduction", is_flag=True, help="Branch on every operation, merge no states: the slow truth.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of what is printed; json is one document and nothing else.",
+)
 @click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Also write reports to this directory.")
 @click.pass_context
 def check(
@@ -410,7 +425,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for those of the process.
     """
     try:
-        cli.main(args=None if argv is None else list(argv), prog_name="treadle")
+        return _run(argv)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INCONCLUSIVE
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        cli.main(args=None if argv is None else list(argv), prog_name="treadle", standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -26,7 +26,7 @@ from treadle.values.errors import CounterexampleError, UsageError
 from treadle.values.fault import Fault
 from treadle.values.property import Kind
 from treadle.values.schedule import Choice, Fail, Schedule, Step
-from treadle.world.world import LogsNeededError
+from treadle.values.signals import LogsNeededError
 
 _open: set[_Runner] = set()
 

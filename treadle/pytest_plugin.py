@@ -65,7 +65,9 @@ def failure(result: Result) -> CheckFailed:
     examples = [item.counterexample for item in result.decisions if item.counterexample is not None]
     tokens = list(dict.fromkeys(example.schedule.token for example in examples))
     text = render_result(result, command=lambda token: f"treadle.replay(scenario, {token!r})")
-    return CheckFailed(f"\n{text}", result, tokens)
+    surprises = [f"{item.property.name} {item.verdict}" for item in result.decisions if not item.as_expected]
+    first = f"{result.scenario}: {', '.join(surprises)}" + (f" ({tokens[0]})" if tokens else "")
+    return CheckFailed(f"{first}\n\n{text}", result, tokens)
 
 
 @pytest.fixture(scope="session")

@@ -228,10 +228,7 @@ ANOMALIES = {
             },
             shown=_read_skew,
             possible=LEGACY,
-            why=(
-                "Without a BEGIN each SELECT has a snapshot of its own; after a BEGIN both see the same "
-                "snapshot."
-            ),
+            why=("Without a BEGIN each SELECT has a snapshot of its own; after a BEGIN both see the same snapshot."),
         ),
         Anomaly(
             symbol="G-single-write",

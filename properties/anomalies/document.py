@@ -98,17 +98,11 @@ def _example(decided: Mapping[Cell, Decision]) -> list[str]:
     for cell, decision in decided.items():
         if decision.counterexample is not None:
             token = decision.counterexample.schedule.token
-            return [
-                REPLAY.format(token=token, journal=cell.journal, mode=cell.mode, symbol=cell.symbol).lstrip(
-                    "\n"
-                )
-            ]
+            return [REPLAY.format(token=token, journal=cell.journal, mode=cell.mode, symbol=cell.symbol).lstrip("\n")]
     return []
 
 
-def _section(
-    anomaly: Anomaly, journals: Sequence[str], modes: Sequence[str], decided: Mapping[Cell, Decision]
-) -> str:
+def _section(anomaly: Anomaly, journals: Sequence[str], modes: Sequence[str], decided: Mapping[Cell, Decision]) -> str:
     lines = [f"## {anomaly.symbol}: {anomaly.title}", "", f"Property: {anomaly.clause}.", "", anomaly.why, ""]
     found = []
     for journal in journals:

@@ -22,7 +22,6 @@ def scenarios(journal: str = "wal", transactions: str = "legacy", anomaly: str =
     symbols = [symbol for symbol in ANOMALIES if fnmatch.fnmatchcase(symbol, anomaly)]
     if not symbols:
         raise UsageError(
-            f"anomaly={anomaly!r}: it matches none of {', '.join(ANOMALIES)}. "
-            "Correct -p anomaly=..., or leave it out."
+            f"anomaly={anomaly!r}: it matches none of {', '.join(ANOMALIES)}. Correct -p anomaly=..., or leave it out."
         )
     return [ANOMALIES[symbol].scenario(journal=journal, transactions=transactions) for symbol in symbols]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def main() -> None:
     if sys.version_info < (3, 12):
         sys.exit("The record covers the transaction mode 'autocommit-off': run this with Python 3.12 or later.")
     try:
-        found = record(cells())
+        found = record(cells(), processes=os.cpu_count() or 1)
     except TreadleError as error:
         sys.exit(str(error))
     FILE.write_text(json.dumps(found.document(), indent=1) + "\n", encoding="utf-8")

@@ -43,6 +43,10 @@ A property that is violated has a schedule that shows it, confirmed by running i
 that is kept holds in every interleaving within these bounds, and nothing is said about larger ones.
 """
 
+LEGEND = """\
+`.` is kept in every mode. Otherwise the modes are named in which it is broken, in both journal modes if none is named.
+"""
+
 REPLAY = """\
     treadle replay {token} properties.backfill:scenarios \\
         {parameters}
@@ -67,8 +71,7 @@ def page(record: Record) -> str:
         "## The properties\n",
         _table(["property", "clause"], [[f"`{name}`", clause] for name, clause in record.clauses.items()]),
         "## What is broken where\n",
-        "`.` is kept in every mode. Otherwise the modes are named in which it is broken, in both journal modes if none "
-        "is named.\n",
+        LEGEND,
         *(_matrix(record, name) for name in CIRCUMSTANCES),
         "## What the shipped fix still breaks\n",
         _list(_shipped(record)),

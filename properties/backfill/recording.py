@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from attrs import frozen
 
@@ -16,6 +18,9 @@ from treadle.report import render_timeline
 
 WIDTH = 110
 """How wide a timeline on the page is, in characters."""
+
+WITNESS = "some-"
+"""How the names of properties begin that only have to be possible."""
 
 
 @frozen
@@ -104,20 +109,33 @@ def cells(modes: Iterable[str] = TRANSACTIONS) -> Iterator[Cell]:
                     yield Cell(circumstances, algorithm, journal, mode)
 
 
-def record(wanted: Iterable[Cell]) -> Record:
+def record(wanted: Iterable[Cell], *, processes: int = 1) -> Record:
     """Check cells.
 
+    Args:
+        wanted: which.
+        processes: how many share the work.
+
     Raises:
-        UsageError: something is inconclusive, or what must be possible is not.
+        UsageError: something is inconclusive.
     """
-    clauses: dict[str, str] = {}
-    found: dict[Cell, tuple[Violation, ...]] = {}
-    for cell in wanted:
-        result = run(cell)
-        named = [item.property for item in result.decisions if not item.property.name.startswith("some-")]
-        clauses |= {item.name: item.clause for item in named}
-        found[cell] = tuple(_violation(cell, item) for item in result.decisions if item.verdict is Verdict.VIOLATED)
-    return Record(sqlite3.sqlite_version, clauses, found)
+    wanted = tuple(wanted)
+    if processes == 1:
+        answers = [_find(cell) for cell in wanted]
+    else:
+        # Not forked: what one process knows of databases and engines is nothing for another.
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            answers = list(pool.map(_find, wanted))
+    clauses = {name: clause for answer in answers for name, clause in answer[0].items()}
+    return Record(sqlite3.sqlite_version, clauses, dict(zip(wanted, (found for _, found in answers), strict=True)))
+
+
+def _find(cell: Cell) -> tuple[dict[str, str], tuple[Violation, ...]]:
+    """Return the clauses of the properties that a cell has, and its violations."""
+    result = run(cell)
+    named = [item.property for item in result.decisions if not item.property.name.startswith(WITNESS)]
+    found = [_violation(cell, item) for item in result.decisions if item.verdict is Verdict.VIOLATED]
+    return {item.name: item.clause for item in named}, tuple(found)
 
 
 def run(cell: Cell) -> Result:

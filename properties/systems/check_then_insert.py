@@ -18,9 +18,7 @@ def _properties(table: str) -> tuple[Property, ...]:
         accounts = view.rows(table)
         if len(accounts) <= 1:
             return []
-        return [
-            Breach(f"{len(accounts)} accounts have one address", [(table, account) for account in accounts])
-        ]
+        return [Breach(f"{len(accounts)} accounts have one address", [(table, account) for account in accounts])]
 
     return (
         always("an address has at most one account", one_account, name="one-account"),

@@ -19,9 +19,7 @@ def called_once(view: View) -> list[Breach]:
     calls = view.rows("provider_call")
     if len(calls) <= 1:
         return []
-    return [
-        Breach(f"the provider was called {len(calls)} times", [("provider_call", call) for call in calls])
-    ]
+    return [Breach(f"the provider was called {len(calls)} times", [("provider_call", call) for call in calls])]
 
 
 @at_end("a payment is answered 'paid' only if the provider was called", name="paid-means-called")

@@ -49,9 +49,7 @@ SYSTEM = System(
         ),
         Variant(name="fixed-rowcount", clients=_workers(model.claim_and_look), properties=PROPERTIES),
         Variant(name="fixed-returning", clients=_workers(model.claim_at_once), properties=PROPERTIES),
-        Variant(
-            name="fixed-immediate", clients=_workers(model.claim), properties=PROPERTIES, mode="immediate"
-        ),
+        Variant(name="fixed-immediate", clients=_workers(model.claim), properties=PROPERTIES, mode="immediate"),
     ),
 )
 """SELECT a free job, then UPDATE it."""

@@ -18,9 +18,7 @@ def _properties(table: str) -> tuple[Property, ...]:
         done = succeeded(view)
         if counter["n"] == done:
             return []
-        return [
-            Breach(f"{done} increments succeeded, and the counter is at {counter['n']}", [(table, counter)])
-        ]
+        return [Breach(f"{done} increments succeeded, and the counter is at {counter['n']}", [(table, counter)])]
 
     return (
         at_end(

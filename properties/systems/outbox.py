@@ -29,9 +29,7 @@ def none_skipped(view: View) -> list[Breach]:
 PROPERTIES = (
     none_skipped,
     sometimes("one event is delivered", lambda view: len(view.rows("delivery")) == 1, name="one-delivered"),
-    sometimes(
-        "both events are delivered", lambda view: len(view.rows("delivery")) == 2, name="both-delivered"
-    ),
+    sometimes("both events are delivered", lambda view: len(view.rows("delivery")) == 2, name="both-delivered"),
 )
 
 

@@ -37,10 +37,7 @@ PROPERTIES = (
 
 
 def _batches(atomic: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
-    return {
-        batch: partial(model.store, batch=batch, names=names, atomic=atomic)
-        for batch, names in BATCHES.items()
-    }
+    return {batch: partial(model.store, batch=batch, names=names, atomic=atomic) for batch, names in BATCHES.items()}
 
 
 SYSTEM = System(

@@ -51,11 +51,8 @@ def scenarios(journal: str = "wal", transactions: str | None = None, system: str
     names = fnmatch.filter(SYSTEMS, system.replace("_", "-"))
     if not names:
         raise UsageError(
-            f"system={system!r}: it matches none of {', '.join(SYSTEMS)}. "
-            "Correct -p system=..., or leave it out."
+            f"system={system!r}: it matches none of {', '.join(SYSTEMS)}. Correct -p system=..., or leave it out."
         )
     return [
-        scenario
-        for name in names
-        for scenario in SYSTEMS[name].scenarios(journal=journal, transactions=transactions)
+        scenario for name in names for scenario in SYSTEMS[name].scenarios(journal=journal, transactions=transactions)
     ]

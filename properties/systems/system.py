@@ -68,8 +68,7 @@ class System:
                 its own keeps it.
         """
         return [
-            self._scenario(variant, journal, variant.mode or transactions or self.mode)
-            for variant in self.variants
+            self._scenario(variant, journal, variant.mode or transactions or self.mode) for variant in self.variants
         ]
 
     def _scenario(self, variant: Variant, journal: str, mode: str) -> Scenario:

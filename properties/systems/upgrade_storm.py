@@ -14,9 +14,7 @@ from treadle import Breach, View, always, at_end, sometimes
 @at_end("no request fails with 'database is locked'", name="none-locked-out")
 def none_locked_out(view: View) -> list[Breach]:
     """Decide by how the clients ended."""
-    return [
-        Breach(f"{name} failed: {str(error).splitlines()[0]}") for name, error in locked_out(view).items()
-    ]
+    return [Breach(f"{name} failed: {str(error).splitlines()[0]}") for name, error in locked_out(view).items()]
 
 
 @always("no two entries have one number", name="numbers-differ")

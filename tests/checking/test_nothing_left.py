@@ -89,7 +89,7 @@ check(scenarios(requests=4, runs=3, locked=2)[0])
 def test_an_interrupt_leaves_nothing(signum: signal.Signals) -> None:
     """Ctrl-C in the middle of a search: no directory and no process stay."""
     command = [sys.executable, "-c", _ENDLESS.format(here=str(_HERE))]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603  # our own
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # our own
     try:
         assert process.stdout is not None
         assert "ready" == process.stdout.readline().strip()
@@ -108,7 +108,9 @@ def test_an_interrupt_leaves_nothing(signum: signal.Signals) -> None:
 
 def test_what_a_killed_process_left_is_swept() -> None:
     """The next check removes the directory of a process that is gone."""
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)  # noqa: S603  # our own
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )  # our own
     left = sandbox_root() / f"treadle-{int(dead.stdout)}-left"
     left.mkdir()
     (left / "world.db").write_text("")
@@ -188,7 +190,7 @@ def test_the_process_is_given_back() -> None:
         signal.getsignal(signal.SIGALRM),
     )
     assert gc.isenabled()
-    assert abs(time.time() - float(subprocess.check_output(["date", "+%s"]))) < 60  # noqa: S607  # the shell's clock
+    assert abs(time.time() - float(subprocess.check_output(["date", "+%s"]))) < 60  # the shell's clock
 
 
 def test_random_sources_are_seeded_for_each_client() -> None:

@@ -19,12 +19,14 @@ from treadle import (
     ScheduleMismatchError,
     TokenError,
     Verdict,
+    View,
     always,
     at_end,
     check,
     replay,
     sometimes,
 )
+from treadle.values.outcome import Outcome
 
 _COUNTS = "every-increment-counts"
 
@@ -134,8 +136,13 @@ def test_a_client_that_raises_has_an_outcome() -> None:
         raise ValueError("no")
 
     scenario = bank(add_in_place)
-    seen = []
-    look = at_end("look", lambda v: seen.append(v.outcomes["A"]) is None, name="look")
+    seen: list[Outcome] = []
+
+    @at_end("look", name="look")
+    def look(view: View) -> bool:
+        seen.append(view.outcomes["A"])
+        return True
+
     check(evolve(scenario, clients=[Client("A", fail)], properties=[look]))
     assert [Raised(ValueError("no"))] == seen[:1]
 

@@ -27,9 +27,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
         **dag: Any,
     ) -> Workshop:
         path = tmp_path / f"{len(made)}.db"
-        workshop = Workshop(
-            path, make_engine(path, journal=journal, mode=mode, timeout_s=timeout_s), ALGORITHMS[name]
-        )
+        workshop = Workshop(path, make_engine(path, journal=journal, mode=mode, timeout_s=timeout_s), ALGORITHMS[name])
         workshop.algorithm.create_schema(workshop.engine)
         seed(workshop.engine, "etl", history=history, state=state, **dag)
         made.append(workshop)

@@ -49,8 +49,7 @@ def test_only_a_running_run_finishes(build: Build) -> None:
     scheduler_start(workshop.engine)
     assert task_finish(workshop.engine, 1, RunState.FAILED)
     assert [("failed", "failed")] == workshop.rows(
-        "SELECT run.state, task.state FROM dag_run run JOIN task_instance task USING (run_id) "
-        "WHERE run.id = 1"
+        "SELECT run.state, task.state FROM dag_run run JOIN task_instance task USING (run_id) WHERE run.id = 1"
     )
 
 
@@ -123,9 +122,7 @@ def test_cancel_pauses_fails_and_completes(build: Build) -> None:
     workshop.post()
     scheduler_start(workshop.engine)
     assert Response(200, "backfill 1") == cancel(workshop.engine, 1, NOW)
-    assert [(1, "2026-01-01 00:00:00.000000")] == workshop.rows(
-        "SELECT is_paused, completed_at FROM backfill"
-    )
+    assert [(1, "2026-01-01 00:00:00.000000")] == workshop.rows("SELECT is_paused, completed_at FROM backfill")
     assert [("running",), ("failed",)] == workshop.rows("SELECT state FROM dag_run ORDER BY id")
 
 

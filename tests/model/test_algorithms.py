@@ -16,9 +16,7 @@ def test_a_request_alone_creates_a_run_for_every_date(build: Build, name: str, m
     """It gets 201, and each date has a queued run with its tasks."""
     workshop = build(name, mode=mode, task_ids=["extract", "load"])
     assert workshop.post().status == 201
-    assert [("A", None, 1)] == workshop.rows(
-        "SELECT triggering_user_name, completed_at, max_active_runs FROM backfill"
-    )
+    assert [("A", None, 1)] == workshop.rows("SELECT triggering_user_name, completed_at, max_active_runs FROM backfill")
     assert [(DAY_1, 1, None, "queued", 1), (DAY_2, 2, None, "queued", 1)] == workshop.rows(
         "SELECT bdr.logical_date, sort_ordinal, exception_reason, state, run.backfill_id "
         "FROM backfill_dag_run bdr JOIN dag_run run ON run.id = dag_run_id ORDER BY sort_ordinal"
@@ -64,9 +62,7 @@ def test_reverse_numbers_the_latest_date_first(build: Build, name: str) -> None:
     """The ordinals count down the calendar."""
     workshop = build(name)
     workshop.post(reverse=True)
-    assert [(DAY_2,), (DAY_1,)] == workshop.rows(
-        "SELECT logical_date FROM backfill_dag_run ORDER BY sort_ordinal"
-    )
+    assert [(DAY_2,), (DAY_1,)] == workshop.rows("SELECT logical_date FROM backfill_dag_run ORDER BY sort_ordinal")
 
 
 def test_a_date_counts_when_its_interval_is_over(build: Build, name: str) -> None:

@@ -93,9 +93,7 @@ def test_staged_keeps_a_run_that_it_had_only_taken_over(build: Build) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "left"), [(1, 1), (3, 0)])
-def test_staged_heeds_no_unfinished_backfill_and_reclaims_a_stale_one(
-    build: Build, minutes: int, left: int
-) -> None:
+def test_staged_heeds_no_unfinished_backfill_and_reclaims_a_stale_one(build: Build, minutes: int, left: int) -> None:
     """A request gets 201 in spite of it, and deletes it when it is over two minutes old."""
     workshop = build("staged")
     created = f"2025-12-31 23:{60 - minutes}:00.000000"

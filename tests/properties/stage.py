@@ -31,17 +31,15 @@ class Stage:
 
     @property
     def requests(self) -> dict[str, Request]:
-        return {
-            user: evolve(self.workshop.request, user=user, reprocess=self.reprocess) for user in ("A", "B")
-        }
+        return {user: evolve(self.workshop.request, user=user, reprocess=self.reprocess) for user in ("A", "B")}
 
-    def broken(self, name: str, *, others: tuple[str, ...] = (), **ends: int | Outcome) -> tuple[Breach, ...]:
+    def broken(self, name: str, **ends: int | Outcome) -> tuple[Breach, ...]:
         """Return how the committed rows break a property, when the clients have ended with these statuses."""
         outcomes = {
-            user: Returned(Response(end, "as told")) if isinstance(end, int) else end
-            for user, end in ends.items()
+            user: Returned(Response(end, "as told")) if isinstance(end, int) else end for user, end in ends.items()
         }
         view = View(committed(self.workshop), self.initial, outcomes, self._sequel)
+        others = ends.keys() - self.requests.keys()
         properties = properties_of(self.workshop.engine, self.workshop.algorithm, self.requests, others)
         return next(item for item in properties if item.name == name).breaches(view)
 

@@ -26,7 +26,7 @@ def violated(result: Result) -> set[str]:
     ],
 )
 def test_others_see_a_part_of_a_backfill_that_is_committed_in_parts(actors: str, why: str) -> None:
-    """The scheduler completes what has one date, and that date needs no run; no fault is needed, and no second request."""
+    """No fault is needed for that, and no second request: a date that needs no run is all there is to complete."""
     shipped, flush, immediate, staged = map(
         check,
         scenarios(

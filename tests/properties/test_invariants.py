@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from model.backfill import NOW, Reprocess, RunState, cancel, scheduler_start, work_off
@@ -80,12 +82,8 @@ def test_history_is_kept_by_a_success_that_may_run_it_again(enact: Enact, reproc
     assert 1 == len(stage.broken("history-kept", A=500, B=409))
 
 
-@pytest.mark.parametrize(
-    ("reprocess", "state"), [("none", "success"), ("none", "failed"), ("failed", "success")]
-)
-def test_history_is_broken_by_a_success_that_did_not_ask_for_it(
-    enact: Enact, reprocess: str, state: str
-) -> None:
+@pytest.mark.parametrize(("reprocess", "state"), [("none", "success"), ("none", "failed"), ("failed", "success")])
+def test_history_is_broken_by_a_success_that_did_not_ask_for_it(enact: Enact, reprocess: str, state: str) -> None:
     """It took over what it had to leave alone."""
     stage = enact(history=[FIRST], state=RunState(state), reprocess=Reprocess(reprocess))
     stage.workshop.post(reprocess="completed")
@@ -207,9 +205,9 @@ def test_complete_means_complete_lets_a_run_outlive_a_cancel(enact: Enact) -> No
 def test_other_clients_are_no_requests(enact: Enact) -> None:
     """How they end says nothing about rows: only A failed here, and left nothing."""
     stage = enact(history=[FIRST])
-    ends = {"A": 500, "cancel": 404, "scheduler": Returned(([], [])), "task": Raised(ValueError("no"))}
+    ends: dict[str, Any] = {"A": 500, "cancel": 404, "scheduler": Returned(([], [])), "task": Raised(ValueError("no"))}
     for name in ("all-or-nothing", "history-kept", "retry-succeeds", "honest-conflict"):
-        assert () == stage.broken(name, others=("scheduler", "cancel", "task"), **ends)
+        assert () == stage.broken(name, **ends)
 
 
 @pytest.mark.parametrize(
@@ -222,10 +220,9 @@ def test_other_clients_are_no_requests(enact: Enact) -> None:
 )
 def test_a_witness_of_another_client(enact: Enact, name: str, end: dict[str, int]) -> None:
     """It found something to do."""
-    others = ("scheduler", "cancel", "task")
-    assert () == enact().broken(name, others=others, **end)
-    idle = {"scheduler": Returned(([], [])), "cancel": 404, "task": Returned(None)}
-    assert enact().broken(name, others=others, **idle)
+    idle: dict[str, Any] = {"scheduler": Returned(([], [])), "cancel": 404, "task": Returned(None)}
+    assert () == enact().broken(name, **(idle | end))
+    assert enact().broken(name, **idle)
 
 
 @pytest.mark.parametrize(

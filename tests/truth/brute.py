@@ -10,7 +10,9 @@ all unfinished clients wait, the timeout of the longest waiter expires.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import random
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -27,12 +29,15 @@ Outcome = tuple[tuple[str, ...], tuple[Any, ...], tuple[Any, ...]]
 _PATIENCE_S = 5.0
 
 
-class TooManyError(Exception):
-    """There are more interleavings than wanted."""
-
-
 class _Abandoned(BaseException):
     """Ends a client's thread that is not needed any more."""
+
+
+def _signal() -> _thread.LockType:
+    """Return what one thread acquires when another has released it."""
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    return lock
 
 
 class _Client:
@@ -42,8 +47,8 @@ class _Client:
         self._path = path
         self._case = case
         self._position = position
-        self._go = threading.Semaphore(0)
-        self._stopped = threading.Semaphore(0)
+        self._go = _signal()
+        self._stopped = _signal()
         self._abandoned = False
         self._expired = False
         self._waits = False
@@ -73,7 +78,7 @@ class _Client:
         self._stopped.release()
 
     def connect(self) -> sqlite3.Connection:
-        level = "" if self._case.transactions == "legacy" else None
+        level: Any = "" if self._case.transactions == "legacy" else None
         real = sqlite3.connect(self._path, timeout=0, isolation_level=level, check_same_thread=False)
         self._real, self._handler = real, BusyHandler(real)
         with contextlib.suppress(sqlite3.OperationalError):  # a warm connection knows the schema
@@ -101,7 +106,7 @@ class _Client:
                     self._waits = False
                     raise
                 self._waits = True
-                self._errors = [error]  # no frame of this thread may keep it, or its frames keep cursors open
+                self._errors = [error.with_traceback(None)]  # a traceback would keep cursors alive
                 continue
             self._waits = False
             self._handler.was_called()
@@ -154,7 +159,7 @@ class _Cursor:
         self._real: sqlite3.Cursor | None = real
         self._open = False
 
-    def execute(self, sql: str, parameters: Any) -> None:
+    def execute(self, sql: str, parameters: Any = ()) -> None:
         assert self._real is not None
         real = self._real
         if self._open:
@@ -253,33 +258,34 @@ def make_template(path: Path, journal: str) -> bytes:
     return path.read_bytes()
 
 
-def all_outcomes(case: Case, directory: Path, most: int) -> set[Outcome]:
-    """Return the outcomes of all interleavings.
+def all_outcomes(case: Case, directory: Path, most: int) -> tuple[set[Outcome], bool]:
+    """Return the outcomes of all interleavings, and whether these are really all.
 
     Args:
         case: what runs.
         directory: an empty directory; what it holds afterwards is of no use.
-        most: how many interleavings are tried.
-
-    Raises:
-        TooManyError: there are more.
+        most: how many interleavings are tried; where there are more, a random choice of them.
     """
     template = make_template(directory / "template.db", case.journal)
     outcomes: set[Outcome] = set()
     todo: list[list[int]] = [[]]
+    dice = random.Random(0)
     for _ in range(most):
         if not todo:
-            return outcomes
+            break
+        place = dice.randrange(len(todo))
+        todo[place], todo[-1] = todo[-1], todo[place]
         path = todo.pop()
         execution = _Execution(directory, template, case)
         try:
             for position in path:
                 execution.step(position)
             while able := execution.able():
+                dice.shuffle(able)
                 todo += [[*path, other] for other in able[1:]]
                 path.append(able[0])
                 execution.step(able[0])
             outcomes.add(execution.outcome())
         finally:
             execution.close()
-    raise TooManyError
+    return outcomes, not todo

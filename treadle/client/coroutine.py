@@ -126,11 +126,11 @@ class Coroutine:
                 "the other thread's work a client of its own."
             )
             raise self._misuse
-        if operation.kind in _QUIET or (self._closing and operation.kind not in RUNS_SQL):
-            return Observation()
-        if self._closing:
-            raise _Abandoned
         user = self._surroundings.runner_name()
+        if self._closing and operation.kind in RUNS_SQL:
+            raise _Abandoned
+        if self._closing or (user is None and operation.kind in _QUIET):
+            return Observation()
         if user is None:
             raise SharedStateError(
                 f"{operation} was called on a connection of client {self.name!r} after its run. "

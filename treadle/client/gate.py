@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, Self
 
-from treadle.values.errors import UnsupportedOperationError
+from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.observation import Observation
 from treadle.values.operation import Kind, Operation
 
@@ -23,6 +23,9 @@ class Port(Protocol):
 
     def ask(self, operation: Operation) -> Observation:
         """Carry out an operation and return what is to be observed."""
+
+    def blame(self, misuse: TreadleError) -> None:
+        """Let the check end with an error when the client stops next."""
 
     def listening(self) -> bool:
         """Tell whether the client is running now, so that it can be asked something."""
@@ -55,9 +58,9 @@ def _describe(value: Any) -> Any:
 def _refusal(name: str) -> Any:
     """Return a method that refuses: the gate cannot carry this call."""
 
-    def refuse(self: object, *arguments: object, **options: object) -> None:
-        del self, arguments, options
-        raise UnsupportedOperationError(
+    def refuse(self: GateConnection, *arguments: object, **options: object) -> None:
+        del arguments, options
+        raise self._refused(
             f"Connection.{name}: the gate cannot carry this call to the checked database. "
             "Leave it out of the code that clients run, or run it in the database's seed."
         )
@@ -242,6 +245,12 @@ class GateConnection(sqlite3.Connection):
             raise seen.failure.exception()
         return seen
 
+    def _refused(self, text: str) -> UnsupportedOperationError:
+        """Return an error that the check ends with, whatever the client makes of it."""
+        error = UnsupportedOperationError(text)
+        self._port.blame(error)
+        return error
+
     def _take_cursor_number(self) -> int:
         if not self._open:
             raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
@@ -257,7 +266,7 @@ class GateConnection(sqlite3.Connection):
     def cursor(self, factory: Callable[[GateConnection], Any] | None = None) -> Any:
         """Return a new cursor."""
         if factory is not None and factory is not sqlite3.Cursor:
-            raise UnsupportedOperationError(
+            raise self._refused(
                 f"cursor(factory={factory!r}): cursors of another class would bypass the gate. "
                 "Use the default cursor class during the check."
             )

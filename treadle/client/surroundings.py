@@ -23,7 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import time_machine
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, Pool, event
 
 from treadle.client.gate import GateConnection
 from treadle.values.errors import StuckClientError, TreadleError, UnsupportedOperationError
@@ -48,12 +48,12 @@ class _Stuck(BaseException):
 class Belongings:
     """What belongs to one live client."""
 
-    def __init__(self, name: str, engine: Engine) -> None:
-        """Seed the random sources with the client's name, and start with a cold pool."""
+    def __init__(self, name: str, engines: list[Engine]) -> None:
+        """Seed the random sources with the client's name, and start with cold pools."""
         self.random_state = random.Random(f"treadle:{name}").getstate()
         self.entropy = random.Random(f"treadle:entropy:{name}")
         self.uuid_state: dict[str, Any] = dict.fromkeys(_UUID_STATE)
-        self.pool = engine.pool.recreate()
+        self.pools = {engine: engine.pool.recreate() for engine in engines}
 
 
 class Surroundings:
@@ -68,6 +68,7 @@ class Surroundings:
         """Prepare for the clients of an application with this engine."""
         self.context = contextvars.copy_context()
         self._engine = engine
+        self._engines = [engine]
         self._max_step_s = max_step_s
         self._path = engine.dialect.create_connect_args(engine.url)[0][0]
         self._runner: Coroutine | None = None
@@ -79,7 +80,7 @@ class Surroundings:
 
     def belongings(self, name: str) -> Belongings:
         """Return what a new live run of this client starts with."""
-        return Belongings(name, self._engine)
+        return Belongings(name, self._engines)
 
     # Entering and leaving.
 
@@ -99,7 +100,9 @@ class Surroundings:
             self._replace_functions(stack)
             event.listen(Engine, "do_connect", self._connect)
             stack.callback(event.remove, Engine, "do_connect", self._connect)
-            stack.callback(setattr, self._engine, "pool", self._engine.pool)
+            event.listen(Engine, "engine_connect", self._note_engine)
+            stack.callback(event.remove, Engine, "engine_connect", self._note_engine)
+            stack.callback(self._give_pools_back, self._engine.pool)
             stack.callback(random.setstate, random.getstate())
             for name in _UUID_STATE:
                 stack.callback(setattr, uuid, name, getattr(uuid, name))
@@ -143,7 +146,7 @@ class Surroundings:
             if self._runner is None or path in _IN_MEMORY:
                 return connect(database, *arguments, **options)
             names = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory")
-            return self._gate(os.path.abspath(path), dict(zip(names, arguments, strict=False)) | options)
+            return self._gate(os.path.abspath(path), dict(zip(names, arguments, strict=False)) | options)  # noqa: PTH100  # as SQLAlchemy does
 
         for module, name, value in (
             (sqlite3, "connect", guarded_connect),
@@ -154,6 +157,12 @@ class Surroundings:
         ):
             stack.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, value)
+
+    def _give_pools_back(self, pool: Pool) -> None:
+        """Leave engines as they were, and without connections of clients."""
+        self._engine.pool = pool
+        for engine in self._engines[1:]:
+            engine.pool = engine.pool.recreate()
 
     def _set_clock(self, seconds: float) -> None:
         if seconds != self._now_s:
@@ -200,12 +209,12 @@ class Surroundings:
     def _gate(self, path: str, options: dict[str, Any]) -> Any:
         """Open a connection to the checked database, for the client that runs or for the template."""
         if path != self._path:
-            raise UnsupportedOperationError(
+            raise self._refused(
                 f"a client connects to {path!r}, and the scenario's database is {self._path!r}: one database is "
                 "checked. Give the scenario the engine that its clients use, as Database(..., engine=...)."
             )
         if options.get("factory") is not None:
-            raise UnsupportedOperationError(
+            raise self._refused(
                 f"connect(factory={options['factory']!r}): connections of another class would bypass the gate. "
                 "Leave the factory out for the check."
             )
@@ -213,6 +222,21 @@ class Surroundings:
             return GateConnection(self._runner, options)
         assert self._template is not None
         return self._template(options)
+
+    def _refused(self, text: str) -> UnsupportedOperationError:
+        """Return an error that the check ends with, whatever the client makes of it."""
+        error = UnsupportedOperationError(text)
+        self.blame(error)
+        return error
+
+    def _note_engine(self, connection: Connection) -> None:
+        """Answer SQLAlchemy's engine_connect event: another engine of the checked database has pools of its own."""
+        engine = connection.engine
+        if self._runner is None or self._owner is None or engine in self._owner.pools:
+            return
+        if engine.dialect.name == "sqlite" and engine.dialect.create_connect_args(engine.url)[0][:1] == [self._path]:
+            self._engines.append(engine)
+            self._owner.pools[engine] = engine.pool
 
     # Running clients.
 
@@ -241,7 +265,8 @@ class Surroundings:
     def _swap(self, belongings: Belongings) -> None:
         self._put_away()
         random.setstate(belongings.random_state)
-        self._engine.pool = belongings.pool
+        for engine, pool in belongings.pools.items():
+            engine.pool = pool
         for name, value in belongings.uuid_state.items():
             setattr(uuid, name, value)
         self._owner = belongings
@@ -251,7 +276,7 @@ class Surroundings:
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.random_state = random.getstate()
-            owner.pool = self._engine.pool
+            owner.pools = {engine: engine.pool for engine in owner.pools}
             owner.uuid_state = {name: getattr(uuid, name) for name in _UUID_STATE}
 
     def is_running(self, coroutine: Coroutine) -> bool:

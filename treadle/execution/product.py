@@ -19,19 +19,16 @@ from attrs import frozen
 
 from treadle.client.tree import CRASHED, Node
 from treadle.interning import intern_observation, intern_operation
-from treadle.values.errors import ScheduleMismatchError, TreadleError
+from treadle.values.errors import ScheduleMismatchError
 from treadle.values.fault import Fault, LockKind, Placement
 from treadle.values.observation import LOCKED, Observation
 from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
+from treadle.values.signals import OperationBoundError
 from treadle.world.effects import Effects
 from treadle.world.holding import Holding, Lock
 from treadle.world.locality import Nature, nature_of
 from treadle.world.state import Key, Transition, WorldState
-
-
-class OperationBoundError(TreadleError):
-    """A client took as many operations as it may; the run is inconclusive. Never reaches the user."""
 
 
 class Wait(NamedTuple):

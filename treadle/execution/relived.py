@@ -7,7 +7,7 @@ import contextlib
 from treadle.execution.product import Product, State, Taken
 from treadle.execution.system import System
 from treadle.values.errors import NondeterminismError
-from treadle.values.schedule import Choice
+from treadle.values.schedule import Choice, Fail
 from treadle.world.state import WorldState
 
 
@@ -59,7 +59,21 @@ class Relived:
         self._tip = taken.after
         if taken.after != self._root:
             self._ways.setdefault(taken.after, (state, choice))
+        self._note(taken)
         return taken
+
+    def _note(self, taken: Taken) -> None:
+        """Let the learned world know the way, for what properties run after the end of an execution."""
+        world, client = self._system.world, taken.choice.client
+        here = taken.before.world
+        if taken.transition is not None and taken.operation is not None:
+            key = (client, taken.operation.connection)
+            outside = isinstance(taken.choice, Fail)
+            world.note(here, taken.transition.after, key, taken.operation, variant=outside)
+            here = taken.transition.after
+        if here is not taken.after.world:
+            ended = taken.operation is not None
+            world.note(here, taken.after.world, (client, 0), None, variant=ended)
 
     def _go_to(self, wanted: State) -> None:
         way: list[tuple[Choice, State]] = []

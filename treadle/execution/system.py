@@ -10,13 +10,14 @@ from typing import Any, Self
 
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import LiveRun, Node, Tree
-from treadle.execution.product import OperationBoundError, Product, State
+from treadle.execution.product import Product, State
 from treadle.scenario import Client, Scenario
 from treadle.values.errors import StuckClientError, UsageError
 from treadle.values.fault import Placement
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
+from treadle.values.signals import OperationBoundError
 from treadle.values.view import SerialEnd
 from treadle.world.content import Library
 from treadle.world.effects import Effects

@@ -8,7 +8,8 @@ from typing import overload
 
 from attrs import field, frozen
 
-from treadle.values.errors import PropertyError, UsageError
+from treadle.values.errors import PropertyError, TreadleError, UsageError
+from treadle.values.signals import SignalError
 from treadle.values.view import Row, View
 
 
@@ -97,7 +98,7 @@ class Property:
                     return breaches
         except AssertionError as error:
             return (Breach(str(error) or f"not so: {self.clause}"),)
-        except PropertyError:
+        except (TreadleError, SignalError):
             raise
         except Exception as error:
             raise PropertyError(

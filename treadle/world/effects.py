@@ -32,6 +32,16 @@ class SavepointAction(enum.IntEnum):
 
 _FAR_REACHING = frozenset({"Checkpoint", "JournalMode", "Vacuum", "IncrVacuum"})
 _FAR_REACHING_FUNCTIONS = ("sqlite_attach", "sqlite_detach")
+_EXCLUSIVE = 2
+"""p2 of the opcode Transaction for BEGIN EXCLUSIVE."""
+
+_ESCAPES = {
+    "sqlite_attach(": "ATTACH opens a second database, and one is checked",
+    "random(": "random() differs from run to run",
+    "randomblob(": "randomblob() differs from run to run",
+}
+"""SQL functions that cannot be checked, and why."""
+
 _LAST_ROWID = 0x20
 """The bit of p5 of the opcode Insert that makes it set the last insert rowid."""
 
@@ -46,6 +56,7 @@ class Effects:
         reads: it needs at least a read snapshot.
         writes: it needs the write lock.
         begins: it is a BEGIN.
+        exclusive: it is a BEGIN EXCLUSIVE.
         ends: it is a COMMIT or ROLLBACK.
         savepoint: what it does to which savepoint (name in lower case), or None.
         temporary: it writes to the connection's own temporary database.
@@ -53,12 +64,14 @@ class Effects:
         far_reaching: it may depend on or change more than a transaction does.
         inserts: it sets the connection's last insert rowid where it inserts a row.
         session_functions: it reads what earlier statements of the connection left behind, as last_insert_rowid().
+        escapes: why the statement cannot be checked, or an empty text.
         known: SQLite could compile it; if not, nothing else here is certain.
     """
 
     reads: bool = False
     writes: bool = False
     begins: bool = False
+    exclusive: bool = False
     ends: bool = False
     savepoint: tuple[SavepointAction, str] | None = None
     temporary: bool = False
@@ -66,6 +79,7 @@ class Effects:
     far_reaching: bool = False
     inserts: bool = False
     session_functions: bool = False
+    escapes: str = ""
     known: bool = True
 
     @property
@@ -99,7 +113,8 @@ def _first_word(sql: str) -> str:
 
 
 def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
-    reads = writes = begins = ends = temporary = far = session = inserts = False
+    reads = writes = begins = exclusive = ends = temporary = far = session = inserts = False
+    escapes = ""
     setting = _first_word(sql) in {"PRAGMA", "ATTACH", "DETACH"}
     savepoint: tuple[SavepointAction, str] | None = None
     for _, opcode, p1, p2, _, p4, p5, _ in program:
@@ -109,6 +124,7 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
             else:
                 reads = True
                 writes = writes or bool(p2)
+                exclusive = exclusive or p2 == _EXCLUSIVE
         elif opcode == "Savepoint":
             savepoint = (SavepointAction(p1), str(p4).lower())
         elif opcode == "AutoCommit":
@@ -118,13 +134,17 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
             inserts = inserts or bool(p5 & _LAST_ROWID)
         elif opcode in _FAR_REACHING:
             far = True
+            if opcode == "Vacuum" and p2:
+                escapes = "VACUUM INTO writes a file outside"
         elif opcode in {"Function", "PureFunc"}:
             far = far or str(p4).startswith(_FAR_REACHING_FUNCTIONS)
             session = session or str(p4).startswith(_SESSION_FUNCTIONS)
+            escapes = escapes or next((why for name, why in _ESCAPES.items() if str(p4).startswith(name)), "")
     return Effects(
         reads=reads,
         writes=writes,
         begins=begins,
+        exclusive=exclusive,
         ends=ends,
         savepoint=savepoint,
         temporary=temporary and not begins,  # BEGIN IMMEDIATE locks every database of the connection
@@ -132,6 +152,7 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
         far_reaching=far,
         inserts=inserts,
         session_functions=session,
+        escapes=escapes,
     )
 
 
@@ -146,6 +167,7 @@ def _joined(parts: list[Effects]) -> Effects:
         setting=any(part.setting for part in parts),
         session_functions=any(part.session_functions for part in parts),
         far_reaching=True,
+        escapes=next((part.escapes for part in parts if part.escapes), ""),
         known=all(part.known for part in parts),
     )
 

@@ -112,6 +112,20 @@ class LearnedWorld:
             self._remember(state, after, _Action((client, 0), None, only_idle))
         return after
 
+    def note(
+        self, state: WorldState, after: WorldState, key: Key, operation: Operation | None, *, variant: bool
+    ) -> None:
+        """Remember how a state was reached that another world went through.
+
+        Args:
+            state: before.
+            after: afterwards.
+            key: the connection; for connections that vanish, the client and any number.
+            operation: what was performed, or None for connections that vanish.
+            variant: ``outside``, or ``only_idle``.
+        """
+        self._remember(state, after, _Action(key, operation, variant))
+
     def _remember(self, state: WorldState, after: WorldState, action: _Action) -> None:
         if after is not self.root and after is not state:
             self._origins.setdefault(after, (state, action))

@@ -74,8 +74,12 @@ def acquires(journal: str, holding: Holding, operation: Operation, effects: Effe
         return False
     if effects.reads and holding.lock < Lock.READ:
         return True
-    return holding.lock is Lock.WRITE and (
-        operation.kind is Kind.COMMIT or (effects.ends and not _rolls_back(operation)) or holding.releases(effects)
+    return (
+        holding.lock is Lock.WRITE
+        and holding.in_transaction
+        and (
+            operation.kind is Kind.COMMIT or (effects.ends and not _rolls_back(operation)) or holding.releases(effects)
+        )
     )
 
 

@@ -19,6 +19,7 @@ from treadle.values.fault import LockKind
 from treadle.values.instant import START
 from treadle.values.observation import BUSY_SNAPSHOT, LOCKED, Failure, Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
+from treadle.values.signals import LogsNeededError
 from treadle.world.clock import Clock
 from treadle.world.content import Content, Library, bring_back
 from treadle.world.effects import NOTHING, Effects, Lexicon
@@ -31,10 +32,6 @@ _NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "
 _DRIVER_ERRORS = (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError)
 _SPARES = 4
 _DEFAULT_TIMEOUT_S = 5.0
-
-
-class LogsNeededError(TreadleError):
-    """A statement asks what earlier statements of its connection did: logs must be kept. Never reaches the user."""
 
 
 @frozen
@@ -201,6 +198,11 @@ class World:
         """
         before = self.state.holding(key)
         effects = self._effects_here(key, operation)
+        if effects.escapes:
+            raise UnsupportedOperationError(
+                f"{operation}: {effects.escapes}. Leave the statement out of the code that clients run, or do it in "
+                "the database's seed."
+            )
         self.executed += 1
         self._clock.clock_s = operation.clock_s
         if self._version is None:
@@ -211,7 +213,7 @@ class World:
             else:
                 line, changes = self._lines[key], 0
                 observation = intern_observation(Observation(failure=LOCKED, in_transaction=line.real.in_transaction))
-        kind = self._why_busy(before, observation)
+        kind = self._why_busy(before, effects, observation, self.state.other_locks(key))
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
             raise UnsupportedOperationError(
@@ -530,8 +532,12 @@ class World:
         return self._book.extend(log, operation, seen, snapshot, outside)
 
     @staticmethod
-    def _why_busy(before: Holding, seen: Observation) -> LockKind | None:
+    def _why_busy(
+        before: Holding, effects: Effects, seen: Observation, others: tuple[tuple[Key, Lock], ...]
+    ) -> LockKind | None:
         """Tell why SQLite answered SQLITE_BUSY: it calls the busy handler only where no lock is held yet.
+
+        But for BEGIN EXCLUSIVE beside a cursor of its own that reads: that waits until the others have read.
 
         https://www.sqlite.org/c3ref/busy_handler.html
         """
@@ -540,6 +546,8 @@ class World:
             return None
         if failure.code == BUSY_SNAPSHOT:
             return LockKind.SNAPSHOT
+        if effects.exclusive and all(lock is Lock.READ for _, lock in others):
+            return LockKind.TIMEOUT
         return LockKind.UPGRADE if before.lock is Lock.READ else LockKind.TIMEOUT
 
     # Committed content.

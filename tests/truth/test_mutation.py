@@ -1,0 +1,176 @@
+"""The tests of truth notice when a rule is switched off.
+
+=================================================  ==============================================================
+rule that is switched off                          what notices
+=================================================  ==============================================================
+an upgrade fails at once                           the busy handler (test_wait_or_fail)
+a stale snapshot fails at once                     the busy handler
+a RELEASE of an outermost savepoint may commit     all interleavings (test_reductions)
+an open cursor holds a lock                        sqlite3_txn_state (test_wait_or_fail)
+to take a snapshot is not local                    all interleavings
+to take the write lock is not local                all interleavings
+to let go of the write lock is not local           all interleavings
+to drop a read lock is not local in delete mode    all interleavings
+a commit makes the snapshots of others stale       live executions (NondeterminismError), or all interleavings
+the cursor's old statement is reset first          all interleavings
+=================================================  ==============================================================
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.truth.brute import all_outcomes
+from tests.truth.checked import outcomes
+from tests.truth.programs import Case, Program, Step
+from tests.truth.test_wait_or_fail import Bench
+from treadle import NondeterminismError
+from treadle.client.gate import GateCursor
+from treadle.execution import product
+from treadle.values.fault import LockKind
+from treadle.values.operation import Kind
+from treadle.world import learned, world
+from treadle.world.holding import Holding, Lock
+
+
+def _program(*verbs: str) -> Program:
+    return Program(tuple(Step(verb, "go on") for verb in verbs))
+
+
+def _agrees(case: Case) -> bool:
+    """Tell whether the checker finds the outcomes of all interleavings."""
+    with tempfile.TemporaryDirectory() as directory:
+        truth, complete = all_outcomes(case, Path(directory), 5000)
+    assert complete
+    try:
+        found, result = outcomes(case)
+    except NondeterminismError:
+        return False
+    return result.exhausted and found == truth
+
+
+def _bookkeeping_agrees(*calls: tuple[int, Kind, int | None, str | None]) -> bool:
+    """Tell whether the world's bookkeeping is SQLite's own."""
+    with tempfile.TemporaryDirectory() as directory:
+        bench = Bench(Path(directory), "wal", (None, None))
+        try:
+            for call in calls:
+                bench.perform(*call)
+        except AssertionError:
+            return False
+        finally:
+            bench.world.close()
+    return True
+
+
+def _seen_as_local(monkeypatch: pytest.MonkeyPatch, local: Callable[..., bool]) -> None:
+    """Take operations for local where this says so, too."""
+    right = product.is_local
+    for module in (product, learned):
+        monkeypatch.setattr(module, "is_local", lambda *given: local(*given) or right(*given))
+
+
+_TWO_READS = Case((_program("read", "read"), _program("immediate", "add", "commit")), "wal", "legacy", 5000)
+_READ_WRITE = Case((_program("begin", "read", "put", "commit"),) * 2, "wal", "legacy", 5000)
+_SAVEPOINTS = Case((_program("savepoint", "add", "release"), _program("read", "read")), "wal", "legacy", 5000)
+_READERS = Case((_program("first", "close"), _program("add", "commit")), "delete", "legacy", 0)
+_REUSE = Case((_program("first", "again"), _program("add", "commit")), "wal", "legacy", 5000)
+_BACK = Case((_program("begin", "read", "put", "commit"), _program("same", "commit")), "wal", "legacy", 5000)
+
+_UPGRADE = (
+    (0, Kind.EXECUTE, 0, "BEGIN"),
+    (0, Kind.EXECUTE, 0, "SELECT v FROM t WHERE id = 1"),
+    (0, Kind.FETCHALL, 0, None),
+    (1, Kind.EXECUTE, 0, "BEGIN IMMEDIATE"),
+    (0, Kind.EXECUTE, 0, "UPDATE t SET v = v"),
+)
+_SNAPSHOT = (*_UPGRADE[:4], (1, Kind.EXECUTE, 0, "UPDATE t SET v = v"), (1, Kind.COMMIT, None, None), _UPGRADE[4])
+_CURSOR = ((0, Kind.EXECUTE, 0, "SELECT v FROM t"),)
+
+
+@pytest.mark.parametrize("case", [_TWO_READS, _READ_WRITE, _SAVEPOINTS, _READERS, _REUSE, _BACK])
+def test_unchanged_checker_agrees_with_all_interleavings(case: Case) -> None:
+    """With all rules in force, nothing is noticed."""
+    assert _agrees(case)
+
+
+@pytest.mark.parametrize("calls", [_UPGRADE, _SNAPSHOT, _CURSOR])
+def test_unchanged_bookkeeping_agrees_with_sqlite(calls: tuple[Any, ...]) -> None:
+    """With all rules in force, nothing is noticed."""
+    assert _bookkeeping_agrees(*calls)
+
+
+@pytest.mark.parametrize(("kind", "calls"), [(LockKind.UPGRADE, _UPGRADE), (LockKind.SNAPSHOT, _SNAPSHOT)])
+def test_waiting_where_sqlite_fails_at_once_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, kind: LockKind, calls: tuple[Any, ...]
+) -> None:
+    """Upgrades and stale snapshots fail at once."""
+    right = world.World._why_busy
+
+    def wrong(*given: Any) -> LockKind | None:
+        found = right(*given)
+        return LockKind.TIMEOUT if found is kind else found
+
+    monkeypatch.setattr(world.World, "_why_busy", staticmethod(wrong))
+    assert not _bookkeeping_agrees(*calls)
+
+
+def test_forgetting_open_cursors_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open cursor holds a lock."""
+    monkeypatch.setattr(world._Line, "under_way", lambda _: frozenset())
+    assert not _bookkeeping_agrees(*_CURSOR)
+
+
+def test_a_local_snapshot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To take a snapshot is not local."""
+    _seen_as_local(monkeypatch, lambda journal, holding, operation, effects: effects.reads and not effects.writes)
+    assert not _agrees(_TWO_READS)
+
+
+def test_a_local_write_lock_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To take the write lock is not local."""
+    _seen_as_local(monkeypatch, lambda journal, holding, operation, effects: effects.writes)
+    assert not _agrees(_READ_WRITE)
+
+
+def test_a_local_commit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To let go of the write lock is not local."""
+    _seen_as_local(monkeypatch, lambda journal, holding, operation, effects: operation.kind is Kind.COMMIT)
+    assert not _agrees(_READ_WRITE)
+
+
+def test_a_release_that_never_commits_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A RELEASE of the outermost savepoint may commit."""
+    monkeypatch.setattr(Holding, "releases", lambda *_: False)
+    assert not _agrees(_SAVEPOINTS)
+
+
+def test_a_local_end_of_reading_in_delete_mode_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To drop a read lock is not local in delete mode."""
+    _seen_as_local(
+        monkeypatch, lambda journal, holding, operation, effects: holding.lock is Lock.READ and not effects.touches_database
+    )
+    assert not _agrees(_READERS)
+
+
+def test_snapshots_that_never_grow_stale_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit makes the snapshots of others stale, even if it changes nothing."""
+    monkeypatch.setattr(Holding, "reads_snapshot", False)
+    assert not _agrees(_BACK)
+
+
+def test_a_cursor_that_is_not_reset_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cursor that is used again lets go of its old statement first."""
+    right = GateCursor._run
+
+    def wrong(self: GateCursor, *given: Any) -> GateCursor:
+        self._active = False
+        return right(self, *given)
+
+    monkeypatch.setattr(GateCursor, "_run", wrong)
+    assert not _agrees(_REUSE)

@@ -1,0 +1,15 @@
+"""Signals between the parts of Treadle. They never reach a user."""
+
+from __future__ import annotations
+
+
+class SignalError(Exception):
+    """Base class of all signals."""
+
+
+class OperationBoundError(SignalError):
+    """A client took as many operations as it may: the run is inconclusive."""
+
+
+class LogsNeededError(SignalError):
+    """A statement asks what earlier statements of its connection did: the check starts over, and keeps logs."""
