@@ -8,7 +8,7 @@ import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from attrs import define, evolve, field
@@ -170,6 +170,7 @@ class _Check:
     _limits: Limits
     _seed: int
     _judge: Judge = field(init=False)
+    _met_fault_point: bool = field(init=False, default=False)
     _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -204,14 +205,26 @@ class _Check:
                 seconds=time.perf_counter() - self._limits.started,
                 peak_rss_bytes=_peak_rss_bytes(),
             ),
+            notes=tuple(self._notes()),
             outcomes=frozenset(self._judge.outcomes),
         )
+
+    def _notes(self) -> Iterator[str]:
+        scenario = self._system.scenario
+        if scenario.faults.locked and not self._met_fault_point:
+            yield (
+                f"no locked fault was tried: faults are injected at each {scenario.faults_at}, and no client came to "
+                "one. With faults_at='reachable' they are injected wherever SQLite asks for a lock."
+            )
 
     def _explore(self, policy: Search, *, live: bool) -> Finding:
         relived = Relived(self._system) if live else None
         try:
             product = self._system.product if relived is None else relived.product()
-            return policy.explore(product, self._judge, self._limits)
+            try:
+                return policy.explore(product, self._judge, self._limits)
+            finally:
+                self._met_fault_point = product.met_fault_point
         except (OperationBoundError, StuckClientError) as error:
             return Finding(why_not=str(error))
         finally:

@@ -25,6 +25,7 @@ FILE = Path(__file__).with_name("expectations.json")
 
 CIRCUMSTANCES: dict[str, dict[str, Any]] = {
     "default": {},
+    "reachable": {"faults_at": "reachable"},
     "undisturbed": {"locked": 0},
     "alone": {"requests": 1},
     "rerun": {"history": 1, "reprocess": "completed"},

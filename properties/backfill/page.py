@@ -18,6 +18,7 @@ BROKEN = "shipped-3.2.2"
 
 TITLES = {
     "default": "By default",
+    "reachable": "With faults wherever SQLite itself can be locked, and nowhere else",
     "undisturbed": "Without faults",
     "alone": "One request",
     "rerun": "With history to run again",
@@ -77,6 +78,9 @@ def page(record: Record) -> str:
         _list(_shipped(record)),
         "## What each algorithm keeps\n",
         _list(_verdicts(record)),
+        "## What was not seen\n",
+        "Where something never happened, a property that is about it says nothing.\n",
+        _list(_unseen(record)),
         "## Every violation\n",
         "The same schedule under the same algorithm stands once, with all that it shows.\n",
         *(_violations(record, name) for name in ALGORITHMS),
@@ -232,11 +236,13 @@ def _verdicts(record: Record) -> list[str]:
             for name in record.clauses
             if any(_broken(record, circumstances, algorithm, name) for circumstances in CIRCUMSTANCES)
         )
-        sentence = f"`{algorithm}` keeps every property, under all circumstances, in " + (
-            f"{where(clean)}." if clean else "no mode."
-        )
-        if broken:
-            sentence += f" It breaks {', '.join(f'`{name}`' for name in broken)} somewhere."
+        spoken = ", ".join(f"`{name}`" for name in broken)
+        if not broken:
+            sentence = f"`{algorithm}` keeps every property, under all circumstances, in every mode."
+        elif clean:
+            sentence = f"`{algorithm}` keeps every property, under all circumstances, in {where(clean)}; it breaks {spoken} elsewhere."
+        else:
+            sentence = f"`{algorithm}` breaks something in every mode: {spoken}."
         default = [column for column in COLUMNS if not _names(record, Cell("default", algorithm, *column))]
         if default and default != clean:
             sentence += f" By default it keeps every property in {where(default)}."
@@ -246,6 +252,15 @@ def _verdicts(record: Record) -> list[str]:
 
 def _names(record: Record, cell: Cell) -> list[str]:
     return [name for name in record.violated(cell) if name in record.clauses]
+
+
+def _unseen(record: Record) -> list[str]:
+    unseen: dict[tuple[str, str], list[Violation]] = {}
+    for violations in record.found.values():
+        for violation in violations:
+            if not violation.token:
+                unseen.setdefault((violation.cell.algorithm, violation.why), []).append(violation)
+    return [f"`{algorithm}` ({'; '.join(_places(group))}): {why}." for (algorithm, why), group in unseen.items()]
 
 
 # --- Timelines ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from attrs import Attribute, field, frozen
 
 from model.backfill import ALGORITHMS, Reprocess
 from properties.backfill.others import OTHERS
-from treadle import UsageError
+from treadle import Placement, UsageError
 from treadle.scenario import DEFAULT_BUSY_TIMEOUT_MS
 
 ALL = "all"
@@ -81,6 +81,7 @@ PARSERS: dict[str, Parser] = {
     "busy_timeout": _whole(0, 3_600_000),
     "locked": _whole(0, 99),
     "crash": _whole(0, 99),
+    "faults_at": _choice(*Placement),
     "log": _whole(0, 1),
     "actors": _names(OTHERS, or_none=True),
     "algorithms": _names(ALGORITHMS),
@@ -112,6 +113,7 @@ class Parameters:
         busy_timeout: how long a connection waits for a lock, in milliseconds; with 0 it fails at once.
         locked: how many ``database is locked`` faults one execution may contain.
         crash: how many clients may die in one execution.
+        faults_at: where ``database is locked`` may strike: reachable, savepoint or statement.
         log: 1 if each request also writes the audit log, in a transaction of its own; else 0.
         actors: the clients beside the requests: names from scheduler, cancel and task, with commas between
             them; or none; or all.
@@ -130,6 +132,7 @@ class Parameters:
     busy_timeout: int = DEFAULT_BUSY_TIMEOUT_MS
     locked: int = 1
     crash: int = 0
+    faults_at: str = Placement.SAVEPOINT
     log: int = 0
     actors: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS

@@ -13,7 +13,7 @@ from properties.backfill.catalogue import properties_of
 from properties.backfill.expectations import expected
 from properties.backfill.others import OTHERS
 from properties.backfill.parameters import Parameters
-from treadle import Client, Database, FaultBudget, Scenario
+from treadle import Client, Database, FaultBudget, Placement, Scenario
 
 DAG_ID = "etl"
 """The workflow of all scenarios."""
@@ -66,6 +66,7 @@ def _scenario(parameters: Parameters, name: str, journal: str, mode: str) -> Sce
         + [Client(actor, OTHERS[actor](database.engine, algorithm)) for actor in parameters.actors],
         properties,
         faults=faults,
+        faults_at=Placement(parameters.faults_at),
         expect_violated=expected(parameters, name, journal, mode) & {item.name for item in properties},
     )
 

@@ -71,6 +71,7 @@ def test_the_record_has_every_cell() -> None:
     [
         ({}, "default"),
         ({"journal": "delete", "transactions": "begin", "algorithms": "all"}, "default"),
+        ({"faults_at": "reachable"}, "reachable"),
         ({"locked": 0}, "undisturbed"),
         ({"requests": 1}, "alone"),
         ({"history": 1, "reprocess": "completed"}, "rerun"),
@@ -106,7 +107,7 @@ def test_nothing_is_expected_of_what_was_not_recorded() -> None:
 def test_cells_can_be_limited_to_modes() -> None:
     """An older Python has not all of them."""
     # circumstances * algorithms * journal modes
-    assert 5 * 7 * 2 == len(list(cells(["legacy"])))
+    assert 6 * 7 * 2 == len(list(cells(["legacy"])))
 
 
 # --- The page -----------------------------------------------------------------------------------------
@@ -152,7 +153,10 @@ def test_the_page_is_a_function_of_the_record() -> None:
     assert "`p` is broken, and not by `shipped-3.2.2` (default: legacy;" in text
     assert "| `shipped-3.3.2` | **legacy** | **legacy** |" in text
     assert "`flush` keeps every property, under all circumstances, in every mode." in text
-    assert "`shipped-3.3.2` keeps every property, under all circumstances, in begin, immediate, autocommit-off." in text
+    assert (
+        "`shipped-3.3.2` keeps every property, under all circumstances, in begin, immediate, autocommit-off; it "
+        in text
+    )
     assert 1 == text.count("timeline of small")
     assert text.index("timeline of small") < text.index("timeline of big")
 

@@ -10,7 +10,7 @@ import pytest
 
 from model.backfill import ALGORITHMS
 from properties.backfill import scenarios
-from treadle import UsageError
+from treadle import Placement, UsageError
 
 PROPERTIES = {
     "all-or-nothing",
@@ -96,7 +96,8 @@ def test_other_clients_bring_their_witnesses() -> None:
 
 def test_the_busy_timeout_and_the_budget_are_passed_on() -> None:
     """From the command line to the database and to the faults."""
-    (scenario,) = scenarios(algorithms="flush", busy_timeout="0", locked="2", crash="1")
+    (scenario,) = scenarios(algorithms="flush", busy_timeout="0", locked="2", crash="1", faults_at="reachable")
+    assert Placement.REACHABLE is scenario.faults_at
     assert 0 == scenario.database.busy_timeout_ms
     assert (2, 1) == (scenario.faults.locked, scenario.faults.crash)
     (scenario,) = scenarios(algorithms="flush")
@@ -134,6 +135,7 @@ def test_one_request_alone_needs_no_conflict() -> None:
         ({"busy_timeout": "-1"}, "'-1'"),
         ({"busy_timeout": "5s"}, "'5s'"),
         ({"crash": "all"}, "'all'"),
+        ({"faults_at": "everywhere"}, "'everywhere'"),
         ({"actors": "schedulers"}, "'schedulers'"),
         ({"actors": "cancel,none"}, "'cancel,none'"),
         ({"actors": ""}, "''"),

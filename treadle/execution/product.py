@@ -146,7 +146,11 @@ class Edge(NamedTuple):
 
 
 class Product:
-    """The product of clients and a world: which choices there are in a state, and what they do."""
+    """The product of clients and a world: which choices there are in a state, and what they do.
+
+    Attributes:
+        met_fault_point: a ``locked`` fault was possible somewhere.
+    """
 
     def __init__(
         self,
@@ -177,6 +181,7 @@ class Product:
         self._max_operations = max_operations
         self._local = local
         self._offset = offset
+        self.met_fault_point = False
         self._natures: dict[tuple[Holding, Operation, int], Nature] = {}
 
     def root(self, world: WorldState | None = None) -> State:
@@ -220,6 +225,7 @@ class Product:
         found: list[Choice] = []
         if state.locked > 0 and (state.wait_of(client) is not None or self._is_fault_point(state, client)):
             found.append(Fail(client, Fault.LOCKED))
+            self.met_fault_point = True
         if state.crash > 0:
             found.append(Fail(client, Fault.CRASH))
         return found

@@ -11,7 +11,7 @@ from treadle.report.sql import NO_BREAK, count, number, wrap
 from treadle.report.timeline import WIDTH, render_timeline
 from treadle.values.property import Kind
 from treadle.values.trace import Trace
-from treadle.values.verdict import Counterexample, Decision, Result, Stats, Verdict
+from treadle.values.verdict import Counterexample, Decision, Result, Verdict
 
 Command = Callable[[str], str]
 """Takes a schedule token; returns what the reader can run to replay it."""
@@ -133,17 +133,21 @@ def _facts(result: Result, width: int) -> list[str]:
         "clients": ", ".join(titles(result.clients)),
         "bounds": ", ".join(limits),
         "search": f"{result.search}, {'exhausted' if result.exhausted else 'NOT exhausted'}",
-        "explored": _explored(result.stats),
+        "explored": _explored(result),
     }
-    return [line for name, fact in facts.items() for line in _fact(name, fact, width)]
+    found = [line for name, fact in facts.items() for line in _fact(name, fact, width)]
+    return found + [line for note in result.notes for line in _fact("note", note, width)]
 
 
-def _explored(stats: Stats) -> str:
+def _explored(result: Result) -> str:
+    stats = result.stats
+    what = "standing for" if result.search == "exhaustive" else "in"
+    kind = "schedule" if result.search == "exhaustive" else "execution"
     cost = f"{count(stats.live_runs, 'live run')}; {stats.seconds:.2f}{NO_BREAK}s"
     memory = f", {stats.peak_rss_bytes / 1e6:,.0f}{NO_BREAK}MB" if stats.peak_rss_bytes else ""
     return (
-        f"{number(stats.states)} states and {number(stats.transitions)} transitions, standing for "
-        f"{number(stats.schedules)} schedules; {cost}{memory}"
+        f"{number(stats.states)} states and {number(stats.transitions)} transitions, {what} "
+        f"{number(stats.schedules)} {kind}{'s' * (stats.schedules != 1)}; {cost}{memory}"
     )
 
 

@@ -120,6 +120,7 @@ class Result:
         exhausted: whether the search visited everything within the fault budget.
         decisions: one for each property.
         stats: what it cost.
+        notes: what a reader should know about how much the verdicts say.
         outcomes: the distinct final outcomes: for each client how it ended, and the committed rows, as text.
     """
 
@@ -133,6 +134,7 @@ class Result:
     exhausted: bool
     decisions: tuple[Decision, ...]
     stats: Stats
+    notes: tuple[str, ...] = ()
     outcomes: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
