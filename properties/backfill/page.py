@@ -240,7 +240,8 @@ def _verdicts(record: Record) -> list[str]:
         if not broken:
             sentence = f"`{algorithm}` keeps every property, under all circumstances, in every mode."
         elif clean:
-            sentence = f"`{algorithm}` keeps every property, under all circumstances, in {where(clean)}; it breaks {spoken} elsewhere."
+            kept = f"`{algorithm}` keeps every property, under all circumstances, in {where(clean)}"
+            sentence = f"{kept}; it breaks {spoken} elsewhere."
         else:
             sentence = f"`{algorithm}` breaks something in every mode: {spoken}."
         default = [column for column in COLUMNS if not _names(record, Cell("default", algorithm, *column))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -220,3 +221,49 @@ def test_what_differs_from_run_to_run_is_reported() -> None:
 
     with pytest.raises(NondeterminismError, match="UPDATE account SET balance"):
         check(evolve(scenario, clients=[Client("A", drift), Client("B", drift)]))
+
+
+@pytest.mark.parametrize("statement", ["ATTACH 'elsewhere.db' AS other", "VACUUM INTO 'copy.db'", "SELECT random()"])
+def test_statements_that_escape_are_refused(statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What writes other files, or differs from run to run, ends the check, also where the client catches the error."""
+    monkeypatch.chdir(tmp_path)
+    scenario = bank(add_in_place)
+
+    def escape() -> None:
+        with contextlib.suppress(Exception), scenario.database.engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+
+    with pytest.raises(UnsupportedOperationError, match="Leave the statement out"):
+        check(evolve(scenario, clients=[Client("A", escape)]))
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_an_error_that_a_client_swallows_ends_the_check() -> None:
+    """A driver call that cannot be carried is never absorbed."""
+    scenario = bank(add_in_place)
+
+    def dump() -> int:
+        with contextlib.suppress(Exception):
+            scenario.database.engine.raw_connection().driver_connection.iterdump()  # type: ignore[union-attr]
+        return add_in_place(scenario.database.engine)
+
+    with pytest.raises(UnsupportedOperationError, match="iterdump"):
+        check(evolve(scenario, clients=[Client("A", dump)]))
+
+
+def test_a_second_engine_of_the_same_database_has_cold_pools_too(tmp_path: Path) -> None:
+    """A read engine and a write engine, both at module level."""
+    url = f"sqlite:///{tmp_path / 'application.db'}"
+    engine, reader = create_engine(url), create_engine(url)
+
+    def add() -> int:
+        with reader.connect() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM account").scalar_one()
+        return add_in_place(engine)
+
+    properties = [at_end("every increment counts", counts, name="counts")]
+    scenario = Scenario(
+        "two engines", Database(METADATA, seed, engine=engine), [Client(n, add) for n in "AB"], properties
+    )
+    assert Verdict.HOLDS is check(scenario)["counts"].verdict
+    assert [] == list(tmp_path.iterdir())

@@ -110,7 +110,7 @@ class _Player:
                 self._kept = self._run("SELECT id, v FROM t")
                 return self._one()
             case "again" if self._kept is not None:
-                self._kept.execute("SELECT id, k FROM u UNION ALL SELECT id, v FROM t")
+                self._kept.execute("SELECT id, v FROM t WHERE id = 1 UNION ALL SELECT id, k FROM u")
                 return self._one()
             case "next" if self._kept is not None:
                 return self._one()

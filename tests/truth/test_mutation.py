@@ -31,10 +31,9 @@ from tests.truth.programs import Case, Program, Step
 from tests.truth.test_wait_or_fail import Bench
 from treadle import NondeterminismError
 from treadle.client.gate import GateCursor
-from treadle.execution import product
 from treadle.values.fault import LockKind
 from treadle.values.operation import Kind
-from treadle.world import learned, world
+from treadle.world import learned, locality, world
 from treadle.world.holding import Holding, Lock
 
 
@@ -70,8 +69,8 @@ def _bookkeeping_agrees(*calls: tuple[int, Kind, int | None, str | None]) -> boo
 
 def _seen_as_local(monkeypatch: pytest.MonkeyPatch, local: Callable[..., bool]) -> None:
     """Take operations for local where this says so, too."""
-    right = product.is_local
-    for module in (product, learned):
+    right = locality.is_local
+    for module in (locality, learned):
         monkeypatch.setattr(module, "is_local", lambda *given: local(*given) or right(*given))
 
 
@@ -80,7 +79,7 @@ _READ_WRITE = Case((_program("begin", "read", "put", "commit"),) * 2, "wal", "le
 _SAVEPOINTS = Case((_program("savepoint", "add", "release"), _program("read", "read")), "wal", "legacy", 5000)
 _READERS = Case((_program("first", "close"), _program("add", "commit")), "delete", "legacy", 0)
 _REUSE = Case((_program("first", "again"), _program("add", "commit")), "wal", "legacy", 5000)
-_BACK = Case((_program("begin", "read", "put", "commit"), _program("same", "commit")), "wal", "legacy", 5000)
+_BACK = Case((_program("begin", "read", "put", "commit"), _program("same")), "wal", "begin", 5000)
 
 _UPGRADE = (
     (0, Kind.EXECUTE, 0, "BEGIN"),
@@ -153,7 +152,8 @@ def test_a_release_that_never_commits_is_noticed(monkeypatch: pytest.MonkeyPatch
 def test_a_local_end_of_reading_in_delete_mode_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To drop a read lock is not local in delete mode."""
     _seen_as_local(
-        monkeypatch, lambda journal, holding, operation, effects: holding.lock is Lock.READ and not effects.touches_database
+        monkeypatch,
+        lambda journal, holding, operation, effects: holding.lock is Lock.READ and not effects.touches_database,
     )
     assert not _agrees(_READERS)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, currently_in_test_context, given, note, settings
 from hypothesis import strategies as st
 
 from tests.truth.brute import make_template
@@ -87,7 +87,8 @@ class Bench:
         transition = self.world.perform(key, intern_operation(Operation(kind, 0, cursor, sql)))
         waits = self.handlers[number].was_called()
         failure = transition.observation.failure
-        note(f"{number} {kind} {cursor} {sql}: {failure}, {waits}")
+        if currently_in_test_context():
+            note(f"{number} {kind} {cursor} {sql}: {failure}, {waits}")
         assert waits == transition.result.waits
         lock_kind = transition.result.lock_kind
         if waits:

@@ -66,7 +66,7 @@ def _counterexample(example: Counterexample | None) -> dict[str, Any] | None:
     return {
         "schedule": example.schedule.token,
         "choices": len(example.schedule),
-        "faults": example.schedule.faults,
+        "faults": example.faults,
         "confirmed": example.confirmed,
         "why": example.why,
     }

@@ -230,7 +230,7 @@ def _case(case: _Case, result: Result, width: int, command: Command | None) -> l
     names = [decision.property.name for decision in case.decisions]
     title = f"How {result.scenario} breaks {', '.join(names)}"
     confirmed = "confirmed live" if example.confirmed else "NOT confirmed live"
-    size = f"{count(len(example.schedule), 'choice')}, {count(example.schedule.faults, 'fault')}, {confirmed}"
+    size = f"{count(len(example.schedule), 'choice')}, {count(example.faults, 'fault')}, {confirmed}"
     facts = [("schedule", example.schedule.token), ("size", size)]
     if command is not None:
         facts.append(("replay", command(example.schedule.token)))

@@ -59,6 +59,11 @@ class Counterexample:
     confirmed: bool
     why: str
 
+    @builtins.property
+    def faults(self) -> int:
+        """How many faults were spent: a timeout that expires because all clients wait costs nothing."""
+        return sum(event.fault is not None for event in self.trace.events)
+
 
 @frozen
 class Decision:
