@@ -10,14 +10,25 @@ anything, and repeats the operations since; what it then sees must be what it sa
 
 from __future__ import annotations
 
+import enum
+
 from attrs import evolve, frozen
 
 from treadle.values.errors import NondeterminismError
 from treadle.values.operation import Operation
 from treadle.world.effects import Effects
+from treadle.world.holding import Holding
 from treadle.world.locality import is_local
 from treadle.world.state import Book, Key, Result, Transition, WorldState
 from treadle.world.world import World
+
+
+class _Reach(enum.Enum):
+    """What decides what an operation does."""
+
+    LOCAL = "its own connection"
+    LOCKS = "the locks of others, too, and what is committed"
+    FAR = "all there is"
 
 
 @frozen
@@ -48,8 +59,8 @@ class LearnedWorld:
         self.root = world.state
         self.repeated = 0
         self._world = world
+        self._reaches: dict[tuple[Holding, Operation, int], _Reach] = {}
         self._results: dict[tuple[object, ...], Result] = {}
-        self._vanished: dict[tuple[WorldState, int, bool], WorldState] = {}
         self._origins: dict[WorldState, tuple[WorldState, _Action]] = {}
 
     @property
@@ -91,25 +102,39 @@ class LearnedWorld:
     def _circumstances(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> tuple[object, ...]:
         """Return all that decides what an operation does."""
         holding = state.holding(key)
-        effects = self.effects(state, operation)
-        if effects.far_reaching or not effects.known:
+        reach = self._reach_of(state, holding, operation)
+        if reach is _Reach.FAR:
             return (state, key, operation, outside, state)
-        if not outside and is_local(self.journal, holding, operation, effects):
+        if reach is _Reach.LOCAL and not outside:
             return (holding, operation, state.content.schema.number, None)
         others = (held for other, held in state.holdings.items() if other != key and held.lock)
         locks = tuple(sorted((held.lock, held.bars_readers) for held in others))
         return (holding, operation, outside, locks, state.content)
 
+    def _reach_of(self, state: WorldState, holding: Holding, operation: Operation) -> _Reach:
+        at = (holding, operation, state.content.schema.number)
+        reach = self._reaches.get(at)
+        if reach is None:
+            effects = self.effects(state, operation)
+            if effects.far_reaching or not effects.known:
+                reach = _Reach.FAR
+            else:
+                local = is_local(self.journal, holding, operation, effects)
+                reach = _Reach.LOCAL if local else _Reach.LOCKS
+            self._reaches[at] = reach
+        return reach
+
     def vanish(self, state: WorldState, client: int, *, only_idle: bool) -> WorldState:
-        """Return the state after connections of a client were closed without its doing."""
-        if not any(key[0] == client for key in state.holdings):
+        """Return the state after connections of a client were closed without its doing.
+
+        Nothing is executed: SQLite rolls back what a connection had not committed when it closes, so that only
+        what the connection holds goes.
+        """
+        holdings = {key: held for key, held in state.holdings.items() if key[0] != client or (only_idle and held.log)}
+        if len(holdings) == len(state.holdings):
             return state
-        at = (state, client, only_idle)
-        after = self._vanished.get(at)
-        if after is None:
-            self._go_to(state)
-            after = self._vanished[at] = self._world.vanish(client, only_idle=only_idle)
-            self._remember(state, after, _Action((client, 0), None, only_idle))
+        after = self._book.state(state.content, holdings)
+        self._remember(state, after, _Action((client, 0), None, only_idle))
         return after
 
     def note(
