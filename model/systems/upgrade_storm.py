@@ -36,6 +36,4 @@ def add_entry_at_once(engine: Engine, text: str) -> int:
     """Count and insert in one statement: a transaction whose first statement writes waits for its turn."""
     counted = select(1 + func.count(Entry.id), literal(text))
     with engine.begin() as connection:
-        return connection.scalars(
-            insert(Entry).from_select(["number", "text"], counted).returning(Entry.number)
-        ).one()
+        return connection.scalars(insert(Entry).from_select(["number", "text"], counted).returning(Entry.number)).one()

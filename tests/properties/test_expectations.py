@@ -47,7 +47,7 @@ def test_the_record_is_what_the_checker_finds(cell: Cell) -> None:
 
 
 @pytest.mark.truth
-@pytest.mark.parametrize("cell", cells(MODES), ids=str)
+@pytest.mark.parametrize("cell", list(cells(MODES)), ids=str)
 def test_the_whole_record_is_what_the_checker_finds(cell: Cell) -> None:
     """In every cell that this Python can check."""
     assert recorded(cell) == record([cell]).violated(cell)

@@ -22,7 +22,7 @@ SCHEMA = (
 """The database before any client starts."""
 
 READS = ("read", "first", "next", "again", "close", "drop")
-WRITES = ("add", "put", "same", "none", "unique", "returning", "delete")
+WRITES = ("add", "put", "same", "none", "unique", "returning", "delete", "back")
 CONTROLS = ("begin", "immediate", "savepoint", "release", "rollback to", "commit", "rollback", "COMMIT", "leave if")
 ON_BUSY = ("raise", "raise", "go on", "retry")
 
@@ -121,6 +121,8 @@ class _Player:
                 self._kept = None
             case "add":
                 return self._count("UPDATE t SET v = v + ? WHERE id = 1", 1 + self._offset)
+            case "back":
+                return self._count("UPDATE t SET v = v - ? WHERE id = 1", 1 + self._offset)
             case "put":
                 return self._count("UPDATE t SET v = ? WHERE id = 1", self._last + 100 * (1 + self._offset))
             case "same":
@@ -155,7 +157,7 @@ class _Player:
             except sqlite3.Error as error:
                 if step.on_busy == "raise" and str(error) == "database is locked":
                     raise
-                seen.append(f"{type(error).__name__}: {error}")
+                seen.append(f"{type(error).__name__}: {error} ({getattr(error, 'sqlite_errorcode', None)})")
         return " | ".join(seen)
 
     def _attempt(self, step: Step) -> str:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, event, given, note, settings
+from hypothesis import HealthCheck, Phase, event, given, note, settings
 from hypothesis import strategies as st
 
 from tests.truth.brute import all_outcomes
@@ -46,22 +46,24 @@ def _compare_modes(case: Case, faults: tuple[int, int, str], most: int) -> None:
     live, _ = outcomes(case, faults=(locked, crash), faults_at=faults_at, live=True)
     assert fast == live
     slow, result = outcomes(case, faults=(locked, crash), faults_at=faults_at, reduction=False, max_states=most)
-    assume(result.exhausted)
-    assert slow == fast
+    event("all schedules" if result.exhausted else "some schedules")
+    assert set() == slow - fast
+    if result.exhausted:
+        assert slow == fast
 
 
 @_sized(100)
 @given(cases(longest=3))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
     """Two clients without faults: just the outcomes of every interleaving of single calls."""
-    _compare_with_brute(case, 100)
+    _compare_with_brute(case, 40)
 
 
-@_sized(12)
+@_sized(25)
 @given(cases(longest=3), _FAULTS)
 def test_reduced_learned_and_live_searches_agree(case: Case, faults: tuple[int, int, str]) -> None:
     """With a fault, learned, live and unreduced searches find the same outcomes."""
-    _compare_modes(case, faults, 3000)
+    _compare_modes(case, faults, 1000)
 
 
 @pytest.mark.truth
