@@ -31,6 +31,13 @@ def test_live_searches_agree_on_create_backfill(algorithm: str, requests: int, l
     _same(scenarios(algorithms=algorithm, requests=requests, runs=1, locked=locked)[0], live=True)
 
 
+@pytest.mark.parametrize("transactions", ["begin", "immediate"])
+def test_live_searches_agree_where_readers_are_barred(transactions: str) -> None:
+    """In rollback-journal mode a COMMIT that waits lets nobody begin to read."""
+    parameters = {"algorithms": "shipped-3.2.2", "runs": 1, "journal": "delete", "transactions": transactions}
+    _same(scenarios(**parameters)[0], live=True)
+
+
 @pytest.mark.parametrize("algorithm", ["shipped-3.2.2", "flush", "immediate"])
 def test_unreduced_searches_agree_on_one_request(algorithm: str) -> None:
     """Branching on every operation, and merging nothing, gives the same for one client and one fault."""

@@ -166,9 +166,10 @@ def test_a_client_that_computes_without_end_is_inconclusive() -> None:
     scenario = bank(add_in_place)
 
     def forever() -> None:
-        add_in_place(scenario.database.engine)
-        while True:
-            pass
+        with scenario.database.engine.begin() as connection:  # which it rolls back when it is interrupted
+            connection.exec_driver_sql("UPDATE account SET balance = 0")
+            while True:
+                pass
 
     decision = check(evolve(scenario, clients=[Client("busy", forever)], max_step_s=0.2))[_COUNTS]
     assert Verdict.INCONCLUSIVE is decision.verdict

@@ -20,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import time_machine
 from sqlalchemy import Connection, Engine, Pool, event
@@ -74,6 +74,8 @@ class Surroundings:
         self._runner: Coroutine | None = None
         self._owner: Belongings | None = None
         self._resumed_at = 0.0
+        self._stuck = False
+        self._interrupted = False
         self._template: Callable[[dict[str, Any]], Any] | None = None
         self._stack = contextlib.ExitStack()
         self._depth = 0
@@ -173,6 +175,9 @@ class Surroundings:
         """Interrupt a client that computes for too long; only the main thread can be interrupted."""
         if threading.current_thread() is not threading.main_thread():
             return
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+            stack.callback(signal.signal, signal.SIGINT, signal.default_int_handler)
         if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
             return
         signal.signal(signal.SIGALRM, self._watch)
@@ -183,7 +188,14 @@ class Surroundings:
     def _watch(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
         if self._runner is not None and time.perf_counter() - self._resumed_at > self._max_step_s:
+            self._stuck = True
             raise _Stuck
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        """Answer Ctrl-C: a client that runs is let run to its next operation, for else it would clean up as itself."""
+        if self._runner is None or self._interrupted:
+            signal.default_int_handler(signum, frame)
+        self._interrupted = True
 
     # Connections.
 
@@ -252,15 +264,22 @@ class Surroundings:
         before, self._runner = self._runner, coroutine
         self._resumed_at = time.perf_counter()
         try:
-            return stretch()
+            answer: _Answer | None = stretch()
         except _Stuck:
+            answer = None
+        finally:
+            self._runner = before
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+        if self._stuck:  # also if the client caught it, and went on to clean up
+            self._stuck = False
             raise StuckClientError(
                 f"client {coroutine.name!r} computed for more than {self._max_step_s:g} s without asking its database "
                 "anything: it loops, or waits for something that only another client could give (a lock or queue in "
                 "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
-            ) from None
-        finally:
-            self._runner = before
+            )
+        return cast("_Answer", answer)
 
     def _swap(self, belongings: Belongings) -> None:
         self._put_away()

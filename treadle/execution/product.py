@@ -194,12 +194,15 @@ class Product:
     def choices(self, state: State) -> tuple[Choice, ...]:
         """Return what the scheduler may decide in a state; empty when all clients have finished.
 
-        A client that is about to take a local operation is a persistent set by itself: only its choices count.
+        A client that is about to take a local operation is a persistent set by itself: only its choices count. But
+        not if it may crash and let go of a lock then: others notice that, and it may have no later chance to crash.
         """
         unfinished = [client for client, node in enumerate(state.nodes) if node.operation is not None]
         if self._local:
             for client in unfinished:
-                if state.nodes[client].depth and state.wait_of(client) is None and self._nature(state, client).local:
+                if not state.nodes[client].depth or state.wait_of(client) is not None:
+                    continue
+                if self._nature(state, client).local and not (state.crash > 0 and self._holds_lock(state, client)):
                     return (Step(client), *self._faults(state, client))
         found: list[Choice] = []
         stuck = True
@@ -212,6 +215,10 @@ class Product:
         for client in unfinished:
             found += [fault for fault in self._faults(state, client) if fault not in found]
         return tuple(found)
+
+    def _holds_lock(self, state: State, client: int) -> bool:
+        position = client + self._offset
+        return any(held.lock for key, held in state.world.holdings.items() if key[0] == position)
 
     def _may_step(self, state: State, client: int) -> bool:
         wait = state.wait_of(client)
