@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from greenlet import getcurrent, greenlet
 
+from treadle.client.surroundings import Surroundings
+from treadle.scenario import Client
 from treadle.values.errors import ForeignThreadError, SharedStateError, TreadleError
 from treadle.values.observation import Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.values.outcome import Outcome, Raised, Returned
-
-if TYPE_CHECKING:
-    from treadle.client.surroundings import Surroundings
-    from treadle.scenario import Client
 
 _QUIET = frozenset({Kind.CLOSE, Kind.CLOSE_CURSOR, Kind.ROLLBACK})
 """What code that cleans up calls; outside a run these do nothing."""

@@ -20,17 +20,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import time_machine
 from sqlalchemy import Connection, Engine, Pool, event
 
-from treadle.client.gate import GateConnection
+from treadle.client.gate import GateConnection, Port
 from treadle.values.errors import StuckClientError, TreadleError, UnsupportedOperationError
 from treadle.values.instant import START
-
-if TYPE_CHECKING:
-    from treadle.client.coroutine import Coroutine
 
 _UUID_STATE = tuple(name for name in vars(uuid) if name.startswith(("_last_timestamp", "_last_counter")))
 
@@ -39,6 +36,15 @@ _IN_MEMORY = frozenset({":memory:", ""})
 """Names of databases that are private to a connection: they are the client's own affair."""
 
 _Answer = TypeVar("_Answer")
+
+
+class Runner(Port, Protocol):
+    """A live client, as its surroundings know it."""
+
+    name: str
+
+    def owns_thread(self) -> bool:
+        """Tell whether the calling thread is the one that runs this client."""
 
 
 class _Stuck(BaseException):
@@ -71,7 +77,7 @@ class Surroundings:
         self._engines = [engine]
         self._max_step_s = max_step_s
         self._path = engine.dialect.create_connect_args(engine.url)[0][0]
-        self._runner: Coroutine | None = None
+        self._runner: Runner | None = None
         self._owner: Belongings | None = None
         self._resumed_at = 0.0
         self._stuck = False
@@ -252,7 +258,7 @@ class Surroundings:
 
     # Running clients.
 
-    def run(self, coroutine: Coroutine, belongings: Belongings, stretch: Callable[[], _Answer]) -> _Answer:
+    def run(self, runner: Runner, belongings: Belongings, stretch: Callable[[], _Answer]) -> _Answer:
         """Run one stretch of a client, in that client's surroundings.
 
         Raises:
@@ -260,8 +266,8 @@ class Surroundings:
         """
         if self._owner is not belongings:
             self._swap(belongings)
-        self._set_clock(coroutine.clock_s)
-        before, self._runner = self._runner, coroutine
+        self._set_clock(runner.clock_s)
+        before, self._runner = self._runner, runner
         self._resumed_at = time.perf_counter()
         try:
             answer: _Answer | None = stretch()
@@ -275,7 +281,7 @@ class Surroundings:
         if self._stuck:  # also if the client caught it, and went on to clean up
             self._stuck = False
             raise StuckClientError(
-                f"client {coroutine.name!r} computed for more than {self._max_step_s:g} s without asking its database "
+                f"client {runner.name!r} computed for more than {self._max_step_s:g} s without asking its database "
                 "anything: it loops, or waits for something that only another client could give (a lock or queue in "
                 "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
             )
@@ -298,9 +304,9 @@ class Surroundings:
             owner.pools = {engine: engine.pool for engine in owner.pools}
             owner.uuid_state = {name: getattr(uuid, name) for name in _UUID_STATE}
 
-    def is_running(self, coroutine: Coroutine) -> bool:
+    def is_running(self, runner: Runner) -> bool:
         """Tell whether this client's code is what runs now, in this thread."""
-        return self._runner is coroutine and coroutine.owns_thread()
+        return self._runner is runner and runner.owns_thread()
 
     def runner_name(self) -> str | None:
         """Return the name of the client that runs now."""
