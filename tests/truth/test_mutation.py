@@ -33,7 +33,7 @@ from treadle import NondeterminismError
 from treadle.client.gate import GateCursor
 from treadle.values.fault import LockKind
 from treadle.values.operation import Kind
-from treadle.world import learned, locality, world
+from treadle.world import aftermath, learned, line, locality, world
 from treadle.world.holding import Holding, Lock
 
 
@@ -109,19 +109,19 @@ def test_waiting_where_sqlite_fails_at_once_is_noticed(
     monkeypatch: pytest.MonkeyPatch, kind: LockKind, calls: tuple[Any, ...]
 ) -> None:
     """Upgrades and stale snapshots fail at once."""
-    right = world.World._why_busy
+    right = aftermath.why_busy
 
     def wrong(*given: Any) -> LockKind | None:
         found = right(*given)
         return LockKind.TIMEOUT if found is kind else found
 
-    monkeypatch.setattr(world.World, "_why_busy", staticmethod(wrong))
+    monkeypatch.setattr(world, "why_busy", wrong)
     assert not _bookkeeping_agrees(*calls)
 
 
 def test_forgetting_open_cursors_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """An open cursor holds a lock."""
-    monkeypatch.setattr(world._Line, "under_way", lambda _: frozenset())
+    monkeypatch.setattr(line.Line, "under_way", lambda _: frozenset())
     assert not _bookkeeping_agrees(*_CURSOR)
 
 

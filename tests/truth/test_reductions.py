@@ -85,8 +85,6 @@ def test_reduced_search_finds_the_outcomes_of_three_clients(case: Case) -> None:
 @pytest.mark.truth
 @_sized(300)
 @given(cases(longest=4), _FAULTS)
-def test_reduced_learned_and_live_searches_agree_on_longer_programs(
-    case: Case, faults: tuple[int, int, str]
-) -> None:
+def test_reduced_learned_and_live_searches_agree_on_longer_programs(case: Case, faults: tuple[int, int, str]) -> None:
     """The same for more and longer programs with a fault."""
     _compare_modes(case, faults, 10_000)

@@ -1,0 +1,183 @@
+"""The aftermath of an operation: what its connection holds then, and why it met a lock."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from treadle.values.fault import LockKind
+from treadle.values.observation import BUSY_SNAPSHOT, Observation
+from treadle.values.operation import RUNS_SQL, Kind, Operation
+from treadle.world.content import Content
+from treadle.world.effects import Effects
+from treadle.world.holding import Holding, Lock
+from treadle.world.line import BUSY_TIMEOUT, Line
+from treadle.world.observer import Observer
+from treadle.world.state import IDLE, Book, Key
+
+_DEFAULT_TIMEOUT_S = 5.0
+
+
+@frozen
+class Deed:
+    """What happened.
+
+    Attributes:
+        before: what the connection held before.
+        operation: what was asked of it.
+        effects: what the statement does to locks.
+        seen: what the driver answered.
+    """
+
+    before: Holding
+    operation: Operation
+    effects: Effects
+    seen: Observation
+
+
+class Aftermath:
+    """Tells what a connection holds after an operation.
+
+    Most follows from the bytecode of the statement and from what the driver shows; where that leaves something
+    open, SQLite is asked through the observer.
+    """
+
+    def __init__(self, journal: str, book: Book) -> None:
+        """Tell it for a world.
+
+        Args:
+            journal: its journal mode.
+            book: where its logs are kept.
+        """
+        self._journal = journal
+        self._book = book
+
+    def holding(
+        self, deed: Deed, line: Line, observer: Observer, content: Content, *, waits: bool, outside: bool
+    ) -> Holding:
+        """Return what a connection holds after an operation.
+
+        Args:
+            deed: what happened.
+            line: the connection.
+            observer: the checker's own connection.
+            content: what was committed before.
+            waits: SQLite would wait here.
+            outside: a process outside held the lock.
+        """
+        before, operation, effects, seen = deed.before, deed.operation, deed.effects, deed.seen
+        if operation.kind is Kind.CLOSE and seen.failure is None:
+            return IDLE
+        active = line.under_way()
+        holding = frozenset(cursor for cursor in active if self._holds(cursor, deed))
+        lock = self._lock_after(deed, holding, observer)
+        savepoints, began, due = before.savepoints, before.savepoint_began, before.first_write_due
+        if seen.failure is None:
+            if effects.savepoint is not None:
+                savepoints, began, due = before.after_savepoint(effects)
+            due = due and not effects.writes
+        if self._ended(deed):
+            savepoints, began, due = (), False, False
+        timeout_ms, settings, pinned = self._settings_after(deed, line)
+        clean = lock is Lock.NONE and not active and not savepoints and not pinned
+        if clean and seen.in_transaction == line.autocommit_off:
+            log = 0
+        else:
+            snapshot = content.number if before.lock is Lock.NONE and lock is not Lock.NONE else None
+            log = self._log_after(deed, snapshot, waits=waits, outside=outside)
+        return Holding(
+            lock=lock,
+            in_transaction=seen.in_transaction,
+            savepoints=savepoints,
+            savepoint_began=began,
+            first_write_due=due,
+            active=active,
+            holding=holding,
+            busy_timeout_ms=timeout_ms,
+            settings=settings,
+            log=log,
+            bars_readers=self._journal != "wal" and lock is Lock.WRITE and observer.data_version() is None,
+            stale=before.stale and lock is Lock.READ and not (operation.kind is Kind.EXECUTESCRIPT and not holding),
+            pinned=pinned,
+        )
+
+    @staticmethod
+    def _ended(deed: Deed) -> bool:
+        """Tell whether an operation ended a transaction."""
+        if deed.before.in_transaction and not deed.seen.in_transaction:
+            return True
+        ends = deed.operation.kind in {Kind.COMMIT, Kind.ROLLBACK, Kind.EXECUTESCRIPT} or deed.effects.ends
+        return deed.before.in_transaction and ends and deed.seen.failure is None
+
+    @staticmethod
+    def _holds(cursor: int, deed: Deed) -> bool:
+        """Tell whether a cursor whose statement is under way holds a lock: not if that touches no database."""
+        effects = deed.effects
+        if cursor == deed.operation.cursor and deed.operation.kind in RUNS_SQL:
+            return effects.reads or effects.writes or not effects.known
+        return cursor in deed.before.holding
+
+    def _lock_after(self, deed: Deed, holding: frozenset[int], observer: Observer) -> Lock:
+        before, effects, seen = deed.before, deed.effects, deed.seen
+        if not seen.in_transaction:
+            if not holding:
+                return Lock.NONE
+            written = before.lock is Lock.WRITE or (effects.writes and seen.failure is None)
+            return Lock.WRITE if written and observer.write_locked() else Lock.READ
+        lock = before.lock
+        if self._ended(deed):
+            lock = Lock.READ if holding else Lock.NONE
+        wanted = Lock.WRITE if effects.writes else Lock.READ if effects.reads else Lock.NONE
+        failure = seen.failure
+        if failure is None:
+            return max(lock, wanted)
+        if failure.busy or failure.code is None or not effects.known:
+            return lock
+        if wanted is Lock.WRITE and lock < Lock.WRITE:  # it failed while running: was it running already?
+            return Lock.WRITE if observer.write_locked() else max(lock, Lock.READ)
+        return max(lock, wanted)
+
+    def _settings_after(self, deed: Deed, line: Line) -> tuple[int, int, bool]:
+        """Return the busy timeout, the number of the settings, and whether the log is pinned."""
+        before, operation, effects, seen = deed.before, deed.operation, deed.effects, deed.seen
+        timeout_ms, settings, pinned = before.busy_timeout_ms, before.settings, before.pinned
+        if operation.kind is Kind.CONNECT:
+            timeout_ms = max(0, int(operation.payload.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))
+            pinned = not line.warm
+        elif operation.kind is not Kind.CONFIGURE and not effects.setting:
+            return timeout_ms, settings, pinned or effects.temporary or self._book.keep_logs
+        timeout = BUSY_TIMEOUT.fullmatch(operation.sql or "")
+        if timeout and timeout[1]:
+            timeout_ms = int(timeout[1])
+        resting = before.lock is Lock.NONE and not before.savepoints and not before.active
+        plain = resting and seen.failure is None and before.in_transaction in {False, line.autocommit_off}
+        settings = self._book.extend(settings, "setting", operation)
+        return timeout_ms, settings, pinned or not (plain or operation.kind is Kind.CONNECT)
+
+    def _log_after(self, deed: Deed, snapshot: int | None, *, waits: bool, outside: bool) -> int:
+        operation = deed.operation
+        log = deed.before.log
+        if log:
+            earlier, *entry = self._book.last(log)
+            if entry == ["waits", operation]:  # a retry: what waiting did is part of what it does now
+                assert isinstance(earlier, int)
+                log = earlier
+        if waits:
+            return self._book.extend(log, "waits", operation)
+        return self._book.extend(log, operation, deed.seen, snapshot, outside)
+
+
+def why_busy(deed: Deed, others: tuple[tuple[Key, Lock], ...]) -> LockKind | None:
+    """Tell why SQLite answered SQLITE_BUSY: it calls the busy handler only where no lock is held yet.
+
+    But for BEGIN EXCLUSIVE beside a cursor of its own that reads: that waits until the others have read.
+
+    https://www.sqlite.org/c3ref/busy_handler.html
+    """
+    failure = deed.seen.failure
+    if failure is None or not failure.busy:
+        return None
+    if failure.code == BUSY_SNAPSHOT:
+        return LockKind.SNAPSHOT
+    if deed.effects.exclusive and all(lock is Lock.READ for _, lock in others):
+        return LockKind.TIMEOUT
+    return LockKind.UPGRADE if deed.before.lock is Lock.READ else LockKind.TIMEOUT
