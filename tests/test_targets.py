@@ -99,9 +99,7 @@ class TestResolve:
 
 
 class TestParameters:
-    @pytest.mark.parametrize(
-        ("text", "expected"), [("true", True), ("0", False), ("Yes", True), ("no", False)]
-    )
+    @pytest.mark.parametrize(("text", "expected"), [("true", True), ("0", False), ("Yes", True), ("no", False)])
     def test_converts_truth(self, text: str, *, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         """A parameter with a truth value as default takes words for it."""
         seen: list[object] = []

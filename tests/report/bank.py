@@ -69,10 +69,7 @@ def bank(
     return Scenario(
         f"bank/{name}",
         database,
-        [
-            Client(f"atm-{number}", partial(withdraw, database.engine, 10 + number))
-            for number in range(1, clients + 1)
-        ],
+        [Client(f"atm-{number}", partial(withdraw, database.engine, 10 + number)) for number in range(1, clients + 1)],
         [no_lost_update, ALL_WITHDRAW],
         expect_violated=frozenset(expect_violated),
     )

@@ -28,9 +28,7 @@ class Script:
     outcomes: dict[str, Outcome] = field(factory=dict)
     held: dict[int, str] = field(factory=dict)
 
-    def add(
-        self, client: int, kind: Kind | None, sql: str | None = None, arguments: Any = (), **more: Any
-    ) -> None:
+    def add(self, client: int, kind: Kind | None, sql: str | None = None, arguments: Any = (), **more: Any) -> None:
         """Add an event; ``seen`` is its observation, ``held`` the lock afterwards."""
         before = self.held.get(client, "none")
         after = more.pop("held", before)
@@ -57,9 +55,7 @@ class Script:
         self.add(client, Kind.CONNECT)
         self.add(client, Kind.CONFIGURE, arguments=("isolation_level", None))
 
-    def select(
-        self, client: int, sql: str, arguments: Any, *rows: tuple[Any, ...], held: str = "none"
-    ) -> None:
+    def select(self, client: int, sql: str, arguments: Any, *rows: tuple[Any, ...], held: str = "none") -> None:
         """Execute, fetch and close."""
         inside = held != "none"
         self.add(
@@ -92,9 +88,7 @@ class Script:
         )
 
 
-GUARD = (
-    "SELECT count(*) AS count_1 \nFROM backfill \nWHERE backfill.dag_id = ? AND backfill.completed_at IS NULL"
-)
+GUARD = "SELECT count(*) AS count_1 \nFROM backfill \nWHERE backfill.dag_id = ? AND backfill.completed_at IS NULL"
 INSERT_BACKFILL = (
     "INSERT INTO backfill (dag_id, from_date, to_date, dag_run_conf, is_paused, reprocess_behavior, "
     "max_active_runs, created_at, completed_at, updated_at, triggering_user_name) "
@@ -191,9 +185,7 @@ def orphan() -> Trace:
     _create(script, 1, 2)
     _day(script, 1, 2, 1, 1)
     script.run(0, "SAVEPOINT sa_savepoint_1", inside=True)
-    script.select(
-        0, SELECT_RUN, ("test_dag", DAY_1, 1, 0), (1, "test_dag", "backfill__1", DAY_1), held="read"
-    )
+    script.select(0, SELECT_RUN, ("test_dag", DAY_1, 1, 0), (1, "test_dag", "backfill__1", DAY_1), held="read")
     script.run(0, INSERT_LINK, (1, None, "already exists", DAY_1, 1), 1, held="write")
     script.run(1, "SAVEPOINT sa_savepoint_2", inside=True)
     script.select(1, SELECT_RUN, ("test_dag", DAY_2, 1, 0), held="read")

@@ -107,9 +107,7 @@ class TestWaiting:
         """The operation was shown when it began to wait; now only the error is news."""
         script = self.script()
         seen = Observation(failure=LOCKED)
-        script.run(
-            0, "INSERT a", seen=seen, lock_kind=LockKind.TIMEOUT, holders=("request-2",), fault=Fault.LOCKED
-        )
+        script.run(0, "INSERT a", seen=seen, lock_kind=LockKind.TIMEOUT, holders=("request-2",), fault=Fault.LOCKED)
         *_, last = read(script)
         assert last.statement == ""
         assert len(last.notes) == 1

@@ -102,9 +102,7 @@ class TestCrash:
     def test_says_what_is_lost(self) -> None:
         """A crash rolls back."""
         event = Event(1, 0, None, None, fault=Fault.CRASH, outcome=Crashed())
-        assert (
-            phrases.crash(event) == "✗ crash: the process dies, and what it has not committed is rolled back"
-        )
+        assert phrases.crash(event) == "✗ crash: the process dies, and what it has not committed is rolled back"
 
 
 class TestTitles:

@@ -1,8 +1,8 @@
 """Whether SQLite waits or fails, and which lock a connection holds: the world's bookkeeping against SQLite's own.
 
 SQLite is asked through its C interface: a real busy handler on the connection of the world itself tells whether
-SQLite would wait, and ``sqlite3_txn_state`` tells which lock it holds. The second library that is compared (apsw,
-which brings another version of SQLite) sees to it that this is no peculiarity of one version.
+SQLite would wait, and ``sqlite3_txn_state`` tells which lock it holds. It is the same library that clients use: a
+second binding such as apsw brings a SQLite of its own, which may be another version.
 """
 
 from __future__ import annotations

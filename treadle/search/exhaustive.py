@@ -15,8 +15,10 @@ from typing import NamedTuple
 from treadle.execution.product import Edge, Product, State
 from treadle.judge import Judge
 from treadle.search.protocol import Finding, Limits, moments
+from treadle.values.errors import StuckClientError
 from treadle.values.fault import LockKind
 from treadle.values.schedule import Choice, Fail, Schedule, Step
+from treadle.values.signals import OperationBoundError
 
 
 class _Arc(NamedTuple):
@@ -69,15 +71,20 @@ class Exhaustive:
         todo: list[tuple[int, State]] = [(0, root)]
         transitions = ends = 0
         finding = Finding(minimal=True)
+        endless = ""
         while todo:
-            finding.why_not = limits.reached(len(graph), transitions, ends)
+            finding.why_not = endless or limits.reached(len(graph), transitions, ends)
             if finding.why_not:
                 break
             number, state = todo.pop()
             choices = product.choices(state)
             ends += not choices
             for choice in choices:
-                edge = product.run(state, choice)
+                try:
+                    edge = product.run(state, choice)
+                except (OperationBoundError, StuckClientError) as error:
+                    endless = endless or str(error)
+                    continue
                 transitions += 1
                 target = numbers.get(edge.after) if self._merge else None
                 if target is None:
@@ -90,6 +97,7 @@ class Exhaustive:
                 for count, taken in moments(edge):
                     for name in judge.broken(taken.after):
                         broken[name].append((number, _arc(edge, target, count)))
+        finding.why_not = finding.why_not or endless
         finding.exhausted = not finding.why_not
         finding.states = len(graph)
         finding.transitions = transitions

@@ -92,6 +92,10 @@ NOTHING = Effects()
 """The effects of a statement that touches no database."""
 
 
+UNKNOWN = Effects(far_reaching=True, known=False)
+"""The effects of a statement that could not be compiled."""
+
+
 def _statements(script: str) -> Iterator[str]:
     """Split a script into statements, where SQLite says that they are complete."""
     start = 0
@@ -156,6 +160,11 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
     )
 
 
+def _script_savepoints(parts: list[Effects]) -> str:
+    used = any(part.savepoint is not None for part in parts)
+    return "savepoints inside a script cannot be followed" if used else ""
+
+
 def _joined(parts: list[Effects]) -> Effects:
     """Return the effects of several statements run one after another."""
     return Effects(
@@ -167,7 +176,7 @@ def _joined(parts: list[Effects]) -> Effects:
         setting=any(part.setting for part in parts),
         session_functions=any(part.session_functions for part in parts),
         far_reaching=True,
-        escapes=next((part.escapes for part in parts if part.escapes), ""),
+        escapes=next((part.escapes for part in parts if part.escapes), _script_savepoints(parts)),
         known=all(part.known for part in parts),
     )
 
@@ -178,35 +187,33 @@ class Lexicon:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Compile statements on this connection, which nobody else uses: EXPLAIN PRAGMA may carry the PRAGMA out."""
         self._connection = connection
-        self._known: dict[tuple[str, int], Effects] = {}
+        self._known: dict[str, Effects] = {}
+        self._scripts: dict[str, Effects] = {}
 
-    def effects(self, sql: str, arguments: Any = (), schema: int = 0) -> Effects:
+    def effects(self, sql: str, arguments: Any = ()) -> Effects:
         """Return what a statement does.
 
         Args:
             sql: the text of one statement.
             arguments: its parameters; EXPLAIN must be given as many.
-            schema: tells apart the schemas under which the same text may mean something else.
         """
-        key = (sql, schema)
-        found = self._known.get(key)
+        found = self._known.get(sql)
         if found is None:
-            found = self._known[key] = self._compile(sql, arguments)
+            found = self._known[sql] = self._compile(sql, arguments)
         return found
 
-    def effects_of_script(self, script: str, schema: int = 0) -> Effects:
+    def effects_of_script(self, script: str) -> Effects:
         """Return what a script does, all its statements together."""
-        key = (script, ~schema)
-        found = self._known.get(key)
+        found = self._scripts.get(script)
         if found is None:
-            found = self._known[key] = _joined([self._compile(part, ()) for part in _statements(script)])
+            found = self._scripts[script] = _joined([self._compile(part, ()) for part in _statements(script)])
         return found
 
     def _compile(self, sql: str, arguments: Any) -> Effects:
         try:
             program = self._connection.execute(f"EXPLAIN {sql}", arguments).fetchall()
         except sqlite3.Error:
-            return Effects(far_reaching=True, known=False)
+            return UNKNOWN
         if any(len(line) != 8 for line in program):  # noqa: PLR2004  # an EXPLAIN of the client's own
             return Effects(reads=True, far_reaching=True)
         return _of_program(program, sql)

@@ -20,7 +20,7 @@ from treadle.values.signals import LogsNeededError
 from treadle.world.aftermath import Aftermath, Deed, why_busy
 from treadle.world.clock import Clock
 from treadle.world.content import Content, Library, bring_back
-from treadle.world.effects import NOTHING, Effects, Lexicon
+from treadle.world.effects import NOTHING, UNKNOWN, Effects, Lexicon
 from treadle.world.holding import Holding, Lock
 from treadle.world.line import BUSY_TIMEOUT, DRIVER_ERRORS, Line, is_under_way
 from treadle.world.observer import Observer
@@ -115,13 +115,8 @@ class World:
             return NOTHING
         if BUSY_TIMEOUT.fullmatch(operation.sql):
             return Effects(setting=True)
-        if operation.kind is Kind.EXECUTESCRIPT:
-            effects = self._lexicon.effects_of_script(operation.sql, schema)
-        else:
-            arguments = operation.arguments
-            if operation.kind is Kind.EXECUTEMANY:
-                arguments = arguments[0] if arguments else ()
-            effects = self._lexicon.effects(operation.sql, arguments, schema)
+        # Where a client has changed the schema, only its own connection can tell.
+        effects = UNKNOWN if schema else _compiled(self._lexicon, operation)
         if effects.session_functions:
             self._need_logs()
         return effects
@@ -133,9 +128,9 @@ class World:
     def _effects_here(self, key: Key, operation: Operation) -> Effects:
         """Return the effects, compiled on the connection itself where the template's schema does not do."""
         effects = self.effects(operation, self.content.schema.number)
-        if effects.known or operation.kind is not Kind.EXECUTE or operation.sql is None:
+        if effects.known or operation.sql is None:
             return effects
-        return Lexicon(self._lines[key].real).effects(operation.sql, operation.arguments)
+        return _compiled(Lexicon(self._lines[key].real), operation)
 
     def perform(self, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
         """Carry out an operation, and move to the state after it.
@@ -374,3 +369,14 @@ class World:
             operations.append(operation)
             number = earlier
         return operations[::-1]
+
+
+def _compiled(lexicon: Lexicon, operation: Operation) -> Effects:
+    """Return what a lexicon says of an operation's statement, or statements."""
+    assert operation.sql is not None
+    if operation.kind is Kind.EXECUTESCRIPT:
+        return lexicon.effects_of_script(operation.sql)
+    arguments = operation.arguments
+    if operation.kind is Kind.EXECUTEMANY:
+        arguments = arguments[0] if arguments else ()
+    return lexicon.effects(operation.sql, arguments)

@@ -1,0 +1,32 @@
+"""Clients that change the schema."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from sqlalchemy import Engine
+
+from tests.checking.bank import bank
+from treadle import Client, Verdict, View, at_end, check
+
+
+def _create_and_fill(engine: Engine) -> None:
+    """Create a table if it is not there, and write to it through a statement that also compiled before."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS extra (id INTEGER PRIMARY KEY, note TEXT)")
+        connection.exec_driver_sql("INSERT INTO extra (note) VALUES ('x')")
+        connection.exec_driver_sql("UPDATE account SET balance = balance + 1")
+
+
+def _rows(view: View) -> bool:
+    return len(view.rows("extra")) == view.rows("account")[0]["balance"] == len(view.returned())
+
+
+def test_what_a_client_creates_is_there_for_the_others() -> None:
+    """Two clients create the same table; both rows are there in the end, live and learned."""
+    scenario = bank(_create_and_fill)
+    engine = scenario.database.engine
+    clients = [Client(name, lambda: _create_and_fill(engine)) for name in "AB"]
+    scenario = evolve(scenario, clients=clients, properties=[at_end("both wrote", _rows, name="both-wrote")])
+    learned, live = check(scenario), check(scenario, live=True)
+    assert (Verdict.HOLDS, Verdict.HOLDS) == (learned["both-wrote"].verdict, live["both-wrote"].verdict)
+    assert learned.outcomes == live.outcomes
