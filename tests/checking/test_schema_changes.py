@@ -18,7 +18,7 @@ def _create_and_fill(engine: Engine) -> None:
 
 
 def _rows(view: View) -> bool:
-    return len(view.rows("extra")) == view.rows("account")[0]["balance"] == len(view.returned())
+    return bool(len(view.rows("extra")) == view.rows("account")[0]["balance"] == len(view.returned()))
 
 
 def test_what_a_client_creates_is_there_for_the_others() -> None:

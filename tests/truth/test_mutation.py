@@ -13,6 +13,11 @@ to let go of the write lock is not local           all interleavings
 to drop a read lock is not local in delete mode    all interleavings
 a commit makes the snapshots of others stale       live executions (NondeterminismError), or all interleavings
 the cursor's old statement is reset first          all interleavings
+a connection with a timeout of 0 fails at once     all interleavings
+a waiting client tries again when locks change     all interleavings
+a log is forgotten only when nothing is held       live executions (NondeterminismError), or all interleavings
+an outermost savepoint begins the transaction      all interleavings
+two contents with other rows differ                live executions (NondeterminismError), or all interleavings
 =================================================  ==============================================================
 """
 
@@ -31,9 +36,10 @@ from tests.truth.programs import Case, Program, Step
 from tests.truth.test_wait_or_fail import Bench
 from treadle import NondeterminismError
 from treadle.client.gate import GateCursor
+from treadle.execution import product
 from treadle.values.fault import LockKind
 from treadle.values.operation import Kind
-from treadle.world import aftermath, learned, line, locality, world
+from treadle.world import aftermath, content, learned, line, locality, world
 from treadle.world.holding import Holding, Lock
 
 
@@ -79,6 +85,9 @@ _SAVEPOINTS = Case((_program("savepoint", "add", "release"), _program("read", "r
 _READERS = Case((_program("first", "close"), _program("add", "commit")), "delete", "legacy", 0)
 _REUSE = Case((_program("first", "again"), _program("add", "commit")), "wal", "legacy", 5000)
 _NOTHING = _program("immediate", "add", "back", "commit")
+_IMPATIENT = Case((_program("add", "commit"),) * 2, "wal", "legacy", 0)
+_PATIENT = Case((_program("add", "commit"),) * 2, "wal", "legacy", 5000)
+_ROWIDS = Case((_program("unique", "commit"), _program("delete", "commit", "read")), "wal", "legacy", 5000)
 _BACK = Case((_program("begin", "read", "put", "commit"), _NOTHING), "wal", "legacy", 5000)
 
 _UPGRADE = (
@@ -92,7 +101,9 @@ _SNAPSHOT = (*_UPGRADE[:4], (1, Kind.EXECUTE, 0, "UPDATE t SET v = v + 1"), (1, 
 _CURSOR = ((0, Kind.EXECUTE, 0, "SELECT v FROM t"),)
 
 
-@pytest.mark.parametrize("case", [_TWO_READS, _READ_WRITE, _SAVEPOINTS, _READERS, _REUSE, _BACK])
+@pytest.mark.parametrize(
+    "case", [_TWO_READS, _READ_WRITE, _SAVEPOINTS, _READERS, _REUSE, _IMPATIENT, _PATIENT, _ROWIDS, _BACK]
+)
 def test_unchanged_checker_agrees_with_all_interleavings(case: Case) -> None:
     """With all rules in force, nothing is noticed."""
     assert _agrees(case)
@@ -174,3 +185,49 @@ def test_a_cursor_that_is_not_reset_is_noticed(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(GateCursor, "_run", wrong)
     assert not _agrees(_REUSE)
+
+
+def test_a_timeout_of_zero_that_waits_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection whose busy timeout is 0 never waits."""
+    right = aftermath.Aftermath._settings_after
+    monkeypatch.setattr(aftermath.Aftermath, "_settings_after", lambda *given: (5000, *right(*given)[1:]))
+    assert not _agrees(_IMPATIENT)
+
+
+def test_a_waiting_client_that_never_tries_again_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A waiting client tries again when another one changes its lock."""
+    monkeypatch.setattr(product.Product, "_may_step", lambda _, state, client: state.wait_of(client) is None)
+    assert not _agrees(_PATIENT)
+
+
+def test_a_log_that_is_forgotten_too_early_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a connection did since it held nothing is part of its state."""
+    monkeypatch.setattr(aftermath.Aftermath, "_log_after", lambda *_, **__: 1)
+    assert not _agrees(_READ_WRITE)
+
+
+def test_a_savepoint_that_begins_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A savepoint outside a transaction begins one, which its RELEASE ends."""
+    right = Holding.after_savepoint
+
+    def wrong(*given: Any) -> tuple[tuple[str, ...], bool, bool]:
+        savepoints, _, due = right(*given)
+        return savepoints, False, due
+
+    monkeypatch.setattr(Holding, "after_savepoint", wrong)
+    assert not _agrees(_SAVEPOINTS)
+
+
+def test_contents_that_are_taken_for_equal_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Committed rows are part of the state."""
+    right = content.Library.read
+    first: list[content.Content] = []
+
+    def wrong(self: content.Library, connection: Any) -> content.Content:
+        found = right(self, connection)
+        if not first or found.schema is not first[0].schema:
+            first[:] = [found]
+        return first[0]
+
+    monkeypatch.setattr(content.Library, "read", wrong)
+    assert not _agrees(_ROWIDS)
