@@ -76,10 +76,11 @@ class GateCursor(sqlite3.Cursor):
         "_active",
         "_closed",
         "_gate",
+        "_inserted",
+        "_lastrowid",
         "_number",
         "arraysize",
         "description",
-        "lastrowid",
         "row_factory",
         "rowcount",
     )
@@ -92,7 +93,8 @@ class GateCursor(sqlite3.Cursor):
         self._closed = False
         self.arraysize = 1
         self.description: Any = None
-        self.lastrowid: int | None = None
+        self._lastrowid: int | None = None
+        self._inserted = True
         self.rowcount = -1  # type: ignore[misc]  # a slot of this class
         self.row_factory = connection.row_factory
 
@@ -100,6 +102,18 @@ class GateCursor(sqlite3.Cursor):
     def connection(self) -> sqlite3.Connection:
         """The connection that made this cursor."""
         return self._gate
+
+    @property
+    def lastrowid(self) -> int | None:
+        """The rowid of the last inserted row.
+
+        The driver sets it after every statement, to what the connection inserted last. Only an INSERT's own is part
+        of what the statement shows; any other is asked for when it is read.
+        """
+        if not self._inserted and not self._closed:
+            asked = self._gate._ask(Kind.CONFIGURE, self._number, None, ("lastrowid",))  # noqa: SLF001  # one gate
+            self._lastrowid, self._inserted = asked.rows, True
+        return self._lastrowid
 
     def _ask(self, kind: Kind, sql: str | None = None, arguments: Any = ()) -> Observation:
         if self._closed:
@@ -121,8 +135,9 @@ class GateCursor(sqlite3.Cursor):
         self._active = seen.description is not None
         self.description = seen.description
         self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
+        self._inserted = kind is Kind.EXECUTEMANY or seen.lastrowid is not None
         if seen.lastrowid is not None:
-            self.lastrowid = seen.lastrowid
+            self._lastrowid = seen.lastrowid
         return self
 
     def execute(self, sql: str, parameters: Any = (), /) -> GateCursor:

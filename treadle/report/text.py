@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from attrs import frozen
 
+from treadle.report.matrix import render_matrices
 from treadle.report.phrases import titles
 from treadle.report.sql import NO_BREAK, count, number, wrap
 from treadle.report.timeline import WIDTH, render_timeline
@@ -61,7 +62,7 @@ def render_replay(
 
 
 def render_summary(results: Sequence[Result], *, width: int = WIDTH) -> str:
-    """Return one line for each result, and one for all of them."""
+    """Return a matrix of scenarios that were checked in several modes, one line for each result, and one for all."""
     names = max((len(result.scenario) for result in results), default=0)
     stands = max((len(standing(result)) for result in results), default=0)
     lines = []
@@ -72,7 +73,8 @@ def render_summary(results: Sequence[Result], *, width: int = WIDTH) -> str:
     kinds = [standing(result) for result in results]
     totals = ", ".join(f"{kinds.count(kind)} {kind}" for kind in _STANDINGS if kind in kinds)
     lines.append(f"{count(len(results), 'scenario')} in {seconds:.1f} s: {totals or 'nothing was decided'}")
-    return "\n".join(lines) + "\n"
+    matrices = render_matrices(results)
+    return (f"{matrices}\n" if matrices else "") + "\n".join(lines) + "\n"
 
 
 _ORDER = (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS)

@@ -131,6 +131,10 @@ class Line:
 
     def _configure(self, operation: Operation) -> Any:
         name, *values = operation.arguments
+        if name == "lastrowid":
+            cursor = self.cursor(operation)
+            assert cursor is not None
+            return cursor.lastrowid
         if name in {"isolation_level", "autocommit"}:
             setattr(self.real, name, values[0])
             self.autocommit_off = getattr(self.real, "autocommit", None) is False

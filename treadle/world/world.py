@@ -27,6 +27,8 @@ from treadle.world.observer import Observer
 from treadle.world.state import Book, Key, Result, Transition, WorldState
 
 _SPARES = 4
+_REMEMBERED = frozenset({"total_changes", "lastrowid"})
+"""What a connection tells of statements that are over."""
 
 
 @frozen
@@ -110,7 +112,7 @@ class World:
             LogsNeededError: it asks for what the book forgets.
         """
         if operation.sql is None:
-            if operation.kind is Kind.CONFIGURE and operation.arguments[0] == "total_changes":
+            if operation.kind is Kind.CONFIGURE and operation.arguments[0] in _REMEMBERED:
                 self._need_logs()
             return NOTHING
         if BUSY_TIMEOUT.fullmatch(operation.sql):
