@@ -10,6 +10,10 @@ from sqlalchemy import Engine
 from tests.truth.brute import Outcome
 from tests.truth.programs import SCHEMA, Case, Program, play
 from treadle import Client, Database, FaultBudget, Raised, Result, Returned, Scenario, View, at_end, check
+from treadle.execution.system import System
+from treadle.judge import Judge
+from treadle.search.exhaustive import Exhaustive
+from treadle.search.protocol import Limits
 
 _left_open: list[object] = []
 """Connections that programs left open: nobody collects them while a check is under way."""
@@ -43,17 +47,8 @@ def _spoken(outcome: object) -> str:
     return str(outcome)
 
 
-def outcomes(
-    case: Case, *, faults: tuple[int, int] = (0, 0), faults_at: str = "reachable", **options: Any
-) -> tuple[set[Outcome], Result]:
-    """Check a case, and return all outcomes that the checker reaches.
-
-    Args:
-        case: what runs.
-        faults: the budget, locked and crash.
-        faults_at: where faults are injected.
-        **options: of ``treadle.check``.
-    """
+def _scenario(case: Case, faults: tuple[int, int], faults_at: str) -> tuple[Scenario, set[Outcome]]:
+    """Return the scenario of a case, and the set into which every outcome goes that a search meets."""
     database = Database(
         _create, journal=case.journal, transactions=case.transactions, busy_timeout_ms=case.busy_timeout_ms
     )
@@ -76,7 +71,34 @@ def outcomes(
         faults=FaultBudget(*faults),
         faults_at=faults_at,
     )
+    return scenario, seen
+
+
+def outcomes(
+    case: Case, *, faults: tuple[int, int] = (0, 0), faults_at: str = "reachable", **options: Any
+) -> tuple[set[Outcome], Result]:
+    """Check a case, and return all outcomes that the checker reaches.
+
+    Args:
+        case: what runs.
+        faults: the budget, locked and crash.
+        faults_at: where faults are injected.
+        **options: of ``treadle.check``.
+    """
+    scenario, seen = _scenario(case, faults, faults_at)
     try:
         return seen, check(scenario, **options)
     finally:
         _left_open.clear()
+
+
+def outcomes_of_every_operation(case: Case, *, faults: tuple[int, int], faults_at: str) -> set[Outcome]:
+    """Return the outcomes of a search in which every operation is a scheduling point, but equal states are merged."""
+    scenario, seen = _scenario(case, faults, faults_at)
+    try:
+        with System(scenario, local=False, keep_logs=True) as system, system.active():
+            judge = Judge(scenario, system.sequel, system.serial)
+            assert Exhaustive().explore(system.product, judge, Limits()).exhausted
+    finally:
+        _left_open.clear()
+    return seen

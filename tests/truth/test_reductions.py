@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, event, given, note, settings
 from hypothesis import strategies as st
 
 from tests.truth.brute import all_outcomes
-from tests.truth.checked import outcomes
+from tests.truth.checked import outcomes, outcomes_of_every_operation
 from tests.truth.programs import Case, cases
 
 _FAULTS = st.sampled_from(((1, 0, "reachable"), (1, 0, "statement"), (1, 0, "savepoint"), (0, 1, "reachable")))
@@ -45,6 +45,7 @@ def _compare_modes(case: Case, faults: tuple[int, int, str], most: int) -> None:
     assert result.exhausted
     live, _ = outcomes(case, faults=(locked, crash), faults_at=faults_at, live=True)
     assert fast == live
+    assert fast == outcomes_of_every_operation(case, faults=(locked, crash), faults_at=faults_at)
     slow, result = outcomes(case, faults=(locked, crash), faults_at=faults_at, reduction=False, max_states=most)
     event("all schedules" if result.exhausted else "some schedules")
     assert set() == slow - fast

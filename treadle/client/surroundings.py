@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import datetime as dt
 import gc
+import logging
 import os
 import random
 import signal
@@ -112,6 +113,10 @@ class Surroundings:
             stack.callback(event.remove, Engine, "engine_connect", self._note_engine)
             stack.callback(self._give_pools_back, self._engine.pool)
             stack.callback(random.setstate, random.getstate())
+            # A pool logs each connection that cannot be reset: with faults at ROLLBACK, thousands.
+            pools = logging.getLogger("sqlalchemy.pool")
+            stack.callback(pools.setLevel, pools.level)
+            pools.setLevel(logging.CRITICAL + 1)
             for name in _UUID_STATE:
                 stack.callback(setattr, uuid, name, getattr(uuid, name))
             if gc.isenabled():
