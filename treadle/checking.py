@@ -180,8 +180,8 @@ class _Check:
         """Search, and return all verdicts."""
         system, scenario = self._system, self._system.scenario
         finding = self._explore(policy, live=live)
-        silent = system.silent_clients()
-        if silent and finding.exhausted:
+        silent = system.silent_clients() if finding.exhausted else []
+        if silent:
             finding.exhausted = False
             finding.why_not = (
                 f"client {silent[0]!r} ran no statement on the checked database: does it use the scenario's engine?"

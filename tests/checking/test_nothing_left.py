@@ -11,10 +11,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -24,8 +27,10 @@ from tests.checking.bank import METADATA, add_in_place, bank, counts, read_then_
 from treadle import (
     Client,
     Database,
+    ForeignThreadError,
     NondeterminismError,
     Scenario,
+    SharedStateError,
     UnsupportedOperationError,
     Verdict,
     at_end,
@@ -267,3 +272,54 @@ def test_a_second_engine_of_the_same_database_has_cold_pools_too(tmp_path: Path)
     )
     assert Verdict.HOLDS is check(scenario)["counts"].verdict
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_call_from_another_thread_is_an_error() -> None:
+    """A thread that a client starts is no client, also where its error is lost."""
+    scenario = bank(add_in_place)
+
+    def delegate() -> int:
+        with scenario.database.engine.connect() as connection:
+            thread = threading.Thread(target=_quietly, args=(lambda: connection.exec_driver_sql("SELECT 1"),))
+            thread.start()
+            thread.join()
+        return add_in_place(scenario.database.engine)
+
+    with pytest.raises(ForeignThreadError, match="which is no client"):
+        check(evolve(scenario, clients=[Client("A", delegate)]))
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    with contextlib.suppress(Exception):
+        call()
+
+
+def test_a_connection_of_another_client_is_an_error() -> None:
+    """Clients share the database and nothing else."""
+    scenario = bank(add_in_place)
+    kept: list[Any] = []
+
+    def share() -> int:
+        if not kept:
+            kept.append(scenario.database.engine.connect())
+        kept[0].exec_driver_sql("SELECT 1").fetchall()
+        return add_in_place(scenario.database.engine)
+
+    with pytest.raises(SharedStateError, match="used a connection"):
+        check(evolve(scenario, clients=[Client("A", share), Client("B", share)]))
+    kept.clear()
+
+
+def test_a_lock_in_python_is_no_hang() -> None:
+    """A client that waits for what only another could give is stuck, and the run inconclusive."""
+    scenario = bank(add_in_place)
+    guard = threading.Lock()
+
+    def guarded() -> int:
+        with guard:
+            return add_in_place(scenario.database.engine)
+
+    stuck = evolve(scenario, clients=[Client("A", guarded), Client("B", guarded)], max_step_s=0.2)
+    decision = check(stuck)["every-increment-counts"]
+    assert Verdict.INCONCLUSIVE is decision.verdict
+    assert "computed for more than" in decision.why

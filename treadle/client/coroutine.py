@@ -123,10 +123,13 @@ class Coroutine:
                 "the other thread's work a client of its own."
             )
             raise self._misuse
+        if self._surroundings.is_running(self):  # it is being unwound
+            if operation.kind in RUNS_SQL:
+                raise _Abandoned
+            return Observation()
         user = self._surroundings.runner_name()
-        if self._closing and operation.kind in RUNS_SQL:
-            raise _Abandoned
-        if self._closing or (user is None and operation.kind in _QUIET):
+        over = self._closing or self._greenlet.dead
+        if operation.kind in _QUIET and (over or user is None):  # what is left of it is collected
             return Observation()
         if user is None:
             raise SharedStateError(
