@@ -93,10 +93,21 @@ class Database:
     def __attrs_post_init__(self) -> None:
         """Check the values, and make an engine where none was given."""
         if self.engine is not None:
+            if not isinstance(self.engine, Engine):
+                raise UsageError(
+                    f"engine={self.engine!r}: it is no sqlalchemy.Engine. Pass the engine that create_engine returned; "
+                    "of an asynchronous engine, its sync_engine."
+                )
             if self.engine.dialect.name != "sqlite":
                 raise UsageError(
                     f"engine={self.engine!r}: its dialect is {self.engine.dialect.name!r}, and only SQLite can be "
                     "checked. Configure the application with an sqlite:/// URL for the check."
+                )
+            if self.engine.url.database in {None, "", ":memory:"}:
+                raise UsageError(
+                    f"engine={self.engine!r}: each connection of an in-memory database has one of its own, and clients "
+                    "stand for processes that share one. Configure the application with the URL of a file; it is "
+                    "never opened."
                 )
             return
         arguments: dict[str, Any] = {"timeout": self.busy_timeout_ms / 1000}
@@ -189,6 +200,8 @@ class Scenario:
 
     def __attrs_post_init__(self) -> None:
         """Check the values."""
+        if not isinstance(self.database, Database):
+            raise UsageError(f"scenario {self.name!r}: {self.database!r} is no Database. Wrap it in one.")
         if not self.clients:
             raise UsageError(f"scenario {self.name!r} has no clients: a scenario needs at least one Client.")
         if not self.properties:
