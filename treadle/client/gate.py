@@ -7,6 +7,7 @@ reaching some database behind the checker's back.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, Self
@@ -169,7 +170,8 @@ class GateCursor(sqlite3.Cursor):
             return row
         if factory is sqlite3.Row:
             names = ", ".join('NULL AS "' + item[0].replace('"', '""') + '"' for item in self.description)
-            return factory(sqlite3.connect(":memory:").execute(f"SELECT {names}"), row)
+            with contextlib.closing(sqlite3.connect(":memory:")) as shaper:
+                return factory(shaper.execute(f"SELECT {names}"), row)
         return factory(self, row)
 
     def fetchone(self) -> Any:
