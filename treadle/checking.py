@@ -8,13 +8,14 @@ import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 from attrs import define, evolve, field
 
-from treadle.execution.product import Product, State, Taken
+from treadle.execution.product import Product, Taken
 from treadle.execution.relived import Relived
+from treadle.execution.state import State
 from treadle.execution.system import System
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
@@ -35,6 +36,14 @@ from treadle.values.verdict import Bounds, Counterexample, Decision, Result, Sta
 SEARCHES = ("exhaustive", "random", "pct", "sweep")
 """The search policies."""
 
+REDUCTIONS = {
+    "local": "local operations are taken together, without a scheduling point between them",
+    "merge": "equal states are visited once",
+    "symmetry": "states that differ only in what interchangeable clients are called are visited once",
+    "memory": "what a stretch of operations did is not walked again from another state",
+}
+"""What makes a search smaller or faster without changing its verdicts, by name."""
+
 SPOT_CHECKS = 10
 """How many random schedules are executed live before a property is said to hold."""
 
@@ -51,6 +60,7 @@ def check(
     workers: int = 1,
     live: bool = False,
     reduction: bool = True,
+    without: Collection[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Decide which properties of a scenario hold.
@@ -65,6 +75,7 @@ def check(
         live: run every schedule live, and learn nothing.
         reduction: take local operations together and merge equal states. Without, every interleaving of
             every operation is walked to its end.
+        without: the names of the ``REDUCTIONS`` that are switched off.
         progress: told how far the search is, now and then.
 
     Raises:
@@ -76,11 +87,19 @@ def check(
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{scenario!r} is no Scenario. Build one with treadle.Scenario(...).")
     _require_options(search, max_states, max_seconds, workers)
+    off = _switched_off(without, reduction=reduction)
 
     def run(*, keep_logs: bool) -> Result:
         limits = Limits(max_states, max_seconds, progress)
-        with System(scenario, local=reduction, keep_logs=keep_logs) as system, system.active():
-            policy = _policy(search, scenario, seed, merge=reduction)
+        system = System(
+            scenario,
+            local="local" not in off,
+            memory="memory" not in off,
+            symmetry=search == "exhaustive" and not off & {"symmetry", "merge"},
+            keep_logs=keep_logs,
+        )
+        with system, system.active():
+            policy = _policy(search, system, seed, merge="merge" not in off)
             return _Check(system, limits, seed).decide(policy, search, live=live)
 
     return _with_logs_if_needed(run)
@@ -127,7 +146,16 @@ def _require_options(search: str, max_states: int | None, max_seconds: float | N
         raise UsageError(f"workers={workers!r}: this version searches in one process. Leave the option out.")
 
 
-def _policy(search: str, scenario: Scenario, seed: int, *, merge: bool) -> Search:
+def _switched_off(without: Collection[str], *, reduction: bool) -> frozenset[str]:
+    names = {without} if isinstance(without, str) else set(without)
+    unknown = sorted(names - set(REDUCTIONS))
+    if unknown:
+        raise UsageError(f"without={unknown[0]!r}: there is no such reduction; there are {', '.join(REDUCTIONS)}.")
+    return frozenset(names if reduction else {*names, "local", "merge", "symmetry"})
+
+
+def _policy(search: str, system: System, seed: int, *, merge: bool) -> Search:
+    scenario = system.scenario
     clients = len(scenario.clients)
     faults = scenario.faults.locked + scenario.faults.crash
     if search == "random":
@@ -136,7 +164,7 @@ def _policy(search: str, scenario: Scenario, seed: int, *, merge: bool) -> Searc
         return Pct(seed, clients=clients, faults=faults)
     if search == "sweep":
         return Sweep(clients=clients, faults=faults)
-    return Exhaustive(merge=merge)
+    return Exhaustive(system.symmetry, merge=merge)
 
 
 def run_live(system: System, schedule: Schedule) -> list[Taken]:
@@ -154,7 +182,7 @@ def run_live(system: System, schedule: Schedule) -> list[Taken]:
                 client = real.choice.client
                 raise NondeterminismError(
                     system.scenario.clients[client].name,
-                    real.before.nodes[client].depth + 1,
+                    real.before.locals[client].node.depth + 1,
                     f"{expected.observation} from {expected.operation}",
                     f"{real.observation}, or another state of the database",
                 )
@@ -174,7 +202,8 @@ class _Check:
     _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self._judge = Judge(self._system.scenario, self._system.sequel, self._system.serial)
+        system = self._system
+        self._judge = Judge(system.scenario, system.sequel, system.serial, system.symmetry)
 
     def decide(self, policy: Search, name: str, *, live: bool) -> Result:
         """Search, and return all verdicts."""
@@ -260,6 +289,7 @@ class _Check:
         schedule = finding.examples[item.name]
         if not finding.minimal:
             schedule = Shrinker(schedule, lambda shorter: self._complete(shorter, item.name)).run()
+        schedule = self._named(schedule, item.name)
         if schedule not in self._confirmed:
             self._confirmed[schedule] = run_live(self._system, schedule)
         taken = self._confirmed[schedule]
@@ -276,6 +306,17 @@ class _Check:
         why = breaches[item.name][0].why
         counterexample = Counterexample(schedule, trace_of(self._system.scenario, taken, own), confirmed=True, why=why)
         return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
+
+    def _named(self, schedule: Schedule, name: str) -> Schedule:
+        """Return a schedule with interchangeable clients named so that it breaks a property."""
+        if self._system.symmetry.trivial:
+            return schedule
+        product = self._system.product
+        for renamed in self._system.symmetry.renamed(schedule):
+            *_, last = [product.root(), *(taken.after for taken in product.walk(renamed.choices))]
+            if name in self._judge.breaches(last):
+                return renamed
+        return schedule
 
     def _complete(self, schedule: Schedule, name: str) -> Schedule | None:
         """Follow a schedule, run on in order, and return the choices up to where a property is broken."""
@@ -295,10 +336,10 @@ class _Check:
             last = path[-1].client if path else 0
             same = [choice for choice in choices if choice.client == last]
             edge = product.run(state, (same or choices)[0])
-            for taken in edge.taken:
-                path.append(taken.choice)
-                if name in self._judge.broken(taken.after):
-                    return Schedule(tuple(path))
+            for operations, there in edge.moments:
+                if name in self._judge.broken(there):
+                    return Schedule((*path, *edge.choices(operations)))
+            path += edge.choices()
             state = edge.after
         return None
 
@@ -317,7 +358,7 @@ class _Check:
             state = product.root()
             while choices := product.choices(state):
                 edge = product.run(state, dice.choice(choices))
-                path += [taken.choice for taken in edge.taken]
+                path += edge.choices()
                 state = edge.after
             run_live(self._system, Schedule(tuple(path)))
 

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from treadle.checking import run_live
-from treadle.execution.product import State
+from treadle.execution.state import State
 from treadle.execution.system import System
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
 from treadle.report.timeline import render_timeline
 from treadle.scenario import Scenario
-from treadle.search.protocol import moments
 from treadle.values.errors import CounterexampleError, UsageError
 from treadle.values.fault import Fault
 from treadle.values.property import Kind
@@ -101,7 +100,7 @@ class ScenarioMachine(RuleBasedStateMachine):
         return [
             self._names[choice.client]
             for choice in self._choices
-            if (step and isinstance(choice, Step) and started is bool(self._state.nodes[choice.client].depth))
+            if (step and isinstance(choice, Step) and started is bool(self._state.locals[choice.client].node.depth))
             or (isinstance(choice, Fail) and choice.fault is fault)
         ]
 
@@ -110,9 +109,9 @@ class ScenarioMachine(RuleBasedStateMachine):
         try:
             with self._system.active():
                 edge = self._system.product.run(self._state, choice)
-                for count, taken in moments(edge):
-                    self._look(taken.after, [*self._path, *(each.choice for each in edge.taken[:count])])
-                self._path += [taken.choice for taken in edge.taken]
+                for operations, there in edge.moments:
+                    self._look(there, [*self._path, *edge.choices(operations)])
+                self._path += edge.choices()
                 self._state = edge.after
                 self._choices = self._system.product.choices(self._state)
         except LogsNeededError:

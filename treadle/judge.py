@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-from treadle.execution.product import State
+from treadle.client.tree import Node
+from treadle.execution.state import State
+from treadle.execution.symmetry import Renaming, Symmetry
 from treadle.scenario import Scenario
 from treadle.values.outcome import Outcome
 from treadle.values.property import Breach, Kind, Property
 from treadle.values.view import SerialEnd, View
-from treadle.world.state import WorldState
 
-Sequel = Callable[[WorldState, Callable[[], object]], Outcome]
-"""Runs one more client alone from a state of the world."""
+Sequel = Callable[[State, Callable[[], object]], Outcome]
+"""Runs one more client alone from a state."""
 
 
 Serial = Callable[[tuple[str, ...]], SerialEnd]
@@ -23,92 +24,122 @@ Serial = Callable[[tuple[str, ...]], SerialEnd]
 class Judge:
     """Evaluates the properties of a scenario, once for each distinct view.
 
+    Where interchangeable clients are merged, a property is asked about a state under every naming of them: it is
+    broken if it is broken under one.
+
     Attributes:
         witnessed: the names of the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes: how each client ended, and the committed rows, as text.
     """
 
-    def __init__(self, scenario: Scenario, sequel: Sequel, serial: Serial) -> None:
+    def __init__(self, scenario: Scenario, sequel: Sequel, serial: Serial, symmetry: Symmetry | None = None) -> None:
         """Judge by the properties of a scenario.
 
         Args:
             scenario: whose properties.
             sequel: runs one more client.
             serial: runs clients one after another.
+            symmetry: which clients are interchangeable; by default none.
         """
         self._serial = serial
         self.witnessed: set[str] = set()
         self.outcomes: set[str] = set()
         self._names = tuple(client.name for client in scenario.clients)
+        self._symmetry = symmetry or Symmetry(tuple(range(len(self._names))))
         self._invariants = scenario.invariants
         self._ends = scenario.ends
         self._sequel = sequel
         self._initial: Any = None
-        self._always: dict[Any, frozenset[str]] = {}
-        self._at_end: dict[Any, frozenset[str]] = {}
+        self._went_on = False
+        self._numbers: dict[Any, int] = {}
+        self._by_node: dict[Node, int] = {}
+        self._broken: dict[Hashable, frozenset[str]] = {}
+        self._goes_on: set[Hashable] = set()
 
     def start(self, root: State) -> None:
         """Note what is committed before any client starts."""
-        self._initial = root.world.content.committed
+        self._initial = root.content.committed
 
-    def view(self, state: State) -> View:
-        """Return a state as properties see it."""
+    def view(self, state: State, naming: Renaming | None = None) -> View:
+        """Return a state as properties see it.
+
+        Args:
+            state: the state.
+            naming: for each client the position of the one whose outcome it is given; by default its own.
+        """
+        nodes = [local.node for local in state.locals]
+        if naming is not None:
+            nodes = [nodes[place] for place in naming]
         return View(
-            committed=state.world.content.committed,
+            committed=state.content.committed,
             initial=self._initial,
             outcomes={
-                name: node.outcome
-                for name, node in zip(self._names, state.nodes, strict=True)
-                if node.outcome is not None
+                name: node.outcome for name, node in zip(self._names, nodes, strict=True) if node.outcome is not None
             },
-            sequel=lambda run: self._sequel(state.world, run),
+            sequel=lambda run: self._go_on(state, run),
             serial=self._serial,
         )
 
+    def _go_on(self, state: State, run: Callable[[], object]) -> Outcome:
+        self._went_on = True
+        return self._sequel(state, run)
+
     def broken(self, state: State) -> frozenset[str]:
-        """Return the names of the properties that a state breaks.
+        """Return the names of the properties that a state breaks, under some naming of interchangeable clients.
 
         Raises:
             PropertyError: a predicate failed, or returned no verdict.
         """
-        ends = tuple(node.outcome_key for node in state.nodes)
-        key = (state.world.content if state.world.quiescent else state.world, ends)
-        broken = self._always.get(key)
+        ends = [self._number(local.node) for local in state.locals]
+        key: Hashable = (state.content, self._symmetry.sorted(list(ends)))
+        if key in self._goes_on and not state.quiescent:  # what others hold decides how one more client ends
+            key = state
+        broken = self._broken.get(key)
         if broken is None:
-            broken = self._always[key] = self._evaluate(self._invariants, state)
-        if None not in ends:
-            broken |= self._broken_at_end(key, state)
+            self._went_on = False
+            broken = self._evaluate(state, ends)
+            if self._went_on:
+                self._goes_on.add(key)
+                key = key if state.quiescent else state
+            self._broken[key] = broken
         return broken
 
-    def _broken_at_end(self, key: Any, state: State) -> frozenset[str]:
-        broken = self._at_end.get(key)
-        if broken is None:
-            broken = self._at_end[key] = self._evaluate(self._ends, state)
-            self.outcomes.add(self._spoken(state))
-        return broken
+    def _number(self, node: Node) -> int:
+        """Return the number of how a client ended, or of its not having ended."""
+        number = self._by_node.get(node)
+        if number is None:
+            number = self._numbers.setdefault(node.outcome_key, len(self._numbers))
+            self._by_node[node] = number
+        return number
 
-    def _evaluate(self, properties: tuple[Property, ...], state: State) -> frozenset[str]:
-        if not properties:
-            return frozenset()
-        view = self.view(state)
-        broken = set()
+    def _evaluate(self, state: State, ends: list[int]) -> frozenset[str]:
+        broken: set[str] = set()
+        for naming in self._symmetry.arrangements(ends):
+            view = self.view(state, naming)
+            broken.update(self._breaks(self._invariants, view))
+            if state.ended:
+                broken.update(self._breaks(self._ends, view))
+                self.outcomes.add(self._spoken(view))
+        return frozenset(broken)
+
+    def _breaks(self, properties: tuple[Property, ...], view: View) -> Iterator[str]:
         for item in properties:
             breaches = item.breaches(view)
             if item.kind is Kind.SOMETIMES:
                 if not breaches:
                     self.witnessed.add(item.name)
             elif breaches:
-                broken.add(item.name)
-        return frozenset(broken)
+                yield item.name
 
     def breaches(self, state: State) -> dict[str, tuple[Breach, ...]]:
-        """Return how a state breaks each property that it breaks."""
-        names = self.broken(state)
+        """Return how a state breaks each property that it breaks, with the clients named as they are."""
         view = self.view(state)
-        return {item.name: item.breaches(view) for item in (*self._invariants, *self._ends) if item.name in names}
+        properties = (*self._invariants, *self._ends) if state.ended else self._invariants
+        found = {item.name: item.breaches(view) for item in properties if item.kind is not Kind.SOMETIMES}
+        return {name: breaches for name, breaches in found.items() if breaches}
 
-    def _spoken(self, state: State) -> str:
-        ends = "; ".join(f"{name} {node.outcome}" for name, node in zip(self._names, state.nodes, strict=True))
-        tables = state.world.content.committed.tables
+    def _spoken(self, view: View) -> str:
+        ends = "; ".join(f"{name} {outcome}" for name, outcome in view.outcomes.items())
+        tables = view.committed.tables
         rows = "; ".join(f"{name}: {table.values!r}" for name, table in sorted(tables.items()) if table.values)
         return f"{ends} | {rows}"

@@ -98,7 +98,7 @@ def outcomes_of_every_operation(case: Case, *, faults: tuple[int, int], faults_a
     try:
         with System(scenario, local=False, keep_logs=True) as system, system.active():
             judge = Judge(scenario, system.sequel, system.serial)
-            assert Exhaustive().explore(system.product, judge, Limits()).exhausted
+            assert Exhaustive(system.symmetry).explore(system.product, judge, Limits()).exhausted
     finally:
         _left_open.clear()
     return seen

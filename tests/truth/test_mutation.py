@@ -196,7 +196,7 @@ def test_a_timeout_of_zero_that_waits_is_noticed(monkeypatch: pytest.MonkeyPatch
 
 def test_a_waiting_client_that_never_tries_again_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A waiting client tries again when another one changes its lock."""
-    monkeypatch.setattr(product.Product, "_may_step", lambda _, state, client: state.wait_of(client) is None)
+    monkeypatch.setattr(product.Product, "_may_step", lambda _, state, client: state.locals[client].wait is None)
     assert not _agrees(_PATIENT)
 
 

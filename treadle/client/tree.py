@@ -13,13 +13,15 @@ Regular Sets from Queries and Counterexamples", 1987, whose observation table it
 
 from __future__ import annotations
 
+import hashlib
+
 from treadle.client.coroutine import Coroutine
 from treadle.client.surroundings import Surroundings
 from treadle.interning import intern_operation
 from treadle.scenario import Client
 from treadle.values.errors import NondeterminismError
 from treadle.values.observation import Observation
-from treadle.values.operation import Operation
+from treadle.values.operation import Operation, canonical
 from treadle.values.outcome import Crashed, Outcome
 
 
@@ -36,7 +38,7 @@ class Node:
         outcome_key: what makes two outcomes the same, or None when it has not ended.
     """
 
-    __slots__ = ("children", "depth", "operation", "outcome", "outcome_key", "parent", "seen")
+    __slots__ = ("_digest", "children", "depth", "operation", "outcome", "outcome_key", "parent", "seen")
 
     def __init__(self, stop: Operation | Outcome, parent: Node | None, seen: Observation | None) -> None:
         """Make a node; the parent does not know it yet. The observation must be interned."""
@@ -47,6 +49,21 @@ class Node:
         self.seen = seen
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.children: dict[Observation, Node] = {}
+        self._digest = b""
+
+    @property
+    def digest(self) -> bytes:
+        """What makes two histories the same, in every process."""
+        missing: list[Node] = []
+        node: Node | None = self
+        while node is not None and not node._digest:  # noqa: SLF001  # another one of this class
+            missing.append(node)
+            node = node.parent
+        digest = b"" if node is None else node._digest  # noqa: SLF001  # likewise
+        for node in reversed(missing):
+            seen = () if node.seen is None else node.seen.key
+            digest = node._digest = hashlib.blake2b(digest + canonical(seen), digest_size=16).digest()  # noqa: SLF001  # likewise
+        return digest
 
     def history(self) -> list[Node]:
         """Return the nodes from the root to this one."""

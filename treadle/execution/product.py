@@ -4,7 +4,7 @@
 
     clients (trees of operations)  x  world (states of a real database)
                  │                               │
-                 └── State(nodes, waits, world, faults left) ──choice──▶ State
+                 └── State(local states, content, faults left) ──choice──▶ State
 
 The same rules drive learned and live executions; they differ only in where a client's next operation and an
 operation's result come from (``Backend``).
@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 from attrs import frozen
 
 from treadle.client.tree import CRASHED, Node
+from treadle.execution.state import Holdings, LocalState, LocalStates, State, Wait
 from treadle.interning import intern_observation, intern_operation
 from treadle.values.errors import ScheduleMismatchError
 from treadle.values.fault import Fault, LockKind, Placement
@@ -25,56 +26,11 @@ from treadle.values.observation import LOCKED, Observation
 from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
 from treadle.values.signals import OperationBoundError
+from treadle.world.content import Content
 from treadle.world.effects import Effects
-from treadle.world.holding import Holding, Lock
+from treadle.world.holding import Lock
 from treadle.world.locality import Nature, nature_of
-from treadle.world.state import Key, Transition, WorldState
-
-
-class Wait(NamedTuple):
-    """A client that waits for a lock.
-
-    Attributes:
-        client: its position.
-        locks: the locks of all other connections when it last tried; it tries again when they change.
-        observation: what it sees if its timeout expires.
-        holders: the positions of the clients it waits for.
-    """
-
-    client: int
-    locks: tuple[tuple[Key, Lock], ...]
-    observation: Observation
-    holders: tuple[int, ...]
-
-
-class State(NamedTuple):
-    """A state of the product. Equal states have equal futures.
-
-    Attributes:
-        nodes: where each client is.
-        waits: the clients that wait, longest first.
-        world: what is committed, and what each connection holds.
-        locked: how many ``locked`` faults are left.
-        crash: how many ``crash`` faults are left.
-    """
-
-    nodes: tuple[Node, ...]
-    waits: tuple[Wait, ...]
-    world: WorldState
-    locked: int
-    crash: int
-
-    def wait_of(self, client: int) -> Wait | None:
-        """Return how a client waits, or None."""
-        for wait in self.waits:
-            if wait.client == client:
-                return wait
-        return None
-
-    @property
-    def ended(self) -> bool:
-        """Whether all clients have finished."""
-        return all(node.operation is None for node in self.nodes)
+from treadle.world.state import Key, Result, Transition, WorldState
 
 
 @frozen(eq=False)
@@ -91,6 +47,7 @@ class Taken:
         lock_kind: why the client saw ``database is locked``, if it did.
         reachable: for an injected ``locked``: whether SQLite could have answered so.
         free: the fault costs nothing, since all clients wait.
+        far: what the operation does may depend on all there is.
     """
 
     choice: Choice
@@ -102,6 +59,7 @@ class Taken:
     lock_kind: LockKind | None = None
     reachable: bool = True
     free: bool = False
+    far: bool = False
 
 
 class Backend(Protocol):
@@ -110,6 +68,10 @@ class Backend(Protocol):
     @property
     def journal(self) -> str:
         """The journal mode."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether any state can be gone on from, and what was done once need not be done again."""
 
     def roots(self) -> tuple[Node, ...]:
         """Return where the clients start."""
@@ -120,29 +82,79 @@ class Backend(Protocol):
     def after(self, client: int, node: Node, observation: Observation) -> Node:
         """Return where a client is after an observation."""
 
-    def effects(self, state: WorldState, operation: Operation) -> Effects:
-        """Return what a statement does to locks."""
+    def effects(self, operation: Operation, schema: int) -> Effects:
+        """Return what a statement does to locks, under the schema with this number."""
 
-    def perform(self, state: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
+    def at(self, state: State) -> WorldState:
+        """Return where the world is in a state."""
+
+    def perform(self, world: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
         """Return what an operation does."""
 
-    def vanish(self, state: WorldState, client: int, *, only_idle: bool) -> WorldState:
-        """Return the world after connections of a client were closed without its doing."""
+    def vanish(self, world: WorldState, client: int, *, only_idle: bool) -> WorldState:
+        """Return where the world is after connections of a client were closed without its doing."""
+
+    def knows(self, world: WorldState) -> bool:
+        """Tell whether operations can be performed in a state of the world."""
+
+
+class Moment(NamedTuple):
+    """A point of an edge at which properties are looked at: a commit, or its end.
+
+    Attributes:
+        operations: how many of its operations lie behind.
+        state: the state there.
+    """
+
+    operations: int
+    state: State
 
 
 class Edge(NamedTuple):
     """A stretch of one client's operations between two scheduling points.
 
     Attributes:
-        taken: what each choice did, in order.
+        first: its first choice, one operation long; all others are steps of the same client.
+        moments: where properties are looked at, the end among them.
+        injected: whether the first choice spends a fault.
+        adversarial: whether it is a fault that SQLite could not have shown.
     """
 
-    taken: tuple[Taken, ...]
+    first: Choice
+    moments: tuple[Moment, ...]
+    injected: bool
+    adversarial: bool
 
     @property
     def after(self) -> State:
         """The state at its end."""
-        return self.taken[-1].after
+        return self.moments[-1].state
+
+    def choices(self, operations: int | None = None) -> tuple[Choice, ...]:
+        """Return its choices, one operation each, or the first of them."""
+        count = self.moments[-1].operations if operations is None else operations
+        return (self.first, *(Step(self.first.client),) * (count - 1))
+
+
+class _Stretch(NamedTuple):
+    """What an edge does, whatever the other clients are.
+
+    Attributes:
+        moments: after how many operations, what the client's local state is, what is committed, and whether
+            something was committed by then.
+        moved_on: the rank of the client's wait that is over, or None.
+        locked: how many ``locked`` faults it spends.
+        crash: how many ``crash`` faults it spends.
+        injected: as for ``Edge``.
+        adversarial: as for ``Edge``.
+    """
+
+    moments: tuple[tuple[int, LocalState, Content, bool], ...]
+    moved_on: int | None
+    locked: int
+    crash: int
+    injected: bool
+    adversarial: bool
 
 
 class Product:
@@ -155,39 +167,53 @@ class Product:
     def __init__(
         self,
         backend: Backend,
+        local_states: LocalStates,
         *,
         names: tuple[str, ...],
         budget: tuple[int, int],
         placement: Placement,
         max_operations: int,
+        groups: tuple[int, ...] | None = None,
         local: bool = True,
+        memory: bool = True,
         offset: int = 0,
     ) -> None:
         """Build the product.
 
         Args:
             backend: where operations and results come from.
+            local_states: where local states are interned; the states of products that share it can be compared.
             names: the clients' names.
             budget: how many ``locked`` and ``crash`` faults an execution may contain.
             placement: where ``locked`` faults are injected.
             max_operations: how many operations a client may take.
+            groups: for each client the number of its group of interchangeable clients; by default, each has its own.
             local: take local operations together, without a scheduling point between them.
+            memory: tell from memory what a stretch does that was walked from another state.
             offset: the position of the first client, as the world knows it.
         """
         self._backend = backend
+        self._locals = local_states
         self._names = names
         self._budget = budget
         self._placement = placement
         self._max_operations = max_operations
+        self._groups = groups or tuple(range(len(names)))
         self._local = local
+        self._memory = memory and backend.learns
         self._offset = offset
         self.met_fault_point = False
-        self._natures: dict[tuple[Holding, Operation, int], Nature] = {}
+        self._natures: dict[tuple[LocalState, int], Nature] = {}
+        self._stretches: dict[tuple[object, ...], _Stretch] = {}
+        self._ways: dict[State, tuple[State, Choice]] = {}
 
     def root(self, world: WorldState | None = None) -> State:
         """Return the state in which no client has started, in the world's first state or another."""
+        roots = self._backend.roots()
         start = self._backend.start() if world is None else world
-        return State(self._backend.roots(), (), start, *self._budget)
+        own = range(self._offset, self._offset + len(roots))
+        rest = tuple((key, held) for key, held in start.holdings.items() if key[0] not in own)
+        return State(tuple(self._locals.of(node, ()) for node in roots), start.content, *self._budget, rest)
 
     # What may happen.
 
@@ -197,40 +223,42 @@ class Product:
         A client that is about to take a local operation is a persistent set by itself: only its choices count. But
         not if it may crash and let go of a lock then: others notice that, and it may have no later chance to crash.
         """
-        unfinished = [client for client, node in enumerate(state.nodes) if node.operation is not None]
+        unfinished = [client for client, local in enumerate(state.locals) if not local.ended]
         if self._local:
-            for client in unfinished:
-                if not state.nodes[client].depth or state.wait_of(client) is not None:
-                    continue
-                if self._nature(state, client).local and not (state.crash > 0 and self._holds_lock(state, client)):
-                    return (Step(client), *self._faults(state, client))
-        found: list[Choice] = []
-        stuck = True
-        for client in unfinished:
-            if self._may_step(state, client):
-                found.append(Step(client))
-                stuck = False
-        if stuck and unfinished:
-            found.append(Fail(state.waits[0].client))
+            alone = self._persistent(state, unfinished)
+            if alone is not None:
+                return (Step(alone), *self._faults(state, alone))
+        found: list[Choice] = [Step(client) for client in unfinished if self._may_step(state, client)]
+        if not found and unfinished:
+            found.append(Fail(_first_in_line(state)))
         for client in unfinished:
             found += [fault for fault in self._faults(state, client) if fault not in found]
         return tuple(found)
 
-    def _holds_lock(self, state: State, client: int) -> bool:
-        position = client + self._offset
-        return any(held.lock for key, held in state.world.holdings.items() if key[0] == position)
+    def _persistent(self, state: State, unfinished: list[int]) -> int | None:
+        """Return a client whose choices are a persistent set by themselves, if there is one.
+
+        Where there are several, which one it is must not depend on what interchangeable clients are called.
+        """
+        found = [
+            client
+            for client in unfinished
+            if (local := state.locals[client]).node.depth
+            and local.wait is None
+            and self._nature(local, state.content).local
+            and not (state.crash > 0 and local.locks)
+        ]
+        if len(found) > 1:
+            return min(found, key=lambda client: (self._groups[client], state.locals[client].node.digest))
+        return found[0] if found else None
 
     def _may_step(self, state: State, client: int) -> bool:
-        wait = state.wait_of(client)
-        if wait is None:
-            return True
-        operation = state.nodes[client].operation
-        assert operation is not None
-        return state.world.other_locks(self._key(client, operation)) != wait.locks
+        local = state.locals[client]
+        return local.wait is None or state.others(client, _pending(local).connection) != local.wait.others
 
     def _faults(self, state: State, client: int) -> list[Choice]:
         found: list[Choice] = []
-        if state.locked > 0 and (state.wait_of(client) is not None or self._is_fault_point(state, client)):
+        if state.locked > 0 and (state.locals[client].wait is not None or self._is_fault_point(state, client)):
             found.append(Fail(client, Fault.LOCKED))
             self.met_fault_point = True
         if state.crash > 0:
@@ -240,29 +268,28 @@ class Product:
     def _key(self, client: int, operation: Operation) -> Key:
         return (client + self._offset, operation.connection)
 
-    def _nature(self, state: State, client: int) -> Nature:
+    def _nature(self, local: LocalState, content: Content) -> Nature:
         """Return what a client's pending operation is to others."""
-        operation = state.nodes[client].operation
-        assert operation is not None
-        holding = state.world.holding(self._key(client, operation))
-        at = (holding, operation, state.world.content.schema.number)
+        at = (local, content.schema.number)
         nature = self._natures.get(at)
         if nature is None:
-            effects = self._backend.effects(state.world, operation)
+            operation = _pending(local)
+            effects = self._backend.effects(operation, content.schema.number)
+            holding = local.holding(operation.connection)
             nature = self._natures[at] = nature_of(self._backend.journal, holding, operation, effects, self._placement)
         return nature
 
     def _is_fault_point(self, state: State, client: int) -> bool:
-        nature = self._nature(state, client)
+        nature = self._nature(state.locals[client], state.content)
         # Where another client holds the lock, no process outside can: SQLite's own answer stands.
         return nature.fault_point and not (nature.acquires and self._others_write(state, client))
 
-    def _others_write(self, state: State, client: int) -> bool:
-        operation = state.nodes[client].operation
-        assert operation is not None
-        return any(lock is Lock.WRITE for _, lock in state.world.other_locks(self._key(client, operation)))
+    @staticmethod
+    def _others_write(state: State, client: int) -> bool:
+        others = state.others(client, _pending(state.locals[client]).connection)
+        return any(lock is Lock.WRITE for lock, _ in others)
 
-    # What it does.
+    # What it does, one operation at a time.
 
     def take(self, state: State, choice: Choice) -> Taken:
         """Do one choice of one operation.
@@ -275,17 +302,17 @@ class Product:
             return self._step(state, choice)
         if choice.fault is Fault.CRASH:
             return self._crash(state, choice)
-        wait = state.wait_of(choice.client)
+        wait = state.locals[choice.client].wait
         return self._inject(state, choice) if wait is None else self._expire(state, choice, wait)
 
     def _require(self, state: State, choice: Choice) -> None:
-        if choice.client >= len(state.nodes):
+        if choice.client >= len(state.locals):
             raise ScheduleMismatchError(
-                f"choice {choice} is for client {letters(choice.client)}, and there are only {len(state.nodes)} "
+                f"choice {choice} is for client {letters(choice.client)}, and there are only {len(state.locals)} "
                 f"clients: {', '.join(self._names)}. Replay the token on the scenario it was found in, with the same "
                 "parameters."
             )
-        if state.nodes[choice.client].operation is None:
+        if state.locals[choice.client].ended:
             raise ScheduleMismatchError(
                 f"choice {choice}: client {self._names[choice.client]!r} has already finished at this point. "
                 "Replay the token on the scenario it was found in, with the same code and parameters."
@@ -293,60 +320,121 @@ class Product:
 
     def _step(self, state: State, choice: Step) -> Taken:
         client = choice.client
-        operation = state.nodes[client].operation
-        assert operation is not None
-        transition = self._backend.perform(state.world, self._key(client, operation), operation)
-        if transition.result.waits:
-            wait = Wait(
-                client,
-                transition.after.other_locks(self._key(client, operation)),
-                transition.observation,
-                transition.holders,
-            )
-            waits = [wait if other.client == client else other for other in state.waits]
-            if wait not in waits:
-                waits.append(wait)
-            after = State(state.nodes, tuple(waits), transition.after, state.locked, state.crash)
-            return Taken(choice, state, after, operation, None, transition)
-        after = self._go_on(state, client, transition.observation, transition.after)
+        local = state.locals[client]
+        operation = _pending(local)
+        transition = self._backend.perform(self._backend.at(state), self._key(client, operation), operation)
+        result = transition.result
+        if result.waits:
+            rank = _queue(state) if local.wait is None else local.wait.rank
+            wait = Wait(rank, state.others(client, operation.connection), result.observation)
+            waiting = self._locals.of(local.node, _updated(local.holdings, operation.connection, result), wait)
+            after = state._replace(locals=_put(state.locals, client, waiting))
+        else:
+            after = self._go_on(state, client, result.observation, operation, transition)
         return Taken(
-            choice, state, after, operation, transition.observation, transition, lock_kind=transition.result.lock_kind
+            choice,
+            state,
+            after,
+            operation,
+            None if result.waits else result.observation,
+            transition,
+            lock_kind=None if result.waits else result.lock_kind,
+            far=self._nature(local, state.content).far,
         )
 
     def _go_on(
-        self, state: State, client: int, observation: Observation, world: WorldState, *, locked: int = 0
+        self,
+        state: State,
+        client: int,
+        observation: Observation,
+        operation: Operation,
+        transition: Transition | None,
+        *,
+        locked: int = 0,
     ) -> State:
-        """Return the state after a client saw something."""
-        node = self._backend.after(client, state.nodes[client], observation)
-        if node.operation is None:
-            world = self._backend.vanish(world, client + self._offset, only_idle=True)
+        """Return the state after a client saw something, and an operation did something or was not executed."""
+        local = state.locals[client]
+        result = None if transition is None else transition.result
+        node = self._backend.after(client, local.node, observation)
+        holdings = local.holdings if result is None else _updated(local.holdings, operation.connection, result)
+        if node.operation is None and holdings:
+            world = self._backend.at(state) if transition is None else transition.after
+            self._backend.vanish(world, client + self._offset, only_idle=True)
+            holdings = tuple((number, held) for number, held in holdings if held.log)
         elif node.depth >= self._max_operations:
             raise OperationBoundError(
                 f"client {self._names[client]!r} took {self._max_operations} operations without finishing; its last "
                 f"one was {node.operation}. If it retries without end, give it an end; if it is that long, raise the "
                 "scenario's max_operations"
             )
-        nodes = (*state.nodes[:client], node, *state.nodes[client + 1 :])
-        waits = tuple(wait for wait in state.waits if wait.client != client) if state.waits else ()
-        return State(nodes, waits, world, state.locked - locked, state.crash)
+        return self._moved(
+            state,
+            client,
+            self._locals.of(node, holdings),
+            state.content if result is None else result.content,
+            committed=result is not None and result.committed,
+            moved_on=None if local.wait is None else local.wait.rank,
+            spent=(locked, 0),
+        )
+
+    def _moved(
+        self,
+        state: State,
+        client: int,
+        local: LocalState,
+        content: Content,
+        *,
+        committed: bool,
+        moved_on: int | None,
+        spent: tuple[int, int],
+    ) -> State:
+        """Return the state after a client moved: what that changes for the others is told here, and only here."""
+        found = list(state.locals)
+        rest = state.rest
+        if committed:
+            found = [self._locals.stale(other) for other in found]
+            rest = tuple((key, held.after_commit()) for key, held in rest)
+        if moved_on is not None:
+            found = [self._locals.moved_up(other, moved_on) for other in found]
+        found[client] = local
+        return State(tuple(found), content, state.locked - spent[0], state.crash - spent[1], rest)
 
     def _crash(self, state: State, choice: Fail) -> Taken:
         client = choice.client
-        world = self._backend.vanish(state.world, client + self._offset, only_idle=False)
-        nodes = (*state.nodes[:client], CRASHED, *state.nodes[client + 1 :])
-        waits = tuple(wait for wait in state.waits if wait.client != client)
-        after = State(nodes, waits, world, state.locked, state.crash - 1)
+        self._backend.vanish(self._backend.at(state), client + self._offset, only_idle=False)
+        wait = state.locals[client].wait
+        after = self._moved(
+            state,
+            client,
+            self._locals.of(CRASHED, ()),
+            state.content,
+            committed=False,
+            moved_on=None if wait is None else wait.rank,
+            spent=(0, 1),
+        )
         return Taken(choice, state, after, None, None)
+
+    def _is_free(self, state: State, choice: Choice) -> bool:
+        """Tell whether a choice is a timeout that expires since nobody can go on: that of the longest waiter."""
+        wait = state.locals[choice.client].wait
+        if not isinstance(choice, Fail) or choice.fault is not Fault.LOCKED or wait is None or wait.rank:
+            return False
+        return not any(not local.ended and self._may_step(state, client) for client, local in enumerate(state.locals))
 
     def _expire(self, state: State, choice: Fail, wait: Wait) -> Taken:
         """Let the timeout of a waiting client expire; free if nobody else can go on."""
-        stuck = not any(
-            node.operation is not None and self._may_step(state, client) for client, node in enumerate(state.nodes)
+        free = self._is_free(state, choice)
+        operation = _pending(state.locals[choice.client])
+        after = self._go_on(state, choice.client, wait.observation, operation, None, locked=0 if free else 1)
+        return Taken(
+            choice,
+            state,
+            after,
+            operation,
+            wait.observation,
+            lock_kind=LockKind.TIMEOUT,
+            free=free,
         )
-        free = stuck and state.waits[0] is wait
-        operation = state.nodes[choice.client].operation
-        after = self._go_on(state, choice.client, wait.observation, state.world, locked=0 if free else 1)
-        return Taken(choice, state, after, operation, wait.observation, lock_kind=LockKind.TIMEOUT, free=free)
 
     def _inject(self, state: State, choice: Fail) -> Taken:
         """Fail an operation as if a process outside held the lock.
@@ -355,47 +443,153 @@ class Product:
         what it does then (an implicit BEGIN stays). Elsewhere nothing is executed.
         """
         client = choice.client
-        operation = state.nodes[client].operation
-        assert operation is not None
+        local = state.locals[client]
+        operation = _pending(local)
         key = self._key(client, operation)
-        if self._nature(state, client).acquires and not self._others_write(state, client):
-            transition = self._backend.perform(state.world, key, operation, outside=True)
-            after = self._go_on(state, client, transition.observation, transition.after, locked=1)
+        nature = self._nature(local, state.content)
+        if nature.acquires and not self._others_write(state, client):
+            transition = self._backend.perform(self._backend.at(state), key, operation, outside=True)
+            after = self._go_on(state, client, transition.observation, operation, transition, locked=1)
             return Taken(
-                choice, state, after, operation, transition.observation, transition, lock_kind=LockKind.OUTSIDE
+                choice,
+                state,
+                after,
+                operation,
+                transition.observation,
+                transition,
+                lock_kind=LockKind.OUTSIDE,
+                far=nature.far,
             )
-        world = state.world
-        if operation.cursor in world.holding(key).active:  # running another statement would have ended this one
-            reset = intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
-            world = self._backend.perform(world, key, reset).after
-        seen = intern_observation(Observation(failure=LOCKED, in_transaction=world.holding(key).in_transaction))
-        after = self._go_on(state, client, seen, world, locked=1)
-        return Taken(choice, state, after, operation, seen, lock_kind=LockKind.OUTSIDE, reachable=False)
+        holding = local.holding(operation.connection)
+        reset: Transition | None = None
+        if operation.cursor in holding.active:  # running another statement would have ended this one
+            close = intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
+            reset = self._backend.perform(self._backend.at(state), key, close)
+            assert reset.result.holding is not None
+            holding = reset.result.holding
+        seen = intern_observation(Observation(failure=LOCKED, in_transaction=holding.in_transaction))
+        after = self._go_on(state, client, seen, operation, reset, locked=1)
+        return Taken(choice, state, after, operation, seen, lock_kind=LockKind.OUTSIDE, reachable=False, far=nature.far)
+
+    # What it does, one stretch at a time.
 
     def run(self, state: State, choice: Choice) -> Edge:
         """Do a choice, and go on with the same client to its next scheduling point.
 
         A client that starts goes on through its first operation that others can notice: what it did before
         that commutes with everything.
+
+        What a stretch does depends on the client's local state, on what is committed, on the locks of the others and
+        on the faults that are left; the same stretch from another state is told from memory.
         """
+        if not self._memory:
+            return self._edge(self._go(state, choice))
         client = choice.client
-        fresh = isinstance(choice, Step) and not state.nodes[client].depth
-        noticed = not (fresh and self._nature(state, client).local)
+        kind = None if isinstance(choice, Step) else choice.fault
+        at = (
+            state.locals[client],
+            state.content,
+            state.others(client),
+            state.locked,
+            state.crash,
+            _queue(state),
+            kind,
+            self._is_free(state, choice),
+        )
+        stretch = self._stretches.get(at)
+        if stretch is not None:
+            edge = self._again(state, choice, stretch)
+            self._ways.setdefault(edge.after, (state, choice))
+            return edge
+        self.reach(state)
+        taken = self._go(state, choice)
+        edge = self._edge(taken)
+        if not any(item.far for item in taken):
+            self._stretches[at] = self._stretch(state, taken)
+        self._ways.setdefault(edge.after, (state, choice))
+        return edge
+
+    def reach(self, state: State) -> WorldState:
+        """Return where the world is in a state, and see to it that operations can be performed there."""
+        world = self._backend.at(state)
+        way: list[tuple[State, Choice]] = []
+        while not self._backend.knows(self._backend.at(state)):  # memory alone led here
+            state, choice = self._ways[state]
+            way.append((state, choice))
+        for before, choice in reversed(way):
+            self._go(before, choice)
+        return world
+
+    def _go(self, state: State, choice: Choice) -> list[Taken]:
+        """Do a choice, and go on with the same client to its next scheduling point."""
+        client = choice.client
+        local = state.locals[client]
+        fresh = isinstance(choice, Step) and not local.node.depth
+        noticed = not (fresh and self._nature(local, state.content).local)
         taken = [self.take(state, choice)]
         while self._local and self._goes_on(taken[-1].after, client):
             state = taken[-1].after
-            if not self._nature(state, client).local:
+            if not self._nature(state.locals[client], state.content).local:
                 if noticed:
                     break
                 noticed = True
             taken.append(self.take(state, Step(client)))
-        return Edge(tuple(taken))
+        return taken
 
     def _goes_on(self, state: State, client: int) -> bool:
         """Tell whether nothing but another client could happen before this client's next operation."""
-        if state.nodes[client].operation is None or state.wait_of(client) is not None:
+        local = state.locals[client]
+        if local.ended or local.wait is not None:
             return False
         return not self._faults(state, client)
+
+    @staticmethod
+    def _edge(taken: list[Taken]) -> Edge:
+        first, last = taken[0], len(taken)
+        return Edge(
+            first.choice,
+            tuple(
+                Moment(count, item.after)
+                for count, item in enumerate(taken, 1)
+                if count == last or item.after.content is not item.before.content
+            ),
+            isinstance(first.choice, Fail) and not first.free,
+            first.lock_kind is LockKind.OUTSIDE and not first.reachable,
+        )
+
+    @staticmethod
+    def _stretch(state: State, taken: list[Taken]) -> _Stretch:
+        edge = Product._edge(taken)
+        client = edge.first.client
+        commits = [item.transition is not None and item.transition.result.committed for item in taken]
+        before, after = state.locals[client].wait, edge.after.locals[client].wait
+        return _Stretch(
+            tuple((count, there.locals[client], there.content, any(commits[:count])) for count, there in edge.moments),
+            before.rank if before is not None and after is None else None,
+            state.locked - edge.after.locked,
+            state.crash - edge.after.crash,
+            edge.injected,
+            edge.adversarial,
+        )
+
+    def _again(self, state: State, choice: Choice, stretch: _Stretch) -> Edge:
+        """Return the edge that a stretch makes from a state."""
+        moments = tuple(
+            Moment(
+                count,
+                self._moved(
+                    state,
+                    choice.client,
+                    local,
+                    content,
+                    committed=committed,
+                    moved_on=stretch.moved_on,
+                    spent=(stretch.locked, stretch.crash),
+                ),
+            )
+            for count, local, content, committed in stretch.moments
+        )
+        return Edge(choice, moments, stretch.injected, stretch.adversarial)
 
     def walk(self, choices: tuple[Choice, ...], state: State | None = None) -> Iterator[Taken]:
         """Follow a schedule, one operation at a time.
@@ -411,3 +605,38 @@ class Product:
                 taken = self.take(state, single)
                 yield taken
                 state = taken.after
+
+
+def _pending(local: LocalState) -> Operation:
+    operation = local.node.operation
+    assert operation is not None
+    return operation
+
+
+def _first_in_line(state: State) -> int:
+    """Return the client that waits longest."""
+    return next(client for client, local in enumerate(state.locals) if local.wait is not None and not local.wait.rank)
+
+
+def _queue(state: State) -> int:
+    """Return how many clients wait."""
+    return sum(local.wait is not None for local in state.locals)
+
+
+def _put(locals_: tuple[LocalState, ...], client: int, local: LocalState) -> tuple[LocalState, ...]:
+    return (*locals_[:client], local, *locals_[client + 1 :])
+
+
+def _updated(holdings: Holdings, connection: int, result: Result) -> Holdings:
+    """Return what a client's connections hold after an operation on one of them."""
+    others = [
+        (number, held.after_commit() if result.committed else held) for number, held in holdings if number != connection
+    ]
+    if result.holding is not None:
+        others.append((connection, result.holding))
+        others.sort(key=_by_number)
+    return tuple(others)
+
+
+def _by_number(item: tuple[int, object]) -> int:
+    return item[0]

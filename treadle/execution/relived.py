@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from treadle.execution.product import Product, State, Taken
+from treadle.execution.product import Product, Taken
+from treadle.execution.state import State
 from treadle.execution.system import System
 from treadle.values.errors import NondeterminismError
 from treadle.values.schedule import Choice, Fail
@@ -65,15 +66,16 @@ class Relived:
     def _note(self, taken: Taken) -> None:
         """Let the learned world know the way, for what properties run after the end of an execution."""
         world, client = self._system.world, taken.choice.client
-        here = taken.before.world
+        here = self._system.at(taken.before)
         if taken.transition is not None and taken.operation is not None:
             key = (client, taken.operation.connection)
             outside = isinstance(taken.choice, Fail)
             world.note(here, taken.transition.after, key, taken.operation, variant=outside)
             here = taken.transition.after
-        if here is not taken.after.world:
+        after = self._system.at(taken.after)
+        if here is not after:
             ended = taken.operation is not None
-            world.note(here, taken.after.world, (client, 0), None, variant=ended)
+            world.note(here, after, (client, 0), None, variant=ended)
 
     def _go_to(self, wanted: State) -> None:
         way: list[tuple[Choice, State]] = []
@@ -89,7 +91,7 @@ class Relived:
             if here != after:
                 raise NondeterminismError(
                     self._system.scenario.clients[choice.client].name,
-                    here.nodes[choice.client].depth,
+                    here.locals[choice.client].node.depth,
                     "the same state after the same choices",
                     "another",
                 )

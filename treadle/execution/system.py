@@ -10,7 +10,9 @@ from typing import Any, Self
 
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import LiveRun, Node, Tree
-from treadle.execution.product import Product, State
+from treadle.execution.product import Product
+from treadle.execution.state import LocalStates, State
+from treadle.execution.symmetry import Symmetry, groups_of
 from treadle.scenario import Client, Scenario
 from treadle.values.errors import StuckClientError, UsageError
 from treadle.values.fault import Placement
@@ -33,14 +35,26 @@ _SEQUEL = 1_000_000
 class Learned:
     """The backend that asks what was learned, and learns what was not."""
 
-    def __init__(self, trees: tuple[Tree, ...], world: LearnedWorld) -> None:
-        """Join clients and a world."""
+    learns = True
+
+    def __init__(self, trees: tuple[Tree, ...], world: LearnedWorld, book: Book, *, offset: int = 0) -> None:
+        """Join clients and a world.
+
+        Args:
+            trees: the clients.
+            world: the world.
+            book: where its states are interned.
+            offset: the position of the first client, as the world knows it.
+        """
         self._trees = trees
         self._world = world
+        self._book = book
+        self._offset = offset
         self.journal = world.journal
         self.perform = world.perform
         self.vanish = world.vanish
         self.effects = world.effects
+        self.knows = world.knows
 
     def roots(self) -> tuple[Node, ...]:
         """Return where the clients start."""
@@ -49,6 +63,16 @@ class Learned:
     def start(self) -> WorldState:
         """Return where the world starts."""
         return self._world.root
+
+    def at(self, state: State) -> WorldState:
+        """Return where the world is in a state."""
+        holdings = {
+            (client, number): held
+            for client, local in enumerate(state.locals, self._offset)
+            for number, held in local.holdings
+        }
+        holdings.update(state.rest)
+        return self._book.state(state.content, holdings)
 
     def after(self, client: int, node: Node, observation: Observation) -> Node:
         """Return where a client is after an observation."""
@@ -61,6 +85,8 @@ class Live:
     It goes forward only: an operation can be performed in the present state, and in no other. What the clients
     do is compared with their trees.
     """
+
+    learns = False
 
     def __init__(self, trees: tuple[Tree, ...], world: World, surroundings: Surroundings) -> None:
         """Start nothing yet."""
@@ -86,18 +112,27 @@ class Live:
         run.resume(observation)
         return run.node
 
-    def effects(self, state: WorldState, operation: Operation) -> Effects:
-        """Return what a statement does to locks."""
-        return self._world.effects(operation, state.content.schema.number)
+    def effects(self, operation: Operation, schema: int) -> Effects:
+        """Return what a statement does to locks, under the schema with this number."""
+        return self._world.effects(operation, schema)
 
-    def perform(self, state: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
+    def at(self, state: State) -> WorldState:
+        """Return where the world is: always in the state that an execution has come to."""
+        assert state.content is self._world.content
+        return self._world.state
+
+    def knows(self, world: WorldState) -> bool:
+        """Tell whether operations can be performed in a state of the world."""
+        return world is self._world.state
+
+    def perform(self, world: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
         """Execute an operation."""
-        assert state is self._world.state
+        assert world is self._world.state
         return self._world.perform(key, operation, outside=outside)
 
-    def vanish(self, state: WorldState, client: int, *, only_idle: bool) -> WorldState:
+    def vanish(self, world: WorldState, client: int, *, only_idle: bool) -> WorldState:
         """Close connections of a client without its doing."""
-        assert state is self._world.state
+        assert world is self._world.state
         return self._world.vanish(client, only_idle=only_idle)
 
     def close(self) -> None:
@@ -112,26 +147,42 @@ class System:
 
     Attributes:
         scenario: what is run.
+        symmetry: which clients are taken for interchangeable.
         product: what a search walks.
     """
 
     product: Product
 
-    def __init__(self, scenario: Scenario, *, local: bool = True, keep_logs: bool = False) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        local: bool = True,
+        memory: bool = True,
+        symmetry: bool = False,
+        keep_logs: bool = False,
+    ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
             scenario: what is run.
             local: take local operations together, without a scheduling point between them.
+            memory: tell from memory what a stretch of operations does that was walked from another state.
+            symmetry: take clients that run the same code for interchangeable, and learn them once.
             keep_logs: never forget how a connection came to hold nothing.
         """
         self.scenario = scenario
+        self._groups = groups_of(scenario.clients)
+        self.symmetry = Symmetry(self._groups if symmetry else tuple(range(len(self._groups))))
         self._local = local
+        self._memory = memory
+        self._local_states = LocalStates()
         self._surroundings = Surroundings(scenario.database.engine, scenario.max_step_s)
         self._book = Book(keep_logs=keep_logs)
         self._library = Library()
         self._stack = contextlib.ExitStack()
-        self._sequels: dict[Callable[[], object], tuple[int, Tree]] = {}
+        self._sequels: dict[Callable[[], object], tuple[Tree, Product]] = {}
+        self._undisturbed: Product | None = None
         self._serial: dict[tuple[str, ...], SerialEnd] = {}
         self._directories = 0
         self._live_runs = 0
@@ -143,11 +194,13 @@ class System:
             with self._surroundings:
                 self._template = self._make_template()
                 self._warm_up()
-            self._trees = tuple(Tree(client, self._surroundings) for client in self.scenario.clients)
+            own = [Tree(client, self._surroundings) for client in self.scenario.clients]
+            self._trees = tuple(own[group] for group in self.symmetry.groups)
             self.world = LearnedWorld(self._make_world(), self._book)
             stack.callback(self.world.close)
             stack.callback(self._abandon)
-            self.product = self._make_product(Learned(self._trees, self.world))
+            self._learned = Learned(self._trees, self.world, self._book)
+            self.product = self._make_product(self._learned)
             self._stack = stack.pop_all()
         return self
 
@@ -161,19 +214,21 @@ class System:
 
     def _abandon(self) -> None:
         with self._surroundings:
-            for tree in (*self._trees, *(tree for _, tree in self._sequels.values())):
+            for tree in (*dict.fromkeys(self._trees), *(tree for tree, _ in self._sequels.values())):
                 tree.abandon()
 
     def silent_clients(self) -> list[str]:
         """Return the names of the clients of which no statement was observed."""
-        return [tree.client.name for tree in self._trees if not tree.ran_sql()]
+        return [
+            client.name for client, tree in zip(self.scenario.clients, self._trees, strict=True) if not tree.ran_sql()
+        ]
 
     @property
     def live_runs(self) -> int:
         """How often client code was started."""
         return (
-            sum(tree.live_runs for tree in self._trees)
-            + sum(tree.live_runs for _, tree in self._sequels.values())
+            sum(tree.live_runs for tree in dict.fromkeys(self._trees))
+            + sum(tree.live_runs for tree, _ in self._sequels.values())
             + self._live_runs
         )
 
@@ -239,21 +294,29 @@ class System:
         budget: tuple[int, int] | None = None,
         offset: int = 0,
         kind: type[Product] = Product,
+        memory: bool = True,
     ) -> Product:
         scenario = self.scenario
         return kind(
             backend,
+            self._local_states,
             names=tuple(client.name for client in scenario.clients) if names is None else names,
             budget=(scenario.faults.locked, scenario.faults.crash) if budget is None else budget,
             placement=Placement(scenario.faults_at),
             max_operations=scenario.max_operations,
+            groups=self._groups if names is None else None,
             local=self._local,
+            memory=memory and self._memory,
             offset=offset,
         )
 
     def another_product(self, kind: type[Product]) -> Product:
-        """Return a product of another class over the learned clients and world."""
-        return self._make_product(Learned(self._trees, self.world), kind=kind)
+        """Return a product of another class over the learned clients and world, without memory of its own."""
+        return self._make_product(self._learned, kind=kind, memory=False)
+
+    def at(self, state: State) -> WorldState:
+        """Return where the world is in a state."""
+        return self._learned.at(state)
 
     # More executions.
 
@@ -266,19 +329,22 @@ class System:
         finally:
             live.close()
 
-    def sequel(self, world: WorldState, run: Callable[[], object]) -> Outcome:
-        """Return how one more client ends that runs alone from a state of the world, without faults."""
+    def sequel(self, state: State, run: Callable[[], object]) -> Outcome:
+        """Return how one more client ends that runs alone from a state, without faults."""
         if run not in self._sequels:
-            client = Client(f"sequel {len(self._sequels) + 1}", run)
-            self._sequels[run] = (_SEQUEL + len(self._sequels), Tree(client, self._surroundings))
-        offset, tree = self._sequels[run]
-        product = self._make_product(
-            Learned((tree,), self.world), names=(tree.client.name,), budget=(0, 0), offset=offset
-        )
-        end = run_alone(product, world)
-        outcome = end.nodes[0].outcome
+            self._sequels[run] = self._make_sequel(run)
+        _, product = self._sequels[run]
+        end = run_alone(product, self.product.reach(state))
+        outcome = end.locals[0].node.outcome
         assert outcome is not None
         return outcome
+
+    def _make_sequel(self, run: Callable[[], object]) -> tuple[Tree, Product]:
+        offset = _SEQUEL + len(self._sequels)
+        name = f"sequel {len(self._sequels) + 1}"
+        tree = Tree(Client(name, run), self._surroundings)
+        backend = Learned((tree,), self.world, self._book, offset=offset)
+        return tree, self._make_product(backend, names=(name,), budget=(0, 0), offset=offset)
 
     def serial(self, order: tuple[str, ...]) -> SerialEnd:
         """Return how some clients end that run one after another from the start, without faults.
@@ -288,16 +354,18 @@ class System:
         """
         if order not in self._serial:
             names = [client.name for client in self.scenario.clients]
-            product = self._make_product(Learned(self._trees, self.world), budget=(0, 0))
+            if self._undisturbed is None:
+                self._undisturbed = self._make_product(self._learned, budget=(0, 0))
+            product = self._undisturbed
             state = product.root()
             for name in order:
                 client = names.index(name)
                 while own := [choice for choice in product.choices(state) if choice.client == client]:
                     state = product.run(state, own[0]).after
-            ends = {name: state.nodes[names.index(name)].outcome for name in order}
+            ends = {name: state.locals[names.index(name)].node.outcome for name in order}
             self._serial[order] = SerialEnd(
                 {name: outcome for name, outcome in ends.items() if outcome is not None},
-                state.world.content.committed,
+                state.content.committed,
             )
         return self._serial[order]
 

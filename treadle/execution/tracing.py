@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from treadle.execution.product import Taken
 from treadle.scenario import Scenario
 from treadle.values.fault import Fault, LockKind
@@ -32,18 +34,26 @@ def changes(before: Committed, after: Committed) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def _event(number: int, taken: Taken, names: tuple[str, ...]) -> Event:
+def _events(taken: list[Taken], names: tuple[str, ...]) -> Iterator[Event]:
+    waits_for: dict[int, tuple[int, ...]] = {}
+    for number, item in enumerate(taken, 1):
+        holders = item.transition.holders if item.transition is not None else ()
+        if item.lock_kind is LockKind.TIMEOUT:  # whoever was in the way may have let go since
+            holders = waits_for.get(item.choice.client, ())
+        elif item.observation is None:
+            waits_for[item.choice.client] = holders
+        yield _event(number, item, tuple(names[place] if place < len(names) else "?" for place in holders))
+
+
+def _event(number: int, taken: Taken, holders: tuple[str, ...]) -> Event:
     client = taken.choice.client
     transition = taken.transition
-    contents = taken.before.world.content, taken.after.world.content
+    contents = taken.before.content, taken.after.content
     held = str(transition.held_before if transition else "none"), str(transition.held_after if transition else "none")
     if taken.operation is not None and transition is None:
-        key = (client, taken.operation.connection)
-        held = str(taken.before.world.holding(key).lock), str(taken.after.world.holding(key).lock)
-    holders = transition.holders if transition else ()
-    wait = taken.before.wait_of(client)
-    if taken.lock_kind is LockKind.TIMEOUT and wait is not None:
-        holders = wait.holders
+        connection = taken.operation.connection
+        before, after = taken.before.locals[client], taken.after.locals[client]
+        held = str(before.holding(connection).lock), str(after.holding(connection).lock)
     fault = taken.choice.fault if isinstance(taken.choice, Fail) and not taken.free else None
     return Event(
         number=number,
@@ -53,11 +63,11 @@ def _event(number: int, taken: Taken, names: tuple[str, ...]) -> Event:
         fault=fault,
         lock_kind=None if fault is Fault.CRASH else taken.lock_kind,
         reachable=taken.reachable,
-        holders=tuple(names[holder] if holder < len(names) else "?" for holder in holders),
+        holders=holders,
         held_before=held[0],
         held_after=held[1],
         changes=() if contents[0] is contents[1] else changes(contents[0].committed, contents[1].committed),
-        outcome=taken.after.nodes[client].outcome,
+        outcome=taken.after.locals[client].node.outcome,
     )
 
 
@@ -70,12 +80,12 @@ def trace_of(scenario: Scenario, taken: list[Taken], breaches: dict[str, tuple[B
         breaches: how its last state breaks properties.
     """
     names = tuple(client.name for client in scenario.clients)
-    last = taken[-1].after.nodes if taken else ()
+    last = [local.node for local in taken[-1].after.locals] if taken else []
     return Trace(
         scenario=scenario.name,
         clients=names,
         schedule=Schedule(tuple(item.choice for item in taken)),
-        events=tuple(_event(number, item, names) for number, item in enumerate(taken, 1)),
+        events=tuple(_events(taken, names)),
         outcomes={name: node.outcome for name, node in zip(names, last, strict=False) if node.outcome is not None},
         breaches=breaches,
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 
-from treadle.execution.product import Product, State
+from treadle.execution.product import Product
+from treadle.execution.state import State
 from treadle.judge import Judge
 from treadle.search.protocol import Finding, Limits
 from treadle.search.sampling import EXECUTIONS, Sampler

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from attrs import Factory, define, field, frozen
 
-from treadle.execution.product import Edge, Product, Taken
+from treadle.execution.product import Product
 from treadle.judge import Judge
 from treadle.values.schedule import Schedule
 
@@ -87,14 +87,3 @@ class Search(Protocol):
 
     def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
         """Walk until done, or until a limit is reached."""
-
-
-def moments(edge: Edge) -> Iterable[tuple[int, Taken]]:
-    """Return the points of an edge at which properties are looked at: commits, and its end.
-
-    Each comes with the number of choices up to it.
-    """
-    last = len(edge.taken)
-    for count, taken in enumerate(edge.taken, 1):
-        if count == last or taken.after.world.content is not taken.before.world.content:
-            yield count, taken

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from treadle.execution.product import Product, State
+from treadle.execution.product import Product
+from treadle.execution.state import State
 from treadle.judge import Judge
-from treadle.search.protocol import Finding, Limits, moments
+from treadle.search.protocol import Finding, Limits
 from treadle.values.schedule import Choice, Schedule
 
 EXECUTIONS = 1000
@@ -47,12 +48,11 @@ class Sampler:
                 return False
             edge = product.run(state, pick(state, choices))
             finding.transitions += 1
-            for count, taken in moments(edge):
-                for name in self._judge.broken(taken.after):
+            for operations, there in edge.moments:
+                for name in self._judge.broken(there):
                     if name not in finding.examples:
-                        steps = tuple(item.choice for item in edge.taken[:count])
-                        finding.examples[name] = Schedule((*path, *steps))
-            path += [item.choice for item in edge.taken]
+                        finding.examples[name] = Schedule((*path, *edge.choices(operations)))
+            path += edge.choices()
             state = edge.after
             self._seen.add(state)
             finding.states = len(self._seen)

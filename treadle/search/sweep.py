@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from treadle.execution.product import Product, State
+from treadle.execution.product import Product
+from treadle.execution.state import State
 from treadle.judge import Judge
 from treadle.search.protocol import Finding, Limits
 from treadle.search.sampling import Sampler
@@ -36,7 +37,7 @@ class Sweep:
                 if isinstance(choice, Fail) and not self._try(sampler, path, state, choice):
                     return sampler.finding
             edge = product.run(state, _first_step(state, choices))
-            path += [taken.choice for taken in edge.taken]
+            path += edge.choices()
             state = edge.after
         sampler.finding.exhausted = self._everything
         if not self._everything:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treadle.world.effects import Effects, SavepointAction
 
@@ -64,6 +64,10 @@ class Holding:
     def reads_snapshot(self) -> bool:
         """Whether it pins a snapshot that a commit of others makes stale."""
         return self.lock is Lock.READ and not self.stale
+
+    def after_commit(self) -> Holding:
+        """Return what the connection holds after another one has committed."""
+        return evolve(self, stale=True) if self.reads_snapshot else self
 
     def releases(self, effects: Effects) -> bool:
         """Tell whether a RELEASE would end the transaction."""

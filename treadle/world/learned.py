@@ -68,9 +68,9 @@ class LearnedWorld:
         """The journal mode."""
         return self._world.journal
 
-    def effects(self, state: WorldState, operation: Operation) -> Effects:
-        """Return what an operation's statement does to locks in a state."""
-        return self._world.effects(operation, state.content.schema.number)
+    def effects(self, operation: Operation, schema: int) -> Effects:
+        """Return what an operation's statement does to locks, under the schema with this number."""
+        return self._world.effects(operation, schema)
 
     @property
     def executed(self) -> int:
@@ -115,7 +115,7 @@ class LearnedWorld:
         at = (holding, operation, state.content.schema.number)
         reach = self._reaches.get(at)
         if reach is None:
-            effects = self.effects(state, operation)
+            effects = self.effects(operation, state.content.schema.number)
             if effects.far_reaching or not effects.known:
                 reach = _Reach.FAR
             else:
@@ -154,6 +154,10 @@ class LearnedWorld:
     def _remember(self, state: WorldState, after: WorldState, action: _Action) -> None:
         if after is not self.root and after is not state:
             self._origins.setdefault(after, (state, action))
+
+    def knows(self, state: WorldState) -> bool:
+        """Tell whether the live world can go to a state."""
+        return state is self.root or state in self._origins or self._world.reachable_directly(state)
 
     def _go_to(self, wanted: WorldState) -> None:
         world = self._world

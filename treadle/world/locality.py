@@ -119,11 +119,13 @@ class Nature(NamedTuple):
         local: no other client can notice it, or be noticed by it.
         acquires: SQLite asks the file system for a lock.
         fault_point: a ``locked`` fault may be injected.
+        far: what it does may depend on more than its connection, the locks of others, and what is committed.
     """
 
     local: bool
     acquires: bool
     fault_point: bool
+    far: bool
 
 
 def nature_of(journal: str, holding: Holding, operation: Operation, effects: Effects, placement: Placement) -> Nature:
@@ -132,4 +134,5 @@ def nature_of(journal: str, holding: Holding, operation: Operation, effects: Eff
         is_local(journal, holding, operation, effects),
         acquires(journal, holding, operation, effects),
         is_fault_point(placement, journal, holding, operation, effects),
+        effects.far_reaching or not effects.known,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
@@ -126,9 +126,7 @@ class Book:
         holdings = dict(state.holdings)
         before = holdings.pop(key, IDLE)
         if result.committed:
-            for other, held in holdings.items():
-                if held.reads_snapshot:
-                    holdings[other] = evolve(held, stale=True)
+            holdings = {other: held.after_commit() for other, held in holdings.items()}
         if result.holding is not None:
             holdings[key] = result.holding
         in_the_way = result.lock_kind in {LockKind.UPGRADE, LockKind.TIMEOUT}

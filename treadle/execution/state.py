@@ -1,0 +1,148 @@
+"""States of the product: the local states of the clients, and what is committed.
+
+::
+
+    State ──┬── LocalState of client A: its node, what its connections hold, how it waits
+            ├── LocalState of client B
+            ├── the committed content
+            └── the faults that are left
+
+A client changes its own local state and, by a commit, the content. Of the others' local states it changes only what a
+commit and a place in the queue change there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from treadle.client.tree import Node
+from treadle.values.observation import Observation
+from treadle.world.content import Content
+from treadle.world.holding import Holding, Lock
+from treadle.world.state import IDLE, Key
+
+Locks = tuple[tuple[Lock, bool], ...]
+"""Locks that other connections hold, each with whether it bars readers; sorted. Whose they are decides nothing."""
+
+Holdings = tuple[tuple[int, Holding], ...]
+"""What the open connections of a client hold, each after the client's number for it; sorted by that."""
+
+NO_LOCKS: Locks = ()
+"""Nobody else holds a lock."""
+
+
+class Wait(NamedTuple):
+    """How a client waits for a lock.
+
+    Attributes:
+        rank: how many others have waited longer.
+        others: the locks of all other connections when it last tried; it tries again when they change.
+        observation: what it sees if its timeout expires.
+    """
+
+    rank: int
+    others: Locks
+    observation: Observation
+
+
+class LocalState:
+    """What concerns one client alone. Interned: identity tells.
+
+    Attributes:
+        number: its place among the local states seen.
+        node: where the client's code is.
+        holdings: what its connections hold.
+        wait: how it waits, or None.
+        locks: the locks among its holdings, sorted.
+        quiescent: whether its connections hold nothing.
+        ended: whether it has finished.
+    """
+
+    __slots__ = ("ended", "holdings", "locks", "node", "number", "quiescent", "wait")
+
+    def __init__(self, number: int, node: Node, holdings: Holdings, wait: Wait | None) -> None:
+        """Make a local state; only a ``LocalStates`` does."""
+        self.number = number
+        self.node = node
+        self.holdings = holdings
+        self.wait = wait
+        self.locks: Locks = tuple(sorted((held.lock, held.bars_readers) for _, held in holdings if held.lock))
+        self.quiescent = not any(held.log for _, held in holdings)
+        self.ended = node.operation is None
+
+    def holding(self, connection: int) -> Holding:
+        """Return what a connection of this client holds."""
+        for number, held in self.holdings:
+            if number == connection:
+                return held
+        return IDLE
+
+
+class LocalStates:
+    """All local states that were seen, each once."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._known: dict[tuple[Node, Holdings, Wait | None], LocalState] = {}
+        self._stale: dict[LocalState, LocalState] = {}
+
+    def of(self, node: Node, holdings: Holdings, wait: Wait | None = None) -> LocalState:
+        """Return the one object for this local state."""
+        key = (node, holdings, wait)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = LocalState(len(self._known), node, holdings, wait)
+        return found
+
+    def stale(self, local: LocalState) -> LocalState:
+        """Return a local state after another client has committed."""
+        found = self._stale.get(local)
+        if found is None:
+            holdings = tuple((number, held.after_commit()) for number, held in local.holdings)
+            found = self._stale[local] = self.of(local.node, holdings, local.wait)
+        return found
+
+    def moved_up(self, local: LocalState, rank: int) -> LocalState:
+        """Return a local state after the client with this rank waits no more."""
+        wait = local.wait
+        if wait is None or wait.rank < rank:
+            return local
+        return self.of(local.node, local.holdings, wait._replace(rank=wait.rank - 1))
+
+
+class State(NamedTuple):
+    """A state of the product. Equal states have equal futures.
+
+    Attributes:
+        locals: the local state of each client.
+        content: what is committed.
+        locked: how many ``locked`` faults are left.
+        crash: how many ``crash`` faults are left.
+        rest: what connections hold that belong to none of these clients.
+    """
+
+    locals: tuple[LocalState, ...]
+    content: Content
+    locked: int
+    crash: int
+    rest: tuple[tuple[Key, Holding], ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether all clients have finished."""
+        return all(local.ended for local in self.locals)
+
+    @property
+    def quiescent(self) -> bool:
+        """Whether no connection holds anything."""
+        return all(local.quiescent for local in self.locals) and not any(held.log for _, held in self.rest)
+
+    def others(self, client: int, connection: int | None = None) -> Locks:
+        """Return the locks of all connections but one, or but those of one client."""
+        found = [pair for place, local in enumerate(self.locals) if place != client for pair in local.locks]
+        if connection is not None and len(self.locals[client].holdings) > 1:
+            own = self.locals[client].holdings
+            found += [(held.lock, held.bars_readers) for number, held in own if number != connection and held.lock]
+        if self.rest:
+            found += [(held.lock, held.bars_readers) for _, held in self.rest if held.lock]
+        return tuple(sorted(found)) if found else NO_LOCKS

@@ -1,0 +1,125 @@
+"""Symmetry: clients that run the same code are interchangeable.
+
+States that differ only in which of them is where have the same futures, up to their names (Clarke, Enders, Filkorn
+and Jha, "Exploiting Symmetry in Temporal Logic Model Checking", 1996; Ip and Dill, "Better Verification through
+Symmetry", 1996). So one state of each such class is visited. What is *not* assumed is that properties cannot tell
+the names apart: the judge asks them under every naming.
+
+Clients are interchangeable if they run the same callable, or equal ``functools.partial`` objects, and consume no
+randomness, which is seeded by a client's name (the check starts over without symmetry if one does).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
+
+from treadle.execution.state import State
+from treadle.scenario import Client
+from treadle.values.schedule import Fail, Schedule, Step
+
+Renaming = tuple[int, ...]
+"""For each client the position that it has under another naming."""
+
+
+def _same_code(left: Client, right: Client) -> bool:
+    one, other = left.run, right.run
+    if isinstance(one, partial) and isinstance(other, partial):
+        return (one.func, one.args, one.keywords) == (other.func, other.args, other.keywords)
+    return bool(one == other)
+
+
+def groups_of(clients: Sequence[Client]) -> tuple[int, ...]:
+    """Return for each client the position of the first one that runs the same code."""
+    return tuple(
+        next(number for number, other in enumerate(clients) if _same_code(client, other)) for client in clients
+    )
+
+
+class Symmetry:
+    """The renamings of interchangeable clients.
+
+    Attributes:
+        groups: for each client the number of its group.
+    """
+
+    def __init__(self, groups: tuple[int, ...]) -> None:
+        """Let the clients of each group be interchangeable."""
+        self.groups = groups
+        members = [tuple(place for place, group in enumerate(groups) if group == one) for one in dict.fromkeys(groups)]
+        self._members = tuple(places for places in members if len(places) > 1)
+
+    @property
+    def trivial(self) -> bool:
+        """Whether there is nothing to rename."""
+        return not self._members
+
+    def canonical(self, state: State) -> Hashable:
+        """Return what the states that differ only in names have in common, and no other state."""
+        if not self._members:
+            return state
+        numbers = self.sorted([local.number for local in state.locals])
+        return (numbers, state.content, state.locked, state.crash, state.rest)
+
+    def sorted(self, numbers: list[int]) -> tuple[int, ...]:
+        """Return numbers, one for each client, sorted among interchangeable clients."""
+        for places in self._members:
+            for place, number in zip(places, sorted([numbers[place] for place in places]), strict=True):
+                numbers[place] = number
+        return tuple(numbers)
+
+    def renaming(self, state: State, other: State) -> Renaming | None:
+        """Return how clients are to be renamed to make one state another; None if not at all.
+
+        Args:
+            state: a state.
+            other: one with the same canonical form.
+        """
+        if state.locals == other.locals:
+            return None
+        found = list(range(len(self.groups)))
+        for places in self._members:
+            one = sorted(places, key=lambda place: state.locals[place].number)
+            two = sorted(places, key=lambda place: other.locals[place].number)
+            for here, there in zip(one, two, strict=True):
+                found[here] = there
+        return tuple(found)
+
+    def arrangements(self, values: Sequence[Hashable]) -> Iterator[Renaming]:
+        """Yield renamings that lead to every distinct arrangement of the clients' values, each once.
+
+        Args:
+            values: one for each client.
+        """
+        seen = set()
+        choices = [list(itertools.permutations(places)) for places in self._members]
+        for combination in itertools.product(*choices):
+            found = list(range(len(self.groups)))
+            for places, order in zip(self._members, combination, strict=True):
+                for here, there in zip(places, order, strict=True):
+                    found[here] = there
+            arranged = tuple(values[there] for there in found)
+            if arranged not in seen:
+                seen.add(arranged)
+                yield tuple(found)
+
+    def renamed(self, schedule: Schedule) -> Iterator[Schedule]:
+        """Yield a schedule under every naming; first those in which clients appear in alphabetical order."""
+        order = list(dict.fromkeys(choice.client for choice in schedule.choices))
+        first = list(range(len(self.groups)))
+        for places in self._members:
+            met = [client for client in order if client in places]
+            rest = [client for client in places if client not in met]
+            for client, place in zip([*met, *rest], places, strict=True):
+                first[client] = place
+        for naming in self.arrangements(range(len(self.groups))):
+            mapping = [naming[place] for place in first]
+            yield Schedule(
+                tuple(
+                    Step(mapping[choice.client], choice.operations)
+                    if isinstance(choice, Step)
+                    else Fail(mapping[choice.client], choice.fault)
+                    for choice in schedule.choices
+                )
+            )
