@@ -38,6 +38,7 @@ SEARCHES = ("exhaustive", "random", "pct", "sweep")
 
 REDUCTIONS = {
     "local": "local operations are taken together, without a scheduling point between them",
+    "constants": "a read of what no client changes is a local operation, in WAL mode",
     "merge": "equal states are visited once",
     "symmetry": "states that differ only in what interchangeable clients are called are visited once",
     "memory": "what a stretch of operations did is not walked again from another state",
@@ -94,6 +95,7 @@ def check(
         system = System(
             scenario,
             local="local" not in off,
+            constants="constants" not in off,
             memory="memory" not in off,
             symmetry=search == "exhaustive" and not off & {"symmetry", "merge"},
             keep_logs=keep_logs,

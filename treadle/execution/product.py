@@ -12,7 +12,7 @@ operation's result come from (``Backend``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
 
 from attrs import frozen
@@ -27,7 +27,7 @@ from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
 from treadle.values.signals import OperationBoundError
 from treadle.world.content import Content
-from treadle.world.effects import Effects
+from treadle.world.effects import ANYWHERE, Effects
 from treadle.world.holding import Lock
 from treadle.world.locality import Nature, nature_of
 from treadle.world.state import Key, Result, Transition, WorldState
@@ -162,6 +162,9 @@ class Product:
 
     Attributes:
         met_fault_point: a ``locked`` fault was possible somewhere.
+        changed: the root pages of the tables and indexes that some client may change, as far as is known.
+        outdated: a table was taken for constant that a client was then seen to change: what was searched by then
+            proves nothing.
     """
 
     def __init__(
@@ -175,7 +178,9 @@ class Product:
         max_operations: int,
         groups: tuple[int, ...] | None = None,
         local: bool = True,
+        constants: bool = True,
         memory: bool = True,
+        changed: frozenset[int] = frozenset(),
         offset: int = 0,
     ) -> None:
         """Build the product.
@@ -189,7 +194,9 @@ class Product:
             max_operations: how many operations a client may take.
             groups: for each client the number of its group of interchangeable clients; by default, each has its own.
             local: take local operations together, without a scheduling point between them.
+            constants: take reads of what no client changes for local.
             memory: tell from memory what a stretch does that was walked from another state.
+            changed: the root pages of what some client is known to change.
             offset: the position of the first client, as the world knows it.
         """
         self._backend = backend
@@ -200,9 +207,14 @@ class Product:
         self._max_operations = max_operations
         self._groups = groups or tuple(range(len(names)))
         self._local = local
+        self._constants = constants and backend.learns
         self._memory = memory and backend.learns
         self._offset = offset
         self.met_fault_point = False
+        self.changed = set(changed)
+        self.outdated = False
+        self._constant: set[int] = set()
+        self._passing: dict[LocalState, bool] = {}
         self._natures: dict[tuple[LocalState, int], Nature] = {}
         self._stretches: dict[tuple[object, ...], _Stretch] = {}
         self._ways: dict[State, tuple[State, Choice]] = {}
@@ -245,7 +257,7 @@ class Product:
             for client in unfinished
             if (local := state.locals[client]).node.depth
             and local.wait is None
-            and self._nature(local, state.content).local
+            and self._is_local(state, client)
             and not (state.crash > 0 and local.locks)
         ]
         if len(found) > 1:
@@ -277,7 +289,52 @@ class Product:
             effects = self._backend.effects(operation, content.schema.number)
             holding = local.holding(operation.connection)
             nature = self._natures[at] = nature_of(self._backend.journal, holding, operation, effects, self._placement)
+            self.changed |= nature.changes
+            self.outdated = self.outdated or self._may_change(self._constant)
         return nature
+
+    def _may_change(self, pages: Collection[int]) -> bool:
+        """Tell whether some client may change one of some tables and indexes, given by their root pages."""
+        return bool(pages) and (ANYWHERE in self.changed or not self.changed.isdisjoint(pages))
+
+    def _is_local(self, state: State, client: int) -> bool:
+        """Tell whether no other client can notice a client's pending operation, or be noticed by it."""
+        nature = self._nature(state.locals[client], state.content)
+        if nature.local or nature.looks_at is None or not self._constants or state.crash > 0:
+            return nature.local
+        if self._may_change(nature.looks_at) or not self._passes(state, client):
+            return False
+        self._constant |= nature.looks_at
+        return True
+
+    def _passes(self, state: State, client: int) -> bool:
+        """Tell whether a client that takes a snapshot lets go of it before others could do something.
+
+        A snapshot that it keeps would tell when it was taken, whatever was read in it.
+        """
+        local = state.locals[client]
+        found = self._passing.get(local)
+        if found is None:
+            self.reach(state)
+            there = self.take(state, Step(client)).after
+            while there.locals[client].locks and self._has_no_choice(there, client):
+                there = self.take(there, Step(client)).after
+            found = self._passing[local] = not there.locals[client].locks
+        return found
+
+    def _has_no_choice(self, state: State, client: int) -> bool:
+        """Tell whether a client takes its next operation in any case before others do anything."""
+        local = state.locals[client]
+        if local.ended or local.wait is not None:
+            return False
+        nature = self._nature(local, state.content)
+        return nature.local and not (nature.fault_point and self._budget[0])
+
+    def forget(self) -> None:
+        """Forget what was told from tables that were wrongly taken for constant."""
+        self.outdated = False
+        for known in (self._constant, self._passing, self._natures, self._stretches, self._ways):
+            known.clear()
 
     def _is_fault_point(self, state: State, client: int) -> bool:
         nature = self._nature(state.locals[client], state.content)
@@ -525,11 +582,11 @@ class Product:
         client = choice.client
         local = state.locals[client]
         fresh = isinstance(choice, Step) and not local.node.depth
-        noticed = not (fresh and self._nature(local, state.content).local)
+        noticed = not (fresh and self._is_local(state, client))
         taken = [self.take(state, choice)]
         while self._local and self._goes_on(taken[-1].after, client):
             state = taken[-1].after
-            if not self._nature(state.locals[client], state.content).local:
+            if not self._is_local(state, client):
                 if noticed:
                     break
                 noticed = True

@@ -158,6 +158,7 @@ class System:
         scenario: Scenario,
         *,
         local: bool = True,
+        constants: bool = True,
         memory: bool = True,
         symmetry: bool = False,
         keep_logs: bool = False,
@@ -167,6 +168,7 @@ class System:
         Args:
             scenario: what is run.
             local: take local operations together, without a scheduling point between them.
+            constants: take reads of what no client changes for local.
             memory: tell from memory what a stretch of operations does that was walked from another state.
             symmetry: take clients that run the same code for interchangeable, and learn them once.
             keep_logs: never forget how a connection came to hold nothing.
@@ -175,7 +177,9 @@ class System:
         self._groups = groups_of(scenario.clients)
         self.symmetry = Symmetry(self._groups if symmetry else tuple(range(len(self._groups))))
         self._local = local
+        self._constants = constants
         self._memory = memory
+        self._changed: set[int] = set()
         self._local_states = LocalStates()
         self._surroundings = Surroundings(scenario.database.engine, scenario.max_step_s)
         self._book = Book(keep_logs=keep_logs)
@@ -280,7 +284,9 @@ class System:
             live = Live((tree,), world, self._surroundings)
             try:
                 with contextlib.suppress(OperationBoundError, StuckClientError):  # the search will meet it again
-                    run_alone(self._make_product(live, names=(client.name,), budget=(0, 0)))
+                    product = self._make_product(live, names=(client.name,), budget=(0, 0))
+                    run_alone(product)
+                self._changed |= product.changed
             finally:
                 live.close()
                 tree.abandon()
@@ -306,7 +312,9 @@ class System:
             max_operations=scenario.max_operations,
             groups=self._groups if names is None else None,
             local=self._local,
+            constants=memory and self._constants,
             memory=memory and self._memory,
+            changed=frozenset(self._changed),
             offset=offset,
         )
 

@@ -35,6 +35,13 @@ class Exhaustive:
 
     def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
         """Walk everything, count, and find the smallest example of each property that is broken."""
+        finding = self._explore(product, judge, limits)
+        while product.outdated:
+            product.forget()
+            finding = self._explore(product, judge, limits)
+        return finding
+
+    def _explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
         root = product.root()
         judge.start(root)
         graph: Graph = [[]]
@@ -47,6 +54,8 @@ class Exhaustive:
         finding = Finding(minimal=True)
         endless = ""
         while todo:
+            if product.outdated:
+                break
             finding.why_not = endless or limits.reached(len(graph), transitions, ends)
             if finding.why_not:
                 break

@@ -1,11 +1,13 @@
 """What a statement does to locks, read from SQLite's own bytecode.
 
-``EXPLAIN`` lists the program of a statement (https://www.sqlite.org/opcode.html). Four opcodes decide:
+``EXPLAIN`` lists the program of a statement (https://www.sqlite.org/opcode.html). These opcodes decide:
 
 =============  ================================================================
 Transaction    p1 the database, p2 0 to read it, 1 or 2 to write it; absent: the statement touches no database
 Savepoint      p1 0 to begin, 1 to release, 2 to roll back to; p4 the name
 AutoCommit     p1 0 for BEGIN, 1 for COMMIT; p2 1 for ROLLBACK
+OpenRead       p2 the root page of a table or index, p3 the database; likewise OpenWrite and ReopenIdx
+Clear          p1 the root page of a table or index that is emptied, p2 the database
 =============  ================================================================
 
 Checkpoint, JournalMode, Vacuum, IncrVacuum, and the functions sqlite_attach and sqlite_detach reach past the locks
@@ -45,6 +47,19 @@ _ESCAPES = {
 _LAST_ROWID = 0x20
 """The bit of p5 of the opcode Insert that makes it set the last insert rowid."""
 
+_OPENS = frozenset({"OpenRead", "OpenWrite", "ReopenIdx"})
+_ROOT_IN_REGISTER = 0x10
+"""The bit of p5 of the opcode OpenWrite that makes p2 a register: the root page of a table that is being made."""
+
+_LOOKS_ELSEWHERE = frozenset({"ReadCookie", "Pagecount", "MaxPgcnt", "IntegrityCk", "VOpen"})
+"""Opcodes that read the database, and not a table or index by its root page."""
+
+_CHANGES_ELSEWHERE = frozenset({"SetCookie", "Destroy", "VCreate", "VDestroy", "VUpdate", *_FAR_REACHING})
+"""Opcodes that change the database, and not a table or index by its root page."""
+
+ANYWHERE = -1
+"""Stands among root pages for all there are."""
+
 _SESSION_FUNCTIONS = ("last_insert_rowid(", "changes(", "total_changes(")
 
 
@@ -64,6 +79,8 @@ class Effects:
         far_reaching: it may depend on or change more than a transaction does.
         inserts: it sets the connection's last insert rowid where it inserts a row.
         session_functions: it reads what earlier statements of the connection left behind, as last_insert_rowid().
+        looked_at: the root pages of the tables and indexes that it reads or writes; ``ANYWHERE`` for all.
+        changed: the root pages of those that it may change, likewise.
         escapes: why the statement cannot be checked, or an empty text.
         known: SQLite could compile it; if not, nothing else here is certain.
     """
@@ -79,6 +96,8 @@ class Effects:
     far_reaching: bool = False
     inserts: bool = False
     session_functions: bool = False
+    looked_at: frozenset[int] = frozenset()
+    changed: frozenset[int] = frozenset()
     escapes: str = ""
     known: bool = True
 
@@ -92,7 +111,9 @@ NOTHING = Effects()
 """The effects of a statement that touches no database."""
 
 
-UNKNOWN = Effects(far_reaching=True, known=False)
+_ALL = frozenset({ANYWHERE})
+
+UNKNOWN = Effects(far_reaching=True, looked_at=_ALL, changed=_ALL, known=False)
 """The effects of a statement that could not be compiled."""
 
 
@@ -121,6 +142,7 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
     escapes = ""
     setting = _first_word(sql) in {"PRAGMA", "ATTACH", "DETACH"}
     savepoint: tuple[SavepointAction, str] | None = None
+    looked_at, changed = _roots(program)
     for _, opcode, p1, p2, _, p4, p5, _ in program:
         if opcode == "Transaction":
             if p1 == 1:
@@ -156,8 +178,29 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
         far_reaching=far,
         inserts=inserts,
         session_functions=session,
+        looked_at=looked_at,
+        changed=changed,
         escapes=escapes,
     )
+
+
+def _roots(program: list[tuple[Any, ...]]) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the root pages of what a program looks at, and of what it may change."""
+    looked_at: set[int] = set()
+    changed: set[int] = set()
+    for _, opcode, p1, p2, p3, _, p5, _ in program:
+        if opcode in _OPENS and p3 == 0:
+            root = ANYWHERE if p5 & _ROOT_IN_REGISTER else p2
+            looked_at.add(root)
+            if opcode == "OpenWrite":
+                changed.add(root)
+        elif opcode == "Clear" and p2 == 0:
+            changed.add(p1)
+        elif opcode in _LOOKS_ELSEWHERE:
+            looked_at.add(ANYWHERE)
+        elif opcode in _CHANGES_ELSEWHERE:
+            changed.add(ANYWHERE)
+    return frozenset(looked_at), frozenset(changed)
 
 
 def _script_savepoints(parts: list[Effects]) -> str:
@@ -175,6 +218,8 @@ def _joined(parts: list[Effects]) -> Effects:
         temporary=any(part.temporary for part in parts),
         setting=any(part.setting for part in parts),
         session_functions=any(part.session_functions for part in parts),
+        looked_at=_ALL,
+        changed=frozenset().union(*(part.changed for part in parts)),
         far_reaching=True,
         escapes=next((part.escapes for part in parts if part.escapes), _script_savepoints(parts)),
         known=all(part.known for part in parts),
@@ -215,5 +260,5 @@ class Lexicon:
         except sqlite3.Error:
             return UNKNOWN
         if any(len(line) != 8 for line in program):  # noqa: PLR2004  # an EXPLAIN of the client's own
-            return Effects(reads=True, far_reaching=True)
+            return Effects(reads=True, far_reaching=True, looked_at=_ALL)
         return _of_program(program, sql)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from treadle.values.fault import Placement
 from treadle.values.operation import RUNS_SQL, Kind, Operation
-from treadle.world.effects import Effects, SavepointAction
+from treadle.world.effects import ANYWHERE, Effects, SavepointAction
 from treadle.world.holding import Holding, Lock
 
 
@@ -120,12 +120,28 @@ class Nature(NamedTuple):
         acquires: SQLite asks the file system for a lock.
         fault_point: a ``locked`` fault may be injected.
         far: what it does may depend on more than its connection, the locks of others, and what is committed.
+        looks_at: for a read with a snapshot of its own that bars nobody, the root pages of the tables and indexes
+            that it looks at; else None.
+        changes: the root pages of those that it may change.
     """
 
     local: bool
     acquires: bool
     fault_point: bool
     far: bool
+    looks_at: frozenset[int] | None
+    changes: frozenset[int]
+
+
+def looks_at(journal: str, holding: Holding, operation: Operation, effects: Effects) -> frozenset[int] | None:
+    """Return what a read looks at that takes a snapshot of its own and bars nobody, as the root pages; else None.
+
+    In WAL mode nobody notices such a read, and it notices nothing but what was committed to just these pages.
+    """
+    lone = holding.lock is Lock.NONE and not holding.in_transaction and not holding.active
+    reads = effects.reads and not (effects.writes or effects.setting or effects.far_reaching or effects.temporary)
+    plain = operation.kind is Kind.EXECUTE and reads and effects.known and ANYWHERE not in effects.looked_at
+    return effects.looked_at if journal == "wal" and lone and plain else None
 
 
 def nature_of(journal: str, holding: Holding, operation: Operation, effects: Effects, placement: Placement) -> Nature:
@@ -135,4 +151,6 @@ def nature_of(journal: str, holding: Holding, operation: Operation, effects: Eff
         acquires(journal, holding, operation, effects),
         is_fault_point(placement, journal, holding, operation, effects),
         effects.far_reaching or not effects.known,
+        looks_at(journal, holding, operation, effects),
+        effects.changed,
     )
