@@ -8,9 +8,12 @@ import pytest
 from attrs import evolve
 
 from model.backfill import NOW, Reprocess, Response, RunState, cancel, scheduler_start, work_off
+from properties.backfill.equivalence import explain
+from properties.backfill.reading import Reading
 from tests.model.workshop import FIRST
 from tests.properties.stage import Enact, committed
-from treadle import Crashed, Raised, Returned
+from treadle import Crashed, Raised, Returned, View
+from treadle.values.view import SerialEnd
 
 ORPHAN = "DELETE FROM backfill_dag_run", "DELETE FROM task_instance", "DELETE FROM dag_run"
 ANOTHER_BACKFILL = (
@@ -227,6 +230,18 @@ def test_only_a_server_error_is_tried_again(enact: Enact) -> None:
     stage = enact()
     stage.post()
     assert () == stage.broken("retry-succeeds", A=409, B=409)
+
+
+@pytest.mark.parametrize(("number", "broken"), [(1, False), (2, True)])
+def test_serial_equivalence_compares_whether_the_backfill_is_there_that_a_client_was_told_of(
+    enact: Enact, number: int, broken: bool
+) -> None:
+    """The rows are the same either way."""
+    stage = enact()
+    alone = SerialEnd({"A": Returned(stage.post())}, committed(stage.workshop))
+    told = Returned(Response(201, f"backfill {number}", number))
+    view = View(alone.committed, stage.initial, {"A": told}, serial=lambda order: alone)
+    assert broken is bool(explain(Reading(view, ("A",), stage.request)))
 
 
 def test_honest_conflict(enact: Enact) -> None:
