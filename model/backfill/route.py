@@ -22,10 +22,12 @@ class Response:
     Attributes:
         status: an HTTP status.
         detail: the reason, for a reader.
+        backfill_id: the number of the backfill that was created, or None if none was.
     """
 
     status: int = field(converter=int)
     detail: str = ""
+    backfill_id: int | None = None
 
 
 def post(engine: Engine, algorithm: Algorithm, request: Request, *, log: bool = False) -> Response:
@@ -46,7 +48,7 @@ def post(engine: Engine, algorithm: Algorithm, request: Request, *, log: bool = 
             write_log(engine, request)
         with unit_of_work(engine) as session:
             backfill = algorithm.create(session, request)
-        return Response(HTTPStatus.CREATED, f"backfill {backfill.id}")
+        return Response(HTTPStatus.CREATED, f"backfill {backfill.id}", backfill.id)
     except BackfillError as error:
         return Response(error.status, str(error))
     except DBAPIError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from sqlalchemy import Engine
@@ -17,27 +17,36 @@ from treadle import Breach, Property, View, always, at_end, sometimes
 def properties_of(
     engine: Engine,
     algorithm: Algorithm,
-    requests: Mapping[str, Request],
+    clients: Iterable[str],
+    request: Request,
     others: Iterable[str] = (),
     *,
     faults: bool = True,
 ) -> list[Property]:
-    """Return the properties of a scenario in which clients send one request each, beside other clients.
+    """Return the properties of a scenario in which clients send the same request, beside other clients.
 
     Args:
         engine: what the clients send their requests through; sequels use it too.
         algorithm: what the clients use.
-        requests: what each client asks for, by its name, which must be the request's user too.
+        clients: the names of the clients that send the request.
+        request: what each of them asks for.
         others: the names of the clients that send no request. With them, serial equivalence is left out: the
             scheduler and a cancel are several transactions each, and are meant to let others in between.
         faults: whether there are any.
     """
-    others = tuple(others)
+    clients, others = tuple(clients), tuple(others)
+    latest: list[Reading] = []
+
+    def read(view: View) -> Reading:
+        # All properties look at one view before any looks at the next, so it is read once for all of them.
+        if not latest or latest[0].view is not view:
+            latest[:] = [Reading(view, clients, request, others)]
+        return latest[0]
 
     def told(
         decide: Callable[[Reading], bool | Iterable[Breach]],
     ) -> Callable[[View], bool | Iterable[Breach]]:
-        return lambda view: decide(Reading(view, requests, others))
+        return lambda view: decide(read(view))
 
     work_off = WorkOff(engine, algorithm.heeded)
     properties = [
@@ -104,7 +113,7 @@ def properties_of(
         sometimes("some backfill is cancelled", told(witnesses.some_cancel), name="some-cancel"),
         sometimes("some run finishes", told(witnesses.some_finish), name="some-finish"),
     ]
-    impossible = _impossible(len(requests), others, faults=faults)
+    impossible = _impossible(len(clients), others, faults=faults)
     return [item for item in properties if item.name not in impossible]
 
 

@@ -16,21 +16,21 @@ FINISHED = (RunState.SUCCESS, RunState.FAILED)
 
 def all_or_nothing(reading: Reading) -> list[Breach]:
     """A request that succeeded has one backfill with a row for every date; any other has left nothing."""
-    breaches = []
-    for name in reading.succeeded:
-        backfills = reading.backfills(name)
-        if len(backfills) != 1:
-            why = f"request {name} {reading.ending(name)}, but {len(backfills)} backfills of it are there"
-            breaches.append(Breach(why, named("backfill", backfills)))
-        for backfill in backfills:
-            if missing := reading.missing(backfill):
-                why = f"request {name} {reading.ending(name)}, but its backfill lacks {_days(missing)}"
-                breaches.append(Breach(why, reading.left_by(name)))
-    breaches += [
-        Breach(f"request {name} {reading.ending(name)}, but left {_count(left)}", left)
-        for name in reading.failed
-        if (left := reading.left_by(name))
+    breaches = [
+        Breach(
+            f"request {name} {reading.ending(name)}, but no backfill of it is there",
+            named("backfill", reading.backfills.values()),
+        )
+        for name in reading.created
+        if name not in reading.told.values()
     ]
+    for number, name in reading.told.items():
+        if missing := reading.missing(number):
+            why = f"request {name} {reading.ending(name)}, but its backfill lacks {_days(missing)}"
+            breaches.append(Breach(why, reading.belongings(reading.backfills[number])))
+    for backfill in reading.orphans:
+        left = reading.belongings(backfill)
+        breaches.append(Breach(f"{_failure(reading)} left {_count(left)}", left))
     if reading.failed:
         breaches += [
             Breach(f"a {table} row was changed, and no request that succeeded owns it", rows)
@@ -40,12 +40,26 @@ def all_or_nothing(reading: Reading) -> list[Breach]:
     return breaches
 
 
+def _failure(reading: Reading) -> str:
+    """Say which requests failed, as the subject of what one of them did: no row says which one."""
+    if not reading.failed:
+        return "all requests succeeded, but something"
+    if len(reading.failed) == 1:
+        (name,) = reading.failed
+        return f"request {name} {reading.ending(name)}, but"
+    short = [
+        f"{name} got {status}" if (status := reading.status(name)) else f"{name} {reading.ending(name)}"
+        for name in reading.failed
+    ]
+    return f"request {', '.join(short)}, and one of them"
+
+
 def _disowned(reading: Reading, table: str) -> list[Rows]:
     """Return the rows that changed and that no request that succeeded owns: each as it was, and as it is."""
     return [
         named(table, [before] if now is None else [before, now])
         for before, now in reading.changed(table)
-        if now is None or reading.owner(table, now) not in reading.succeeded
+        if now is None or not reading.has_succeeded(reading.owner(table, now))
     ]
 
 
@@ -60,13 +74,13 @@ def history_kept(reading: Reading) -> list[Breach]:
             breaches.append(Breach(f"{what} is gone", named("dag_run", [before])))
             continue
         rows = named("dag_run", [before, now])
-        user = reading.owner("dag_run", now)
-        if user is None:
+        number = reading.owner("dag_run", now)
+        if number is None:
             breaches.append(Breach(f"{what} was changed, and no backfill owns it", rows))
-        elif user not in reading.succeeded:
-            breaches.append(Breach(f"{what} was taken by request {user}, which did not succeed", rows))
-        elif not _may_run_again(before, reading.requests[user].reprocess):
-            breaches.append(Breach(f"{what} was taken by request {user}, which did not ask for that", rows))
+        elif not reading.has_succeeded(number):
+            breaches.append(Breach(f"{what} was taken by {reading.called(number)}", rows))
+        elif not _may_run_again(before, reading.request.reprocess):
+            breaches.append(Breach(f"{what} was taken by {reading.called(number)}, which did not ask for that", rows))
     return breaches
 
 
@@ -89,25 +103,24 @@ def one_active_backfill(reading: Reading) -> list[Breach]:
 def never_partial(reading: Reading) -> list[Breach]:
     """A backfill that readers heed has all dates, each with a run or a reason, and no run without a date."""
     breaches = []
-    for name in reading.requests:
-        for backfill in filter(heeded, reading.backfills(name)):
-            wanted, missing = reading.wanted(name), reading.missing(backfill)
-            dates = reading.dates(backfill)
-            dated = {row["dag_run_id"] for row in dates}
-            blank = [row for row in dates if row["dag_run_id"] is None and row["exception_reason"] is None]
-            stray = [run for run in reading.runs(backfill) if run["id"] not in dated]
-            whose = f"the backfill of request {name}"
-            rows = named("backfill", [backfill])
-            if missing:
-                there = f"{len(wanted) - len(missing)} of its {len(wanted)} dates"
-                why = f"{whose} is committed with {there}"
-                breaches.append(Breach(why, rows + named("backfill_dag_run", dates)))
-            if blank:
-                why = f"{whose} has a date with neither a run nor a reason"
-                breaches.append(Breach(why, rows + named("backfill_dag_run", blank)))
-            if stray:
-                why = f"{whose} owns a run that none of its dates names"
-                breaches.append(Breach(why, rows + named("dag_run", stray)))
+    for number, backfill in reading.backfills.items():
+        if not heeded(backfill):
+            continue
+        missing, dates = reading.missing(number), reading.dates(number)
+        dated = {row["dag_run_id"] for row in dates}
+        blank = [row for row in dates if row["dag_run_id"] is None and row["exception_reason"] is None]
+        stray = [run for run in reading.runs(number) if run["id"] not in dated]
+        rows = named("backfill", [backfill])
+        if missing:
+            count = len(reading.wanted)
+            why = f"{reading.called(number)} is committed with {count - len(missing)} of its {count} dates"
+            breaches.append(Breach(why, rows + named("backfill_dag_run", dates)))
+        if blank:
+            why = f"{reading.called(number)} has a date with neither a run nor a reason"
+            breaches.append(Breach(why, rows + named("backfill_dag_run", blank)))
+        if stray:
+            why = f"{reading.called(number)} owns a run that none of its dates names"
+            breaches.append(Breach(why, rows + named("dag_run", stray)))
     return breaches
 
 
@@ -130,19 +143,23 @@ def retry_succeeds(reading: Reading, engine: Engine, algorithm: Algorithm) -> li
 
     The backfills of requests that succeeded are cancelled first. What a request left that failed is not.
     """
-    breaches = []
-    for name in reading.server_errors:
-        over = tuple(row["id"] for row in reading.active() if row["triggering_user_name"] in reading.succeeded)
-        end = reading.view.then(Retry(engine, algorithm, reading.requests[name], over))
-        if isinstance(end, Returned) and isinstance(end.value, Response):
-            if end.value.status == CREATED:
-                continue
-            answer = f"got {end.value.status} ({end.value.detail})"
-        else:
-            answer = str(end)
-        why = f"request {name} {reading.ending(name)}; sent again alone, it {answer}"
-        breaches.append(Breach(why, named("backfill", reading.active())))
-    return breaches
+    if not reading.server_errors:
+        return []
+    over = tuple(row["id"] for row in reading.active() if reading.has_succeeded(row["id"]))
+    end = reading.view.then(Retry(engine, algorithm, reading.request, over))
+    if isinstance(end, Returned) and isinstance(end.value, Response):
+        if end.value.status == CREATED:
+            return []
+        answer = f"got {end.value.status} ({end.value.detail})"
+    else:
+        answer = str(end)
+    return [
+        Breach(
+            f"request {name} {reading.ending(name)}; sent again alone, it {answer}",
+            named("backfill", reading.active()),
+        )
+        for name in reading.server_errors
+    ]
 
 
 def complete_means_complete(reading: Reading, work_off: WorkOff) -> list[Breach]:
@@ -152,22 +169,20 @@ def complete_means_complete(reading: Reading, work_off: WorkOff) -> list[Breach]
     """
     later = completed_later(reading, work_off) if reading.over else ()
     breaches = []
-    for name in reading.requests:
-        for backfill in reading.backfills(name):
-            complete = backfill["completed_at"] is not None
-            cancelled = bool(backfill["is_paused"])  # nothing else pauses a backfill here
-            how = "will be completed" if not complete else "was cancelled" if cancelled else "is complete"
-            whose = f"the backfill of request {name} {how}"
-            rows = named("backfill", [backfill])
-            missing = reading.missing(backfill)
-            if missing and (complete or backfill["id"] in later):
-                dates = named("backfill_dag_run", reading.dates(backfill))
-                breaches.append(Breach(f"{whose}, but lacks {_days(missing)}", rows + dates))
-            wrong = (RunState.QUEUED,) if cancelled else UNFINISHED
-            unfinished = [run for run in reading.runs(backfill) if run["state"] in wrong]
-            if unfinished and complete:
-                what = "a queued run" if cancelled else "an unfinished run"
-                breaches.append(Breach(f"{whose}, but has {what}", rows + named("dag_run", unfinished)))
+    for number, backfill in reading.backfills.items():
+        complete = backfill["completed_at"] is not None
+        cancelled = bool(backfill["is_paused"])  # nothing else pauses a backfill here
+        how = "will be completed" if not complete else "was cancelled" if cancelled else "is complete"
+        rows = named("backfill", [backfill])
+        missing = reading.missing(number)
+        if missing and (complete or number in later):
+            why = f"{reading.called(number)} {how}, but lacks {_days(missing)}"
+            breaches.append(Breach(why, rows + named("backfill_dag_run", reading.dates(number))))
+        wrong = (RunState.QUEUED,) if cancelled else UNFINISHED
+        unfinished = [run for run in reading.runs(number) if run["state"] in wrong]
+        if unfinished and complete:
+            why = f"{reading.called(number)} {how}, but has {'a queued' if cancelled else 'an unfinished'} run"
+            breaches.append(Breach(why, rows + named("dag_run", unfinished)))
     return breaches
 
 

@@ -269,7 +269,9 @@ def _unseen(record: Record) -> list[str]:
 
 def cause(violation: Violation) -> tuple[str, str]:
     """Return what a violation has in common with others of the same cause: property and reason, without details."""
-    why = re.sub(r"\([^()]*\)", "", violation.why)
+    why = re.sub(r" ?\([^()]*\)", "", violation.why)
+    why = re.sub(r"^request [A-Z] .*?\b(crashed|got 50\d)\b.*, and one of them left", r"request A \1, but left", why)
+    why = re.sub(r"\bbackfill \d+( of (request [A-Z]|a request that failed))?", "backfill N", why)
     why = re.sub(
         r"\b(request|order) [A-Z](, [A-Z])*\b|^[A-Z]\b|\b[A-Z](?= (succeeded|refused|failed|is|gets|got)\b)", "X", why
     )

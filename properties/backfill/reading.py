@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache, cached_property
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
@@ -37,6 +40,12 @@ def as_stored(date: datetime) -> str:
     return date.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
+@cache
+def dates_wanted(request: Request) -> tuple[str, ...]:
+    """Return the dates that a request asks for, as the database keeps them."""
+    return tuple(as_stored(date) for date in dates_of(request))
+
+
 def named(table: str, rows: Iterable[Row]) -> Rows:
     """Return rows with the name of their table."""
     return tuple((table, row) for row in rows)
@@ -51,51 +60,67 @@ def heeded(backfill: Row) -> bool:
 class Reading:
     """A view, and the requests that led to it.
 
+    All requests are the same, so no row says whose it is. A backfill belongs to the request whose answer names it.
+
     Attributes:
         view: the committed rows, and how each client ended.
-        requests: what each client asks for that sends a request, by its name. It is also the user name in the
-            backfill's row.
+        clients: the names of the clients that send the request.
+        request: what each of them asks for.
         actors: the names of the other clients.
     """
 
     view: View
-    requests: Mapping[str, Request]
+    clients: tuple[str, ...]
+    request: Request
     actors: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
         """Whether all clients have finished."""
-        return self.view.outcomes.keys() >= {*self.requests, *self.actors}
+        return self.view.outcomes.keys() >= {*self.clients, *self.actors}
+
+    # --- Requests -------------------------------------------------------------------------------------
+
+    def answer(self, name: str) -> Response | None:
+        """Return what a client was told, or None if it got no answer (it raised, or it died, or it still runs)."""
+        answer = self.view.returned().get(name)
+        return answer if isinstance(answer, Response) else None
 
     def status(self, name: str) -> int | None:
-        """Return the HTTP status that a client got, or None if it got no answer (it raised, or it died)."""
-        answer = self.view.returned().get(name)
-        return answer.status if isinstance(answer, Response) else None
-
-    def has_succeeded(self, name: str) -> bool:
-        """Tell whether a client has finished and its request succeeded.
-
-        It got 201; or it died before it got its answer, and its backfill is whole. Nobody could tell that death
-        from one a moment later, so it may have had all, or nothing.
-        """
-        if isinstance(self.view.outcomes.get(name), Crashed):
-            return any(heeded(backfill) and not self.missing(backfill) for backfill in self.backfills(name))
-        return self.status(name) == CREATED
+        """Return the HTTP status that a client got, or None if it got no answer."""
+        answer = self.answer(name)
+        return answer.status if answer is not None else None
 
     @property
     def finished(self) -> tuple[str, ...]:
-        """The clients that sent a request and have finished."""
-        return tuple(name for name in self.requests if name in self.view.outcomes)
+        """The clients that sent the request and have finished."""
+        return tuple(name for name in self.clients if name in self.view.outcomes)
 
     @property
+    def created(self) -> tuple[str, ...]:
+        """Those of them that got 201."""
+        return tuple(name for name in self.finished if self.status(name) == CREATED)
+
+    @property
+    def crashed(self) -> tuple[str, ...]:
+        """Those of them that died before they got an answer."""
+        return tuple(name for name in self.finished if isinstance(self.view.outcomes[name], Crashed))
+
+    @cached_property
     def succeeded(self) -> tuple[str, ...]:
-        """Those of them whose requests succeeded."""
-        return tuple(name for name in self.finished if self.has_succeeded(name))
+        """Those of them whose requests succeeded.
+
+        They got 201; or they died before they got their answer, and a whole backfill is there that no answer
+        names: one for each of them. Nobody could tell that death from one a moment later, so it may have had
+        all, or nothing.
+        """
+        done = {*self.created, *self.crashed[: len(self.credited)]}
+        return tuple(name for name in self.finished if name in done)
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Those of them that finished in any other way."""
-        return tuple(name for name in self.finished if not self.has_succeeded(name))
+        return tuple(name for name in self.finished if name not in self.succeeded)
 
     @property
     def server_errors(self) -> tuple[str, ...]:
@@ -104,67 +129,130 @@ class Reading:
 
     def ending(self, name: str) -> str:
         """Say how a client ended."""
-        answer = self.view.returned().get(name)
-        if isinstance(answer, Response):
-            return f"got {answer.status} ({answer.detail})"
-        return str(self.view.outcomes[name])
+        answer = self.answer(name)
+        return str(self.view.outcomes[name]) if answer is None else f"got {answer.status} ({answer.detail})"
 
-    def backfills(self, user: str) -> tuple[Row, ...]:
-        """Return the backfills of a client."""
-        return tuple(row for row in self.view.rows("backfill") if row["triggering_user_name"] == user)
+    # --- Backfills ------------------------------------------------------------------------------------
+
+    @cached_property
+    def backfills(self) -> Mapping[int, Row]:
+        """The backfills that were not there before any client, by number: those of the requests."""
+        before = {row["id"] for row in self.view.initial.rows("backfill")}
+        return {row["id"]: row for row in self.view.rows("backfill") if row["id"] not in before}
+
+    @cached_property
+    def told(self) -> Mapping[int, str]:
+        """The backfills that are there and that a 201 names, by number: the client that was told so.
+
+        Where several clients were told of one backfill, it belongs to one of them, and the others have none.
+        """
+        answers = ((self.answer(name), name) for name in self.created)
+        return {
+            answer.backfill_id: name
+            for answer, name in answers
+            if answer is not None and answer.backfill_id is not None and answer.backfill_id in self.backfills
+        }
+
+    @cached_property
+    def credited(self) -> frozenset[int]:
+        """The whole backfills that no answer names, at most one for each client that died: they count as theirs."""
+        whole = (number for number in self.backfills if number not in self.told and self.is_whole(number))
+        return frozenset(islice(whole, len(self.crashed)))
+
+    def has_succeeded(self, number: int | None) -> bool:
+        """Tell whether a backfill belongs to a request that succeeded."""
+        return number in self.told or number in self.credited
+
+    @property
+    def orphans(self) -> tuple[Row, ...]:
+        """The backfills that belong to no request that succeeded."""
+        return tuple(row for number, row in self.backfills.items() if not self.has_succeeded(number))
 
     def active(self) -> tuple[Row, ...]:
         """Return the backfills that are heeded and not complete."""
         rows = self.view.rows("backfill")
         return tuple(row for row in rows if row["completed_at"] is None and heeded(row))
 
-    def user(self, backfill_id: int | None) -> str | None:
-        """Return the client whose backfill this is."""
-        for row in self.view.rows("backfill"):
-            if row["id"] == backfill_id:
-                name: str | None = row["triggering_user_name"]
-                return name
-        return None
+    def called(self, number: int) -> str:
+        """Say which backfill one is, and whose, as far as that is known by now."""
+        if number in self.told:
+            return f"backfill {number} of request {self.told[number]}"
+        if self.failed and self.finished == self.clients and not self.has_succeeded(number):
+            return f"backfill {number} of a request that failed"
+        return f"backfill {number}"
 
-    def dates(self, backfill: Row) -> tuple[Row, ...]:
+    # --- Dates and runs -------------------------------------------------------------------------------
+
+    @cached_property
+    def _dates(self) -> Mapping[int, list[Row]]:
+        return _by_backfill(self.view.rows("backfill_dag_run"))
+
+    @cached_property
+    def _runs(self) -> Mapping[int, list[Row]]:
+        return _by_backfill(self.view.rows("dag_run"))
+
+    def dates(self, number: int) -> list[Row]:
         """Return the rows of a backfill's dates."""
-        return tuple(row for row in self.view.rows("backfill_dag_run") if row["backfill_id"] == backfill["id"])
+        return self._dates.get(number, [])
 
-    def runs(self, backfill: Row) -> tuple[Row, ...]:
+    def runs(self, number: int) -> list[Row]:
         """Return the runs that a backfill owns."""
-        return tuple(row for row in self.view.rows("dag_run") if row["backfill_id"] == backfill["id"])
+        return self._runs.get(number, [])
 
-    def wanted(self, user: str) -> list[str]:
-        """Return the dates that a client asked for, as the database keeps them."""
-        return [as_stored(date) for date in dates_of(self.requests[user])]
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The dates that every backfill must have, as the database keeps them."""
+        return dates_wanted(self.request)
 
-    def missing(self, backfill: Row) -> list[str]:
-        """Return the dates that a client asked for and that its backfill has no row for."""
-        there = {row["logical_date"] for row in self.dates(backfill)}
-        return [date for date in self.wanted(backfill["triggering_user_name"]) if date not in there]
+    @cached_property
+    def _missing(self) -> Mapping[int, list[str]]:
+        there = {number: {row["logical_date"] for row in self.dates(number)} for number in self.backfills}
+        return {number: [date for date in self.wanted if date not in dates] for number, dates in there.items()}
 
-    def left_by(self, user: str) -> Rows:
-        """Return all rows that belong to a client: its backfills, their dates, and the runs that they own."""
-        rows: Rows = ()
-        for backfill in self.backfills(user):
-            rows += named("backfill", [backfill])
-            rows += named("backfill_dag_run", self.dates(backfill))
-            rows += named("dag_run", self.runs(backfill))
-        return rows
+    def missing(self, number: int) -> list[str]:
+        """Return the dates that were asked for and that a backfill has no row for."""
+        return self._missing[number]
+
+    def is_whole(self, number: int) -> bool:
+        """Tell whether readers heed a backfill, and it has a row for every date."""
+        return heeded(self.backfills[number]) and not self.missing(number)
+
+    def belongings(self, backfill: Row) -> Rows:
+        """Return all rows that belong to a backfill: itself, its dates, and the runs that it owns."""
+        number = backfill["id"]
+        return (
+            *named("backfill", [backfill]),
+            *named("backfill_dag_run", self.dates(number)),
+            *named("dag_run", self.runs(number)),
+        )
+
+    # --- What was there before ------------------------------------------------------------------------
 
     def changed(self, table: str) -> list[tuple[Row, Row | None]]:
         """Return the rows that were there before any client and are not as they were: each then, and now."""
-        key = KEYS[table]
-        now = {tuple(row[column] for column in key): row for row in self.view.rows(table)}
-        return [(row, now.get(tuple(row[column] for column in key))) for row in self.view.lost_rows(table)]
+        lost = self.view.lost_rows(table)
+        if not lost:
+            return []
+        now = {_key(table, row): row for row in self.view.rows(table)}
+        return [(row, now.get(_key(table, row))) for row in lost]
 
-    def owner(self, table: str, row: Row) -> str | None:
-        """Return the client that owns the run that a row of ``dag_run`` or ``task_instance`` belongs to."""
+    @cached_property
+    def _owners(self) -> Mapping[tuple[str, str], int | None]:
+        return {(run["dag_id"], run["run_id"]): run["backfill_id"] for run in self.view.rows("dag_run")}
+
+    def owner(self, table: str, row: Row) -> int | None:
+        """Return the number of the backfill that a row belongs to, itself or through its run."""
         if table == "task_instance":
-            runs = self.view.rows("dag_run")
-            row = next((run for run in runs if _same_run(run, row)), {"backfill_id": None})
-        return self.user(row["backfill_id"]) if "backfill_id" in row else None
+            return self._owners.get((row["dag_id"], row["run_id"]))
+        return row.get("backfill_id")
 
 
-def _same_run(left: Row, right: Row) -> bool:
-    return bool(left["dag_id"] == right["dag_id"] and left["run_id"] == right["run_id"])
+def _by_backfill(rows: Iterable[Row]) -> Mapping[int, list[Row]]:
+    found: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["backfill_id"]].append(row)
+    return found
+
+
+def _key(table: str, row: Row) -> tuple[Any, ...]:
+    return tuple(row[column] for column in KEYS[table])

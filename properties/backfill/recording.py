@@ -59,7 +59,6 @@ class Violation:
         why: one sentence.
         timeline: what happens.
         breach: what is then committed that breaks the property.
-        breach: what is then committed that breaks the property.
     """
 
     cell: Cell
@@ -156,7 +155,6 @@ def _violation(cell: Cell, decision: Decision) -> Violation:
     name, example = decision.property.name, decision.counterexample
     if example is None:  # a witness that is not seen
         return Violation(cell, name, "", 0, 0, decision.why, "", "")
-    body = render_timeline(example.trace, width=WIDTH, properties=())
     body = render_timeline(example.trace, width=WIDTH, properties=())
     return Violation(
         cell,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from properties.backfill.invariants import CONFLICT, FINISHED, completed_later
-from properties.backfill.reading import Reading, heeded
+from properties.backfill.reading import Reading
 from properties.backfill.sequels import WorkOff
 
 OK = 200
@@ -31,11 +31,7 @@ def some_active_backfill(reading: Reading) -> bool:
 
 def some_whole_backfill(reading: Reading) -> bool:
     """For ``never-partial``."""
-    return any(
-        heeded(backfill) and not reading.missing(backfill)
-        for name in reading.requests
-        for backfill in reading.backfills(name)
-    )
+    return any(map(reading.is_whole, reading.backfills))
 
 
 def some_conflict(reading: Reading) -> bool:

@@ -27,7 +27,7 @@ def _properties(table: str) -> tuple[Property, ...]:
 
 
 def _both(run: Callable[..., int]) -> dict[str, Callable[..., Any]]:
-    return {name: partial(run, email=EMAIL) for name in ("first", "second")}
+    return dict.fromkeys(("first", "second"), partial(run, email=EMAIL))
 
 
 SYSTEM = System(

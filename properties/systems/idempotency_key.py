@@ -41,7 +41,7 @@ PROPERTIES = (
 
 
 def _requests(run: Callable[..., str]) -> dict[str, Callable[..., Any]]:
-    return {name: partial(run, key=KEY) for name in ("request", "repetition")}
+    return dict.fromkeys(("request", "repetition"), partial(run, key=KEY))
 
 
 SYSTEM = System(

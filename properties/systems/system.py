@@ -73,10 +73,12 @@ class System:
 
     def _scenario(self, variant: Variant, journal: str, mode: str) -> Scenario:
         database = Database(self.metadata, self.seed, journal=journal, transactions=mode)
+        # Clients that do the same get the same object: nothing tells them apart.
+        bound = {run: partial(run, database.engine) for run in variant.clients.values()}
         return Scenario(
             f"{self.name}/{variant.name}",
             database,
-            [Client(name, partial(run, database.engine)) for name, run in variant.clients.items()],
+            [Client(name, bound[run]) for name, run in variant.clients.items()],
             variant.properties,
             expect_violated={name for name, modes in variant.violated.items() if mode in modes},
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 
 from attrs import evolve, frozen
 
@@ -13,6 +14,9 @@ from properties.backfill import properties_of
 from tests.model.workshop import Workshop
 from treadle import Breach, Committed, Crashed, Raised, Returned, View
 from treadle.values.view import Table
+
+CLIENTS = ("A", "B")
+CREATED = 201
 
 Outcome = Returned | Raised | Crashed
 
@@ -26,21 +30,28 @@ class Stage:
     reprocess: Reprocess
 
     def post(self) -> Response:
-        """Send the request of client A."""
-        return post(self.workshop.engine, self.workshop.algorithm, self.requests["A"])
+        """Send the request of both clients."""
+        return post(self.workshop.engine, self.workshop.algorithm, self.request)
 
     @property
-    def requests(self) -> dict[str, Request]:
-        return {user: evolve(self.workshop.request, user=user, reprocess=self.reprocess) for user in ("A", "B")}
+    def request(self) -> Request:
+        return evolve(self.workshop.request, reprocess=self.reprocess)
 
     def broken(self, name: str, **ends: int | Outcome) -> tuple[Breach, ...]:
-        """Return how the committed rows break a property, when the clients have ended with these statuses."""
+        """Return how the committed rows break a property, when the clients have ended with these statuses.
+
+        The first client that gets 201 is told of backfill 1, the next one of backfill 2.
+        """
+        numbers = count(1)
         outcomes = {
-            user: Returned(Response(end, "as told")) if isinstance(end, int) else end for user, end in ends.items()
+            name: Returned(Response(end, "as told", next(numbers) if end == CREATED else None))
+            if isinstance(end, int)
+            else end
+            for name, end in ends.items()
         }
         view = View(committed(self.workshop), self.initial, outcomes, self._sequel)
-        others = ends.keys() - self.requests.keys()
-        properties = properties_of(self.workshop.engine, self.workshop.algorithm, self.requests, others)
+        others = ends.keys() - set(CLIENTS)
+        properties = properties_of(self.workshop.engine, self.workshop.algorithm, CLIENTS, self.request, others)
         return next(item for item in properties if item.name == name).breaches(view)
 
     def _sequel(self, run: Callable[[], object]) -> Outcome:

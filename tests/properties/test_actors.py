@@ -21,8 +21,8 @@ def violated(result: Result) -> set[str]:
 @pytest.mark.parametrize(
     ("actors", "why"),
     [
-        ("scheduler", "the backfill of request A is complete, but lacks 2020-01-02"),
-        ("cancel", "the backfill of request A was cancelled, but lacks 2020-01-01, 2020-01-02"),
+        ("scheduler", "backfill 1 is complete, but lacks 2020-01-02"),
+        ("cancel", "backfill 1 was cancelled, but lacks 2020-01-01, 2020-01-02"),
     ],
 )
 def test_others_see_a_part_of_a_backfill_that_is_committed_in_parts(actors: str, why: str) -> None:

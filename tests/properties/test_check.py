@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from attrs import evolve
+
 from properties.backfill import scenarios
-from treadle import Verdict, check
+from treadle import Breach, Property, Verdict, View, check
 
 
 def test_the_shipped_algorithm_is_violated_and_the_immediate_one_is_exhausted() -> None:
@@ -25,6 +28,36 @@ def test_every_witness_of_the_default_algorithms_is_seen() -> None:
             if decision.property.name.startswith("some-") and decision.verdict is not Verdict.HOLDS
         ]
         assert [] == unseen, result.scenario
+
+
+def test_nothing_tells_the_clients_of_a_scenario_apart_that_send_requests() -> None:
+    """They run one object, and no name of theirs gets into the database or into a property."""
+    for scenario in scenarios(requests=3, log=1, algorithms="all"):
+        a, b, c = scenario.clients
+        assert a.run is b.run is c.run
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "faults"), [("staged", {"locked": 1}), ("shipped-3.2.2", {"locked": 0, "crash": 2})]
+)
+def test_every_property_judges_alike_when_clients_swap_their_ends(algorithm: str, faults: dict[str, int]) -> None:
+    """In every view that the checker shows it."""
+    (scenario,) = scenarios(runs=1, algorithms=algorithm, **faults)
+
+    def judged_twice(item: Property) -> Property:
+        def predicate(view: View) -> tuple[Breach, ...]:
+            names = {"A": "B", "B": "A"}
+            swapped = {name: view.outcomes[names[name]] for name in names if names[name] in view.outcomes}
+            breaches = item.breaches(view)
+            twin = View(view.committed, view.initial, swapped, view.then, lambda order: view.serially(*order))
+            assert bool(breaches) == bool(item.breaches(twin)), (item.name, view.outcomes)
+            return breaches
+
+        return evolve(item, predicate=predicate)
+
+    twice = check(evolve(scenario, properties=[judged_twice(item) for item in scenario.properties]))
+    once = check(scenario)
+    assert [item.verdict for item in once.decisions] == [item.verdict for item in twice.decisions]
 
 
 def test_the_audit_log_is_no_part_of_serial_equivalence() -> None:

@@ -137,8 +137,18 @@ def test_a_cause_leaves_details_out() -> None:
     cell = FAST[0]
     first = violation(cell, "all-or-nothing", "request A got 500 (no), but left 1 backfill row")
     second = violation(cell, "all-or-nothing", "request B got 503 (why), but left 2 dag_run rows")
-    assert cause(first) == cause(second)
+    unknown = violation(cell, "all-or-nothing", "request A got 409, B got 500, and one of them left 1 backfill row")
+    assert cause(first) == cause(second) == cause(unknown)
     assert cause(first) != cause(violation(cell, "all-or-nothing", "request A is odd"))
+    parts = [
+        violation(cell, "never-partial", f"{whose} is committed with {there} of its 2 dates")
+        for whose, there in [
+            ("backfill 1", 0),
+            ("backfill 2 of request B", 1),
+            ("backfill 3 of a request that failed", 1),
+        ]
+    ]
+    assert 1 == len({cause(part) for part in parts})
 
 
 def test_the_page_is_a_function_of_the_record() -> None:

@@ -5,17 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from model.backfill import NOW, Reprocess, RunState, cancel, scheduler_start, work_off
+from model.backfill import NOW, Reprocess, Response, RunState, cancel, scheduler_start, work_off
+from properties.backfill.equivalence import explain
+from properties.backfill.reading import Reading
 from tests.model.workshop import FIRST
-from tests.properties.stage import Enact
-from treadle import Crashed, Raised, Returned
+from tests.properties.stage import Enact, committed
+from treadle import Crashed, Raised, Returned, View
+from treadle.values.view import SerialEnd
 
 ORPHAN = "DELETE FROM backfill_dag_run", "DELETE FROM task_instance", "DELETE FROM dag_run"
 ANOTHER_BACKFILL = (
     "INSERT INTO backfill (dag_id, from_date, to_date, dag_run_conf, reprocess_behavior, max_active_runs, "
-    "created_at, updated_at, triggering_user_name) SELECT dag_id, from_date, to_date, dag_run_conf, "
-    "reprocess_behavior, max_active_runs, created_at, updated_at, 'B' FROM backfill"
+    "created_at, updated_at) SELECT dag_id, from_date, to_date, dag_run_conf, "
+    "reprocess_behavior, max_active_runs, created_at, updated_at FROM backfill WHERE id = 1"
+)
+ANOTHER_WHOLE_BACKFILL = (
+    ANOTHER_BACKFILL,
+    (
+        "INSERT INTO backfill_dag_run (backfill_id, exception_reason, logical_date, sort_ordinal) "
+        "SELECT 2, 'in flight', logical_date, sort_ordinal FROM backfill_dag_run WHERE backfill_id = 1"
+    ),
 )
 
 
@@ -51,6 +62,81 @@ def test_a_client_that_died_has_all_or_nothing(enact: Enact) -> None:
     stage.workshop.rival("DELETE FROM backfill_dag_run WHERE sort_ordinal = 2")
     for name in ("all-or-nothing", "honest-conflict", "retry-succeeds"):
         assert stage.broken(name, A=Crashed(), B=409)
+
+
+def test_only_as_many_backfills_as_clients_died_count_as_theirs(enact: Enact) -> None:
+    """If they are whole, and no answer names them. It does not matter which of the clients died."""
+    stage = enact()
+    stage.post()
+    stage.workshop.rival(*ANOTHER_WHOLE_BACKFILL)
+    assert () == stage.broken("all-or-nothing", A=Crashed(), B=Crashed())
+    assert (
+        () == stage.broken("all-or-nothing", A=201, B=Crashed()) == stage.broken("all-or-nothing", A=Crashed(), B=201)
+    )
+    assert 1 == len(stage.broken("all-or-nothing", A=Crashed(), B=500))
+    assert 1 == len(stage.broken("all-or-nothing", A=201, B=500))
+    stage.workshop.rival("DELETE FROM backfill_dag_run WHERE backfill_id = 2 AND sort_ordinal = 1")
+    assert 1 == len(stage.broken("all-or-nothing", A=Crashed(), B=Crashed()))
+    assert 1 == len(stage.broken("all-or-nothing", A=201, B=Crashed()))
+
+
+@pytest.mark.parametrize(
+    ("ends", "who"),
+    [
+        ({"A": 201, "B": 500}, "request B got 500 (as told), but left "),
+        ({"A": 409, "B": 500}, "request A got 409, B got 500, and one of them left "),
+        ({"A": Crashed(), "B": 500}, "request A crashed, B got 500, and one of them left "),
+        ({"A": Raised(ValueError("no")), "B": 201}, "request A raised ValueError: no, but left "),
+        ({"A": 201, "B": 201}, "request B got 201 (as told), but its backfill lacks "),
+    ],
+)
+def test_all_or_nothing_says_who_left_something_as_far_as_that_is_known(
+    enact: Enact, ends: dict[str, Any], who: str
+) -> None:
+    """No row says whose it is: a backfill that no answer names is that of the only request that failed, or of any."""
+    stage = enact()
+    stage.post()
+    stage.workshop.rival(ANOTHER_BACKFILL, "DELETE FROM backfill_dag_run WHERE sort_ordinal = 2")
+    assert any(breach.why.startswith(who) for breach in stage.broken("all-or-nothing", **ends))
+
+
+def test_a_backfill_has_one_request(enact: Enact) -> None:
+    """Where two answers name one backfill, a request has none; where no answer names one, it has no request."""
+    stage = enact()
+    stage.post()
+    both = Returned(Response(201, "as told", 1))
+    (breach,) = stage.broken("all-or-nothing", A=both, B=both)
+    assert "request A got 201 (as told), but no backfill of it is there" == breach.why
+    stage.workshop.rival(*ANOTHER_WHOLE_BACKFILL)
+    assert () == stage.broken("all-or-nothing", A=201, B=201)
+    assert 2 == len(stage.broken("all-or-nothing", A=both, B=both))
+
+
+def test_what_was_there_before_is_of_no_request(enact: Enact) -> None:
+    """A backfill that nobody completed is in everybody's way, and nothing else."""
+    stage = enact()
+    stage.post()
+    stage = evolve(stage, initial=committed(stage.workshop))
+    for name in ("all-or-nothing", "never-partial", "honest-conflict"):
+        assert () == stage.broken(name, A=409, B=409)
+
+
+@pytest.mark.parametrize(
+    ("ends", "whose"),
+    [
+        ({}, "backfill 2"),
+        ({"B": 500}, "backfill 2"),
+        ({"A": 201, "B": 201}, "backfill 2 of request B"),
+        ({"A": 201, "B": 500}, "backfill 2 of a request that failed"),
+    ],
+)
+def test_a_part_of_a_backfill_is_called_by_what_is_known_of_it(enact: Enact, ends: dict[str, Any], whose: str) -> None:
+    """While its request still runs, it has a number and no more."""
+    stage = enact()
+    stage.post()
+    stage.workshop.rival(ANOTHER_BACKFILL)
+    (breach,) = stage.broken("never-partial", **ends)
+    assert f"{whose} is committed with 0 of its 2 dates" == breach.why
 
 
 def test_all_or_nothing_is_broken_by_a_success_without_all_dates(enact: Enact) -> None:
@@ -113,7 +199,7 @@ def test_one_active_backfill(enact: Enact) -> None:
     assert () == stage.broken("one-active-backfill")
     stage.workshop.rival(ANOTHER_BACKFILL)
     (breach,) = stage.broken("one-active-backfill")
-    assert ["A", "B"] == [row["triggering_user_name"] for _, row in breach.rows]
+    assert [1, 2] == [row["id"] for _, row in breach.rows]
     stage.workshop.rival("UPDATE backfill SET completed_at = created_at WHERE id = 1")
     assert () == stage.broken("one-active-backfill")
 
@@ -144,6 +230,18 @@ def test_only_a_server_error_is_tried_again(enact: Enact) -> None:
     stage = enact()
     stage.post()
     assert () == stage.broken("retry-succeeds", A=409, B=409)
+
+
+@pytest.mark.parametrize(("number", "broken"), [(1, False), (2, True)])
+def test_serial_equivalence_compares_whether_the_backfill_is_there_that_a_client_was_told_of(
+    enact: Enact, number: int, broken: bool
+) -> None:
+    """The rows are the same either way."""
+    stage = enact()
+    alone = SerialEnd({"A": Returned(stage.post())}, committed(stage.workshop))
+    told = Returned(Response(201, f"backfill {number}", number))
+    view = View(alone.committed, stage.initial, {"A": told}, serial=lambda order: alone)
+    assert broken is bool(explain(Reading(view, ("A",), stage.request)))
 
 
 def test_honest_conflict(enact: Enact) -> None:

@@ -115,3 +115,11 @@ def test_each_system_is_one_model_file_that_imports_nothing_of_ours() -> None:
             if isinstance(node, (ast.Import, ast.ImportFrom))
         }
         assert not {name for name in imported if name.partition(".")[0] in {"treadle", "properties", "model"}}
+
+
+@pytest.mark.parametrize("system", ["lost-update", "idempotency-key", "check-then-insert"])
+def test_clients_that_do_the_same_run_one_object(system: str) -> None:
+    """So that nothing tells them apart."""
+    for scenario in scenarios(system=system):
+        first, second = scenario.clients
+        assert first.run is second.run

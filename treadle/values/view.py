@@ -34,7 +34,7 @@ class Table:
 
     Attributes:
         columns: the names of its columns.
-        values: its rows.
+        values: its rows, each of values as SQLite gives them.
         key: the column that is its INTEGER PRIMARY KEY, for which SQLite chooses values; None if it has none.
         references: its foreign keys to such columns.
     """
@@ -56,20 +56,49 @@ class Committed:
     tables: Mapping[str, Table]
     _rows: dict[str, tuple[Row, ...]] = field(factory=dict, init=False, eq=False, repr=False)
 
+    def table(self, name: str) -> Table:
+        """Return a table.
+
+        Raises:
+            PropertyError: the database has no such table.
+        """
+        if name not in self.tables:
+            raise PropertyError(
+                f"{name!r} is no table of this database: its tables are {', '.join(sorted(self.tables))}. "
+                "Correct the name in the property."
+            )
+        return self.tables[name]
+
     def rows(self, table: str) -> tuple[Row, ...]:
         """Return the committed rows of a table.
 
         Raises:
             PropertyError: the database has no such table.
         """
-        if table not in self.tables:
-            raise PropertyError(
-                f"{table!r} is no table of this database: its tables are {', '.join(sorted(self.tables))}. "
-                "Correct the name in the property."
-            )
         if table not in self._rows:
-            self._rows[table] = self.tables[table].rows()
+            self._rows[table] = self.table(table).rows()
         return self._rows[table]
+
+
+def _only_in(mine: Committed, other: Committed, name: str) -> tuple[Row, ...]:
+    """Return the rows of a table in one content that are not in another one, in linear time.
+
+    Raises:
+        PropertyError: one of them has no such table.
+    """
+    theirs, ours = other.table(name), mine.table(name)
+    known = _values_by(ours.columns, theirs)
+    return tuple(row for row, values in zip(mine.rows(name), ours.values, strict=True) if values not in known)
+
+
+def _values_by(columns: tuple[str, ...], table: Table) -> set[tuple[Any, ...]]:
+    """Return a table's rows with its columns in this order; none if it has others: such rows differ from all."""
+    if table.columns == columns:
+        return set(table.values)
+    if set(table.columns) != set(columns):
+        return set()
+    places = [table.columns.index(column) for column in columns]
+    return {tuple(values[place] for place in places) for values in table.values}
 
 
 @frozen
@@ -121,13 +150,11 @@ class View:
 
     def new_rows(self, table: str) -> tuple[Row, ...]:
         """Return the committed rows of a table that were not there, in this form, before any client started."""
-        before = self.initial.rows(table)
-        return tuple(row for row in self.rows(table) if row not in before)
+        return _only_in(self.committed, self.initial, table)
 
     def lost_rows(self, table: str) -> tuple[Row, ...]:
         """Return the rows that were there before any client started and are not there, in this form, now."""
-        now = self.rows(table)
-        return tuple(row for row in self.initial.rows(table) if row not in now)
+        return _only_in(self.initial, self.committed, table)
 
     def returned(self) -> Mapping[str, Any]:
         """Return the values of the clients that returned, by name."""
