@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from treadle.client.tree import Node
@@ -113,23 +113,20 @@ class Judge:
         return number
 
     def _evaluate(self, state: State, ends: list[int]) -> frozenset[str]:
-        broken: set[str] = set()
-        for naming in self._symmetry.arrangements(ends):
-            view = self.view(state, naming)
-            broken.update(self._breaks(self._invariants, view))
-            if state.ended:
-                broken.update(self._breaks(self._ends, view))
-                self.outcomes.add(self._spoken(view))
-        return frozenset(broken)
+        views = [self.view(state, naming) for naming in self._symmetry.arrangements(ends)]
+        properties = self._invariants
+        if state.ended:
+            properties = (*properties, *self._ends)
+            self.outcomes.update(map(self._spoken, views))
+        return frozenset(item.name for item in properties if self._breaks(item, views))
 
-    def _breaks(self, properties: tuple[Property, ...], view: View) -> Iterator[str]:
-        for item in properties:
-            breaches = item.breaches(view)
-            if item.kind is Kind.SOMETIMES:
-                if not breaches:
-                    self.witnessed.add(item.name)
-            elif breaches:
-                yield item.name
+    def _breaks(self, item: Property, views: list[View]) -> bool:
+        """Tell whether a property is broken under some naming; note whether a ``sometimes`` is seen under some."""
+        if item.kind is not Kind.SOMETIMES:
+            return any(item.breaches(view) for view in views)
+        if item.name not in self.witnessed and not all(item.breaches(view) for view in views):
+            self.witnessed.add(item.name)
+        return False
 
     def breaches(self, state: State) -> dict[str, tuple[Breach, ...]]:
         """Return how a state breaks each property that it breaks, with the clients named as they are."""
