@@ -21,7 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar
 
 import time_machine
 from sqlalchemy import Connection, Engine, Pool, event
@@ -36,6 +36,7 @@ _UUID_STATE = tuple(name for name in vars(uuid) if name.startswith(("_last_times
 _IN_MEMORY = frozenset({":memory:", ""})
 """Names of databases that are private to a connection: they are the client's own affair."""
 
+_Given = TypeVar("_Given")
 _Answer = TypeVar("_Answer")
 
 
@@ -263,8 +264,16 @@ class Surroundings:
 
     # Running clients.
 
-    def run(self, runner: Runner, belongings: Belongings, stretch: Callable[[], _Answer]) -> _Answer:
+    def run(
+        self, runner: Runner, belongings: Belongings, stretch: Callable[[_Given], _Answer], given: _Given
+    ) -> _Answer:
         """Run one stretch of a client, in that client's surroundings.
+
+        Args:
+            runner: the client.
+            belongings: what belongs to it.
+            stretch: what to run.
+            given: the argument of that.
 
         Raises:
             StuckClientError: it computed for too long.
@@ -275,9 +284,9 @@ class Surroundings:
         before, self._runner = self._runner, runner
         self._resumed_at = time.perf_counter()
         try:
-            answer: _Answer | None = stretch()
+            answer = stretch(given)
         except _Stuck:
-            answer = None
+            assert self._stuck
         finally:
             self._runner = before
         if self._interrupted:
@@ -290,7 +299,7 @@ class Surroundings:
                 "anything: it loops, or waits for something that only another client could give (a lock or queue in "
                 "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
             )
-        return cast("_Answer", answer)
+        return answer
 
     def _swap(self, belongings: Belongings) -> None:
         self._put_away()
