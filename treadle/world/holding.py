@@ -25,9 +25,9 @@ class Lock(enum.IntEnum):
         return self.name.lower()
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Holding:
-    """What one connection holds.
+    """What one connection holds. Interned by the world's book: identity tells.
 
     Attributes:
         lock: the strongest lock it holds.
