@@ -19,12 +19,13 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, Protocol, Self, TypeVar
 
 import time_machine
-from sqlalchemy import Connection, Engine, Pool, event
+from sqlalchemy import Engine, event
+from sqlalchemy.pool import PoolProxiedConnection
 
 from treadle.client.gate import GateConnection, Port
 from treadle.values.errors import StuckClientError, TreadleError, UnsupportedOperationError
@@ -56,7 +57,7 @@ class _Stuck(BaseException):
 class Belongings:
     """What belongs to one live client."""
 
-    def __init__(self, name: str, engines: list[Engine]) -> None:
+    def __init__(self, name: str, engines: Iterable[Engine]) -> None:
         """Seed the random sources with the client's name, and start with cold pools."""
         self.random_state = random.Random(f"treadle:{name}").getstate()
         self.entropy = random.Random(f"treadle:entropy:{name}")
@@ -76,7 +77,7 @@ class Surroundings:
         """Prepare for the clients of an application with this engine."""
         self.context = contextvars.copy_context()
         self._engine = engine
-        self._engines = [engine]
+        self._pools = {engine: engine.pool}  # the application's own
         self._max_step_s = max_step_s
         self._path = engine.dialect.create_connect_args(engine.url)[0][0]
         self._runner: Runner | None = None
@@ -90,7 +91,7 @@ class Surroundings:
 
     def belongings(self, name: str) -> Belongings:
         """Return what a new live run of this client starts with."""
-        return Belongings(name, self._engines)
+        return Belongings(name, self._pools)
 
     # Entering and leaving.
 
@@ -110,9 +111,8 @@ class Surroundings:
             self._replace_functions(stack)
             event.listen(Engine, "do_connect", self._connect)
             stack.callback(event.remove, Engine, "do_connect", self._connect)
-            event.listen(Engine, "engine_connect", self._note_engine)
-            stack.callback(event.remove, Engine, "engine_connect", self._note_engine)
-            stack.callback(self._give_pools_back, self._engine.pool)
+            self._pools = {engine: engine.pool for engine in self._pools}
+            stack.callback(self._give_pools_back)
             stack.callback(random.setstate, random.getstate())
             # A pool logs each connection that cannot be reset: with faults at ROLLBACK, thousands.
             pools = logging.getLogger("sqlalchemy.pool")
@@ -162,21 +162,28 @@ class Surroundings:
             names = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory")
             return self._gate(os.path.abspath(path), dict(zip(names, arguments, strict=False)) | options)  # noqa: PTH100  # as SQLAlchemy does
 
+        raw_connection = Engine.raw_connection
+
+        # An event would tell the same, but one listener makes SQLAlchemy look for others at every statement.
+        def noted_connection(engine: Engine) -> PoolProxiedConnection:
+            self._note_engine(engine)
+            return raw_connection(engine)
+
         for module, name, value in (
             (sqlite3, "connect", guarded_connect),
             (sqlite3.dbapi2, "connect", guarded_connect),
             (time, "sleep", virtual_sleep),
             (os, "urandom", seeded_urandom),
             (random, "_urandom", seeded_urandom),
+            (Engine, "raw_connection", noted_connection),
         ):
             stack.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, value)
 
-    def _give_pools_back(self, pool: Pool) -> None:
+    def _give_pools_back(self) -> None:
         """Leave engines as they were, and without connections of clients."""
-        self._engine.pool = pool
-        for engine in self._engines[1:]:
-            engine.pool = engine.pool.recreate()
+        for engine, pool in self._pools.items():
+            engine.pool = pool
 
     def _set_clock(self, seconds: float) -> None:
         if seconds != self._now_s:
@@ -253,14 +260,15 @@ class Surroundings:
         self.blame(error)
         return error
 
-    def _note_engine(self, connection: Connection) -> None:
-        """Answer SQLAlchemy's engine_connect event: another engine of the checked database has pools of its own."""
-        engine = connection.engine
+    def _note_engine(self, engine: Engine) -> None:
+        """Give another engine of the checked database, which a client is about to use, a pool of the client's own."""
         if self._runner is None or self._owner is None or engine in self._owner.pools:
             return
+        if any(engine.pool is known.pool for known in self._owner.pools):  # a known one, with execution options
+            return
         if engine.dialect.name == "sqlite" and engine.dialect.create_connect_args(engine.url)[0][:1] == [self._path]:
-            self._engines.append(engine)
-            self._owner.pools[engine] = engine.pool
+            self._pools.setdefault(engine, engine.pool)
+            engine.pool = self._owner.pools[engine] = engine.pool.recreate()
 
     # Running clients.
 
