@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import datetime as dt
+import functools
 import gc
 import logging
 import os
@@ -54,21 +55,78 @@ class _Stuck(BaseException):
     """Thrown into a client that computes for too long."""
 
 
+_RandomState = tuple[Any, ...]
+"""What ``random.getstate`` returns: a version, 624 words with the position among them, and a spare number."""
+
+
+@functools.lru_cache(maxsize=64)
+def _seeded(name: str) -> _RandomState:
+    """Return the state of the ``random`` module that a client starts with."""
+    return random.Random(f"treadle:{name}").getstate()
+
+
+def _moved(before: _RandomState, after: _RandomState) -> bool:
+    """Tell whether something was drawn between two states.
+
+    The position tells, but for multiples of 624 draws, after which all words are new; a few of them do then.
+    """
+    return bool(before[1][-1] != after[1][-1] or before[1][1:5] != after[1][1:5])
+
+
 class Belongings:
-    """What belongs to one live client."""
+    """What belongs to one live client.
+
+    Attributes:
+        name: the client's.
+        random_state: the state of its ``random`` module.
+        uuid_state: what its ``uuid`` module remembers.
+        pools: its connection pools.
+        drew: it has used a random source, all of which are seeded with its name.
+    """
 
     def __init__(self, name: str, engines: Iterable[Engine]) -> None:
         """Seed the random sources with the client's name, and start with cold pools."""
-        self.random_state = random.Random(f"treadle:{name}").getstate()
-        self.entropy = random.Random(f"treadle:entropy:{name}")
+        self.name = name
+        self.random_state = _seeded(name)
         self.uuid_state: dict[str, Any] = dict.fromkeys(_UUID_STATE)
         self.pools = {engine: engine.pool.recreate() for engine in engines}
+        self.drew = False
+
+    @functools.cached_property
+    def entropy(self) -> random.Random:
+        """What ``os.urandom`` draws from."""
+        self.drew = True
+        return random.Random(f"treadle:entropy:{self.name}")
+
+    def put_away(self) -> None:
+        """Take over what the process has now."""
+        state = random.getstate()
+        if _moved(self.random_state, state):
+            self.random_state, self.drew = state, True
+        for name in _UUID_STATE:
+            value = self.uuid_state[name] = getattr(uuid, name)
+            self.drew = self.drew or value is not None
+        for engine in self.pools:
+            self.pools[engine] = engine.pool
+
+    def bring_out(self) -> None:
+        """Let the process have what was put away."""
+        random.setstate(self.random_state)
+        for name, value in self.uuid_state.items():
+            setattr(uuid, name, value)
+        for engine, pool in self.pools.items():
+            engine.pool = pool
 
 
 class Surroundings:
     """The process around the clients of one scenario; a context manager.
 
     One is in use at a time in a process: it replaces functions of ``time``, ``os`` and ``random``.
+
+    Attributes:
+        context: the context variables that clients start with.
+        randomness_used: the names of the clients that drew from a random source seeded with their name, as far as
+            what belongs to them was put away: those may differ from a client that runs the same code.
     """
 
     _in_use = threading.Lock()
@@ -76,6 +134,7 @@ class Surroundings:
     def __init__(self, engine: Engine, max_step_s: float) -> None:
         """Prepare for the clients of an application with this engine."""
         self.context = contextvars.copy_context()
+        self.randomness_used: set[str] = set()
         self._engine = engine
         self._pools = {engine: engine.pool}  # the application's own
         self._max_step_s = max_step_s
@@ -311,20 +370,16 @@ class Surroundings:
 
     def _swap(self, belongings: Belongings) -> None:
         self._put_away()
-        random.setstate(belongings.random_state)
-        for engine, pool in belongings.pools.items():
-            engine.pool = pool
-        for name, value in belongings.uuid_state.items():
-            setattr(uuid, name, value)
+        belongings.bring_out()
         self._owner = belongings
 
     def _put_away(self) -> None:
         """Take what belongs to the client that ran last out of the process."""
         owner, self._owner = self._owner, None
         if owner is not None:
-            owner.random_state = random.getstate()
-            owner.pools = {engine: engine.pool for engine in owner.pools}
-            owner.uuid_state = {name: getattr(uuid, name) for name in _UUID_STATE}
+            owner.put_away()
+            if owner.drew:
+                self.randomness_used.add(owner.name)
 
     def is_running(self, runner: Runner) -> bool:
         """Tell whether this client's code is what runs now, in this thread."""

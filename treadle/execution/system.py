@@ -145,6 +145,7 @@ class System:
                 self._template = self._make_template()
                 self._lexicon = self._make_lexicon(stack)
                 self._warm_up()
+            self._surroundings.randomness_used.clear()  # first use of a module may draw; that run is forgotten
             self._trees = tuple(Tree(client, self._surroundings) for client in self.scenario.clients)
             self.world = LearnedWorld(self._make_world(), self._book)
             stack.callback(self.world.close)
