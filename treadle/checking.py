@@ -29,7 +29,7 @@ from treadle.shrinking import Shrinker
 from treadle.values.errors import NondeterminismError, ScheduleMismatchError, StuckClientError, UsageError
 from treadle.values.property import Kind, Property
 from treadle.values.schedule import Choice, Schedule
-from treadle.values.signals import LogsNeededError, OperationBoundError
+from treadle.values.signals import LogsNeededError, NamesMatterError, OperationBoundError
 from treadle.values.trace import Trace
 from treadle.values.verdict import Bounds, Counterexample, Decision, Result, Stats, Verdict
 
@@ -45,7 +45,7 @@ REDUCTIONS = {
 }
 """What makes a search smaller or faster without changing its verdicts, by name."""
 
-SPOT_CHECKS = 10
+SPOT_CHECKS = 5
 """How many random schedules are executed live before a property is said to hold."""
 
 _Answer = TypeVar("_Answer")
@@ -90,21 +90,21 @@ def check(
     _require_options(search, max_states, max_seconds, workers)
     off = _switched_off(without, reduction=reduction)
 
-    def run(*, keep_logs: bool) -> Result:
+    def run(*, keep_logs: bool, interchangeable: bool) -> Result:
         limits = Limits(max_states, max_seconds, progress)
         system = System(
             scenario,
             local="local" not in off,
             constants="constants" not in off,
             memory="memory" not in off,
-            symmetry=search == "exhaustive" and not off & {"symmetry", "merge"},
+            symmetry=interchangeable and search == "exhaustive" and not off & {"symmetry", "merge"},
             keep_logs=keep_logs,
         )
         with system, system.active():
             policy = _policy(search, system, seed, merge="merge" not in off)
             return _Check(system, limits, seed).decide(policy, search, live=live)
 
-    return _with_logs_if_needed(run)
+    return _start_over_if_needed(run)
 
 
 def replay(scenario: Scenario, token: str) -> Trace:
@@ -120,7 +120,8 @@ def replay(scenario: Scenario, token: str) -> Trace:
     """
     schedule = Schedule.parse(token)
 
-    def run(*, keep_logs: bool) -> Trace:
+    def run(*, keep_logs: bool, interchangeable: bool) -> Trace:
+        del interchangeable  # nothing is merged here
         with System(scenario, keep_logs=keep_logs) as system, system.active():
             judge = Judge(scenario, system.sequel, system.serial)
             judge.start(system.product.root())
@@ -128,14 +129,19 @@ def replay(scenario: Scenario, token: str) -> Trace:
             state = taken[-1].after if taken else system.product.root()
             return trace_of(scenario, taken, judge.breaches(state))
 
-    return _with_logs_if_needed(run)
+    return _start_over_if_needed(run)
 
 
-def _with_logs_if_needed(run: Callable[..., _Answer]) -> _Answer:
-    """Run without logs of what is over, and with them if some statement asks for it."""
-    with contextlib.suppress(LogsNeededError):
-        return run(keep_logs=False)
-    return run(keep_logs=True)
+def _start_over_if_needed(run: Callable[..., _Answer]) -> _Answer:
+    """Run without logs of what is over and with interchangeable clients; otherwise if that turns out to be wrong."""
+    keep_logs, interchangeable = False, True
+    while True:
+        try:
+            return run(keep_logs=keep_logs, interchangeable=interchangeable)
+        except LogsNeededError:
+            keep_logs = True
+        except NamesMatterError:
+            interchangeable = False
 
 
 def _require_options(search: str, max_states: int | None, max_seconds: float | None, workers: int) -> None:
@@ -253,9 +259,12 @@ class _Check:
         try:
             product = self._system.product if relived is None else relived.product()
             try:
-                return policy.explore(product, self._judge, self._limits)
+                finding = policy.explore(product, self._judge, self._limits)
             finally:
                 self._met_fault_point = product.met_fault_point
+            if not self._system.symmetry.trivial and self._system.active().drew_randomness():
+                raise NamesMatterError
+            return finding
         except (OperationBoundError, StuckClientError) as error:
             return Finding(why_not=str(error))
         finally:

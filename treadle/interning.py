@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable
-from typing import Protocol, TypeVar
+from typing import Any
 
-from treadle.values.observation import Observation
-from treadle.values.operation import Operation
+from treadle.values.observation import Failure, Observation, ObservationKey, observation_key
+from treadle.values.operation import Kind, Operation, OperationKey, operation_key
 
-
-class _Keyed(Protocol):
-    @property
-    def key(self) -> Hashable: ...
-
-
-_Value = TypeVar("_Value", bound=_Keyed)
-
-
-def _intern(table: weakref.WeakValueDictionary[Hashable, _Value], value: _Value) -> _Value:
-    key = value.key
-    found = table.get(key)
-    if found is None:
-        table[key] = found = value
-    return found
-
-
-_operations: weakref.WeakValueDictionary[Hashable, Operation] = weakref.WeakValueDictionary()
-_observations: weakref.WeakValueDictionary[Hashable, Observation] = weakref.WeakValueDictionary()
+_operations: weakref.WeakValueDictionary[OperationKey, Operation] = weakref.WeakValueDictionary()
+_observations: weakref.WeakValueDictionary[ObservationKey, Observation] = weakref.WeakValueDictionary()
 
 
 def intern_operation(operation: Operation) -> Operation:
     """Return the one object that stands for all operations with this key."""
-    return _intern(_operations, operation)
+    return _operations.setdefault(operation.key, operation)
 
 
 def intern_observation(observation: Observation) -> Observation:
     """Return the one object that stands for all observations with this key."""
-    return _intern(_observations, observation)
+    return _observations.setdefault(observation.key, observation)
+
+
+def the_operation(
+    kind: Kind, connection: int, cursor: int | None, sql: str | None, arguments: Any, *, clock_s: float, payload: Any
+) -> Operation:
+    """Return the one operation with these attributes; most are met again and again, and not made anew.
+
+    The payload is no part of what makes an operation: that of the first one stands.
+    """
+    found = _operations.get(operation_key(kind, connection, cursor, sql, arguments, clock_s=clock_s))
+    if found is None:
+        found = intern_operation(Operation(kind, connection, cursor, sql, arguments, clock_s, payload))
+    return found
+
+
+def the_observation(
+    rows: Any, rowcount: int, lastrowid: int | None, description: Any, failure: Failure | None, *, in_transaction: bool
+) -> Observation:
+    """Return the one observation with these attributes; most are met again and again, and not made anew."""
+    found = _observations.get(
+        observation_key(rows, rowcount, lastrowid, description, failure, in_transaction=in_transaction)
+    )
+    if found is None:
+        found = intern_observation(Observation(rows, rowcount, lastrowid, description, failure, in_transaction))
+    return found

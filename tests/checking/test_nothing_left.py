@@ -274,6 +274,28 @@ def test_a_second_engine_of_the_same_database_has_cold_pools_too(tmp_path: Path)
     assert [] == list(tmp_path.iterdir())
 
 
+def test_a_pooled_connection_of_a_second_engine_reaches_no_client(tmp_path: Path) -> None:
+    """It leads to the application's own file, and stays in the pool for the time after the check."""
+    url = f"sqlite:///{tmp_path / 'application.db'}"
+    engine, reader = create_engine(url), create_engine(url)
+    with reader.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE own (id INTEGER)")
+        kept = connection.connection.driver_connection
+
+    def add() -> int:
+        raw = reader.execution_options(logging_token="raw").raw_connection()
+        assert [] == raw.cursor().execute("SELECT name FROM sqlite_schema WHERE name = 'own'").fetchall()
+        raw.close()
+        return add_in_place(engine)
+
+    properties = [at_end("every increment counts", counts, name="counts")]
+    scenario = Scenario("own", Database(METADATA, seed, engine=engine), [Client(n, add) for n in "AB"], properties)
+    assert Verdict.HOLDS is check(scenario)["counts"].verdict
+    with reader.connect() as connection:
+        assert kept is connection.connection.driver_connection
+    reader.dispose()
+
+
 def test_a_call_from_another_thread_is_an_error() -> None:
     """A thread that a client starts is no client, also where its error is lost."""
     scenario = bank(add_in_place)

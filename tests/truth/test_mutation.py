@@ -68,7 +68,7 @@ def _bookkeeping_agrees(*calls: tuple[int, Kind, int | None, str | None]) -> boo
         except AssertionError:
             return False
         finally:
-            bench.world.close()
+            bench.close()
     return True
 
 

@@ -7,6 +7,7 @@ second binding such as apsw brings a SQLite of its own, which may be another ver
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from treadle.interning import intern_operation
 from treadle.values.fault import LockKind
 from treadle.values.operation import Kind, Operation
 from treadle.world.content import Library
+from treadle.world.effects import Lexicon
 from treadle.world.holding import Lock
 from treadle.world.state import Book
 from treadle.world.world import Template, World
@@ -66,7 +68,8 @@ class Bench:
         make_template(path, journal)
         worlds = directory / "world"
         worlds.mkdir()
-        self.world = World(Template(path, journal), worlds, Book(keep_logs=True), Library())
+        self._explainer = sqlite3.connect(path, isolation_level=None)
+        self.world = World(Template(path, journal), worlds, Book(keep_logs=True), Library(), Lexicon(self._explainer))
         self.handlers: dict[int, BusyHandler] = {}
         for number, level in enumerate(levels):
             options: dict[str, Any] = {"isolation_level": level}
@@ -74,6 +77,11 @@ class Bench:
                 (number, 0), intern_operation(Operation(Kind.CONNECT, 0, arguments=(level,), payload=options))
             )
             self.handlers[number] = BusyHandler(self.world._lines[number, 0].real)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.world.close()
+        self._explainer.close()
 
     def perform(self, number: int, kind: Kind, cursor: int | None, sql: str | None) -> None:
         """Perform an operation, and compare what the world says about it with what SQLite does."""
@@ -109,7 +117,7 @@ def _compare(journal: str, levels: tuple[str | None, ...], calls: list[tuple[int
             for number, (kind, cursor, sql) in calls:
                 bench.perform(number, kind, cursor, sql)
         finally:
-            bench.world.close()
+            bench.close()
 
 
 _journals = st.sampled_from(("wal", "delete"))

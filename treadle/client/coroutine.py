@@ -75,7 +75,7 @@ class Coroutine:
             TreadleError: the client did something that cannot be checked.
         """
         self._greenlet.parent = getcurrent()
-        answer = self._surroundings.run(self, self._belongings, lambda: self._inside.switch(observation))
+        answer = self._surroundings.run(self, self._belongings, self._inside.switch, observation)
         if self._misuse is not None:
             misuse, self._misuse = self._misuse, None
             self.abandon()
@@ -91,12 +91,12 @@ class Coroutine:
                 break
             self._greenlet.parent = getcurrent()
             try:
-                self._surroundings.run(self, self._belongings, self._unwind)
+                self._surroundings.run(self, self._belongings, self._unwind, None)
             except BaseException as error:  # swallowed, but for the user's own interrupt
                 if isinstance(error, KeyboardInterrupt):
                     raise
 
-    def _unwind(self) -> None:
+    def _unwind(self, _: None) -> None:
         if self._pending in _QUIET:  # it is cleaning up already
             self._inside.switch(Observation())
         else:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, Self
 
+from treadle.interning import the_operation
 from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.observation import Observation
 from treadle.values.operation import Kind, Operation
@@ -38,8 +39,14 @@ class Port(Protocol):
         """Give a connection number back."""
 
 
+_FROZEN = frozenset({type(None), bool, int, float, str, bytes})
+"""Types whose values nobody can change."""
+
+
 def _freeze(value: Any) -> Any:
     """Return parameters as values that nobody changes later."""
+    if type(value) is tuple and _FROZEN.issuperset(map(type, value)):  # as nearly all are
+        return value
     if isinstance(value, Mapping):
         return {key: _freeze(item) for key, item in value.items()}
     if isinstance(value, (bytearray, memoryview)):
@@ -256,7 +263,9 @@ class GateConnection(sqlite3.Connection):
         if not self._open:
             raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
         port = self._port
-        seen = port.ask(Operation(kind, self._number, cursor, sql, arguments, port.clock_s, payload))
+        seen = port.ask(
+            the_operation(kind, self._number, cursor, sql, arguments, clock_s=port.clock_s, payload=payload)
+        )
         self._in_transaction = seen.in_transaction
         if seen.failure is not None:
             raise seen.failure.exception()

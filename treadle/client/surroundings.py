@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import datetime as dt
+import functools
 import gc
 import logging
 import os
@@ -19,12 +20,13 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar
 
 import time_machine
-from sqlalchemy import Connection, Engine, Pool, event
+from sqlalchemy import Engine, event
+from sqlalchemy.pool import PoolProxiedConnection
 
 from treadle.client.gate import GateConnection, Port
 from treadle.values.errors import StuckClientError, TreadleError, UnsupportedOperationError
@@ -36,6 +38,7 @@ _UUID_STATE = tuple(name for name in vars(uuid) if name.startswith(("_last_times
 _IN_MEMORY = frozenset({":memory:", ""})
 """Names of databases that are private to a connection: they are the client's own affair."""
 
+_Given = TypeVar("_Given")
 _Answer = TypeVar("_Answer")
 
 
@@ -52,21 +55,78 @@ class _Stuck(BaseException):
     """Thrown into a client that computes for too long."""
 
 
-class Belongings:
-    """What belongs to one live client."""
+_RandomState = tuple[Any, ...]
+"""What ``random.getstate`` returns: a version, 624 words with the position among them, and a spare number."""
 
-    def __init__(self, name: str, engines: list[Engine]) -> None:
+
+@functools.lru_cache(maxsize=64)
+def _seeded(name: str) -> _RandomState:
+    """Return the state of the ``random`` module that a client starts with."""
+    return random.Random(f"treadle:{name}").getstate()
+
+
+def _moved(before: _RandomState, after: _RandomState) -> bool:
+    """Tell whether something was drawn between two states.
+
+    The position tells, but for multiples of 624 draws, after which all words are new; a few of them do then.
+    """
+    return bool(before[1][-1] != after[1][-1] or before[1][1:5] != after[1][1:5])
+
+
+class Belongings:
+    """What belongs to one live client.
+
+    Attributes:
+        name: the client's.
+        random_state: the state of its ``random`` module.
+        uuid_state: what its ``uuid`` module remembers.
+        pools: its connection pools.
+        drew: it has used a random source, all of which are seeded with its name.
+    """
+
+    def __init__(self, name: str, engines: Iterable[Engine]) -> None:
         """Seed the random sources with the client's name, and start with cold pools."""
-        self.random_state = random.Random(f"treadle:{name}").getstate()
-        self.entropy = random.Random(f"treadle:entropy:{name}")
+        self.name = name
+        self.random_state = _seeded(name)
         self.uuid_state: dict[str, Any] = dict.fromkeys(_UUID_STATE)
         self.pools = {engine: engine.pool.recreate() for engine in engines}
+        self.drew = False
+
+    @functools.cached_property
+    def entropy(self) -> random.Random:
+        """What ``os.urandom`` draws from."""
+        self.drew = True
+        return random.Random(f"treadle:entropy:{self.name}")
+
+    def put_away(self) -> None:
+        """Take over what the process has now."""
+        state = random.getstate()
+        if _moved(self.random_state, state):
+            self.random_state, self.drew = state, True
+        for name in _UUID_STATE:
+            value = self.uuid_state[name] = getattr(uuid, name)
+            self.drew = self.drew or value is not None
+        for engine in self.pools:
+            self.pools[engine] = engine.pool
+
+    def bring_out(self) -> None:
+        """Let the process have what was put away."""
+        random.setstate(self.random_state)
+        for name, value in self.uuid_state.items():
+            setattr(uuid, name, value)
+        for engine, pool in self.pools.items():
+            engine.pool = pool
 
 
 class Surroundings:
     """The process around the clients of one scenario; a context manager.
 
     One is in use at a time in a process: it replaces functions of ``time``, ``os`` and ``random``.
+
+    Attributes:
+        context: the context variables that clients start with.
+        randomness_used: the names of the clients that drew from a random source seeded with their name, as far as
+            what belongs to them was put away: those may differ from a client that runs the same code.
     """
 
     _in_use = threading.Lock()
@@ -74,8 +134,9 @@ class Surroundings:
     def __init__(self, engine: Engine, max_step_s: float) -> None:
         """Prepare for the clients of an application with this engine."""
         self.context = contextvars.copy_context()
+        self.randomness_used: set[str] = set()
         self._engine = engine
-        self._engines = [engine]
+        self._pools = {engine: engine.pool}  # the application's own
         self._max_step_s = max_step_s
         self._path = engine.dialect.create_connect_args(engine.url)[0][0]
         self._runner: Runner | None = None
@@ -89,7 +150,7 @@ class Surroundings:
 
     def belongings(self, name: str) -> Belongings:
         """Return what a new live run of this client starts with."""
-        return Belongings(name, self._engines)
+        return Belongings(name, self._pools)
 
     # Entering and leaving.
 
@@ -109,9 +170,8 @@ class Surroundings:
             self._replace_functions(stack)
             event.listen(Engine, "do_connect", self._connect)
             stack.callback(event.remove, Engine, "do_connect", self._connect)
-            event.listen(Engine, "engine_connect", self._note_engine)
-            stack.callback(event.remove, Engine, "engine_connect", self._note_engine)
-            stack.callback(self._give_pools_back, self._engine.pool)
+            self._pools = {engine: engine.pool for engine in self._pools}
+            stack.callback(self._give_pools_back)
             stack.callback(random.setstate, random.getstate())
             # A pool logs each connection that cannot be reset: with faults at ROLLBACK, thousands.
             pools = logging.getLogger("sqlalchemy.pool")
@@ -161,21 +221,28 @@ class Surroundings:
             names = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory")
             return self._gate(os.path.abspath(path), dict(zip(names, arguments, strict=False)) | options)  # noqa: PTH100  # as SQLAlchemy does
 
+        raw_connection = Engine.raw_connection
+
+        # An event would tell the same, but one listener makes SQLAlchemy look for others at every statement.
+        def noted_connection(engine: Engine) -> PoolProxiedConnection:
+            self._note_engine(engine)
+            return raw_connection(engine)
+
         for module, name, value in (
             (sqlite3, "connect", guarded_connect),
             (sqlite3.dbapi2, "connect", guarded_connect),
             (time, "sleep", virtual_sleep),
             (os, "urandom", seeded_urandom),
             (random, "_urandom", seeded_urandom),
+            (Engine, "raw_connection", noted_connection),
         ):
             stack.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, value)
 
-    def _give_pools_back(self, pool: Pool) -> None:
+    def _give_pools_back(self) -> None:
         """Leave engines as they were, and without connections of clients."""
-        self._engine.pool = pool
-        for engine in self._engines[1:]:
-            engine.pool = engine.pool.recreate()
+        for engine, pool in self._pools.items():
+            engine.pool = pool
 
     def _set_clock(self, seconds: float) -> None:
         if seconds != self._now_s:
@@ -252,19 +319,28 @@ class Surroundings:
         self.blame(error)
         return error
 
-    def _note_engine(self, connection: Connection) -> None:
-        """Answer SQLAlchemy's engine_connect event: another engine of the checked database has pools of its own."""
-        engine = connection.engine
+    def _note_engine(self, engine: Engine) -> None:
+        """Give another engine of the checked database, which a client is about to use, a pool of the client's own."""
         if self._runner is None or self._owner is None or engine in self._owner.pools:
             return
+        if any(engine.pool is known.pool for known in self._owner.pools):  # a known one, with execution options
+            return
         if engine.dialect.name == "sqlite" and engine.dialect.create_connect_args(engine.url)[0][:1] == [self._path]:
-            self._engines.append(engine)
-            self._owner.pools[engine] = engine.pool
+            self._pools.setdefault(engine, engine.pool)
+            engine.pool = self._owner.pools[engine] = engine.pool.recreate()
 
     # Running clients.
 
-    def run(self, runner: Runner, belongings: Belongings, stretch: Callable[[], _Answer]) -> _Answer:
+    def run(
+        self, runner: Runner, belongings: Belongings, stretch: Callable[[_Given], _Answer], given: _Given
+    ) -> _Answer:
         """Run one stretch of a client, in that client's surroundings.
+
+        Args:
+            runner: the client.
+            belongings: what belongs to it.
+            stretch: what to run.
+            given: the argument of that.
 
         Raises:
             StuckClientError: it computed for too long.
@@ -275,9 +351,9 @@ class Surroundings:
         before, self._runner = self._runner, runner
         self._resumed_at = time.perf_counter()
         try:
-            answer: _Answer | None = stretch()
+            answer = stretch(given)
         except _Stuck:
-            answer = None
+            assert self._stuck
         finally:
             self._runner = before
         if self._interrupted:
@@ -290,24 +366,25 @@ class Surroundings:
                 "anything: it loops, or waits for something that only another client could give (a lock or queue in "
                 "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
             )
-        return cast("_Answer", answer)
+        return answer
 
     def _swap(self, belongings: Belongings) -> None:
         self._put_away()
-        random.setstate(belongings.random_state)
-        for engine, pool in belongings.pools.items():
-            engine.pool = pool
-        for name, value in belongings.uuid_state.items():
-            setattr(uuid, name, value)
+        belongings.bring_out()
         self._owner = belongings
 
     def _put_away(self) -> None:
         """Take what belongs to the client that ran last out of the process."""
         owner, self._owner = self._owner, None
         if owner is not None:
-            owner.random_state = random.getstate()
-            owner.pools = {engine: engine.pool for engine in owner.pools}
-            owner.uuid_state = {name: getattr(uuid, name) for name in _UUID_STATE}
+            owner.put_away()
+            if owner.drew:
+                self.randomness_used.add(owner.name)
+
+    def drew_randomness(self) -> bool:
+        """Tell whether some client drew from a random source that is seeded with its name."""
+        self._put_away()
+        return bool(self.randomness_used)
 
     def is_running(self, runner: Runner) -> bool:
         """Tell whether this client's code is what runs now, in this thread."""

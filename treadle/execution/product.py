@@ -384,7 +384,7 @@ class Product:
         if result.waits:
             rank = _queue(state) if local.wait is None else local.wait.rank
             wait = Wait(rank, state.others(client, operation.connection), result.observation)
-            waiting = self._locals.of(local.node, _updated(local.holdings, operation.connection, result), wait)
+            waiting = self._locals.of(local.node, self._updated(local.holdings, operation.connection, result), wait)
             after = state._replace(locals=_put(state.locals, client, waiting))
         else:
             after = self._go_on(state, client, result.observation, operation, transition)
@@ -413,7 +413,7 @@ class Product:
         local = state.locals[client]
         result = None if transition is None else transition.result
         node = self._backend.after(client, local.node, observation)
-        holdings = local.holdings if result is None else _updated(local.holdings, operation.connection, result)
+        holdings = local.holdings if result is None else self._updated(local.holdings, operation.connection, result)
         if node.operation is None and holdings:
             world = self._backend.at(state) if transition is None else transition.after
             self._backend.vanish(world, client + self._offset, only_idle=True)
@@ -450,11 +450,23 @@ class Product:
         rest = state.rest
         if committed:
             found = [self._locals.stale(other) for other in found]
-            rest = tuple((key, held.after_commit()) for key, held in rest)
+            rest = tuple((key, self._locals.after_commit(held)) for key, held in rest)
         if moved_on is not None:
             found = [self._locals.moved_up(other, moved_on) for other in found]
         found[client] = local
         return State(tuple(found), content, state.locked - spent[0], state.crash - spent[1], rest)
+
+    def _updated(self, holdings: Holdings, connection: int, result: Result) -> Holdings:
+        """Return what a client's connections hold after an operation on one of them."""
+        others = [
+            (number, self._locals.after_commit(held) if result.committed else held)
+            for number, held in holdings
+            if number != connection
+        ]
+        if result.holding is not None:
+            others.append((connection, result.holding))
+            others.sort(key=_by_number)
+        return tuple(others)
 
     def _crash(self, state: State, choice: Fail) -> Taken:
         client = choice.client
@@ -682,17 +694,6 @@ def _queue(state: State) -> int:
 
 def _put(locals_: tuple[LocalState, ...], client: int, local: LocalState) -> tuple[LocalState, ...]:
     return (*locals_[:client], local, *locals_[client + 1 :])
-
-
-def _updated(holdings: Holdings, connection: int, result: Result) -> Holdings:
-    """Return what a client's connections hold after an operation on one of them."""
-    others = [
-        (number, held.after_commit() if result.committed else held) for number, held in holdings if number != connection
-    ]
-    if result.holding is not None:
-        others.append((connection, result.holding))
-        others.sort(key=_by_number)
-    return tuple(others)
 
 
 def _by_number(item: tuple[int, object]) -> int:

@@ -19,7 +19,7 @@ from treadle.client.tree import Node
 from treadle.values.observation import Observation
 from treadle.world.content import Content
 from treadle.world.holding import Holding, Lock
-from treadle.world.state import IDLE, Key
+from treadle.world.state import IDLE, Book, Key
 
 Locks = tuple[tuple[Lock, bool], ...]
 """Locks that other connections hold, each with whether it bars readers; sorted. Whose they are decides nothing."""
@@ -81,8 +81,13 @@ class LocalState:
 class LocalStates:
     """All local states that were seen, each once."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, book: Book) -> None:
+        """Start empty.
+
+        Args:
+            book: where holdings are interned.
+        """
+        self._book = book
         self._known: dict[tuple[Node, Holdings, Wait | None], LocalState] = {}
         self._stale: dict[LocalState, LocalState] = {}
 
@@ -98,9 +103,13 @@ class LocalStates:
         """Return a local state after another client has committed."""
         found = self._stale.get(local)
         if found is None:
-            holdings = tuple((number, held.after_commit()) for number, held in local.holdings)
+            holdings = tuple((number, self.after_commit(held)) for number, held in local.holdings)
             found = self._stale[local] = self.of(local.node, holdings, local.wait)
         return found
+
+    def after_commit(self, held: Holding) -> Holding:
+        """Return what a connection holds after another one has committed."""
+        return self._book.after_commit(held)
 
     def moved_up(self, local: LocalState, rank: int) -> LocalState:
         """Return a local state after the client with this rank waits no more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from treadle.values.outcome import Outcome
 from treadle.values.signals import OperationBoundError
 from treadle.values.view import SerialEnd
 from treadle.world.content import Library
-from treadle.world.effects import Effects
+from treadle.world.effects import Effects, Lexicon
 from treadle.world.learned import LearnedWorld
 from treadle.world.sandbox import Sandbox
 from treadle.world.state import Book, Key, Transition, WorldState
@@ -180,9 +181,9 @@ class System:
         self._constants = constants
         self._memory = memory
         self._changed: set[int] = set()
-        self._local_states = LocalStates()
         self._surroundings = Surroundings(scenario.database.engine, scenario.max_step_s)
         self._book = Book(keep_logs=keep_logs)
+        self._local_states = LocalStates(self._book)
         self._library = Library()
         self._stack = contextlib.ExitStack()
         self._sequels: dict[Callable[[], object], tuple[Tree, Product]] = {}
@@ -197,7 +198,9 @@ class System:
             self._sandbox = stack.enter_context(Sandbox())
             with self._surroundings:
                 self._template = self._make_template()
+                self._lexicon = self._make_lexicon(stack)
                 self._warm_up()
+            self._surroundings.randomness_used.clear()  # first use of a module may draw; that run is forgotten
             own = [Tree(client, self._surroundings) for client in self.scenario.clients]
             self._trees = tuple(own[group] for group in self.symmetry.groups)
             self.world = LearnedWorld(self._make_world(), self._book)
@@ -245,7 +248,7 @@ class System:
         return path
 
     def _make_world(self) -> World:
-        return World(self._template, self._make_directory(), self._book, self._library)
+        return World(self._template, self._make_directory(), self._book, self._library, self._lexicon)
 
     def _make_template(self) -> Template:
         """Create the application's schema and seed rows in a file of our own."""
@@ -275,6 +278,14 @@ class System:
                 "when the database was created. Make the two agree."
             )
         return Template(path, journal)
+
+    def _make_lexicon(self, stack: contextlib.ExitStack) -> Lexicon:
+        """Open a copy of the template on which statements are compiled, once for all worlds."""
+        path = self._sandbox.path / "lexicon.db"
+        shutil.copyfile(self._template.path, path)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        stack.callback(connection.close)
+        return Lexicon(connection)
 
     def _warm_up(self) -> None:
         """Run each client once, alone, and forget it: first use imports modules and fills caches."""

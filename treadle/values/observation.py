@@ -6,7 +6,7 @@ import builtins
 import sqlite3
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from treadle.values.operation import canonical
 
@@ -70,6 +70,17 @@ LOCKED = Failure("OperationalError", _BUSY_MESSAGE, BUSY, "SQLITE_BUSY")
 """What the driver raises when SQLite answers SQLITE_BUSY."""
 
 
+ObservationKey = tuple[bytes, int, int | None, Any, Failure | None, bool]
+"""What makes two observations the same observation."""
+
+
+def observation_key(
+    rows: Any, rowcount: int, lastrowid: int | None, description: Any, failure: Failure | None, *, in_transaction: bool
+) -> ObservationKey:
+    """Return the key of an observation with these attributes."""
+    return (canonical(rows), rowcount, lastrowid, description, failure, in_transaction)
+
+
 @frozen(eq=False)
 class Observation:
     """What came back from an operation.
@@ -83,6 +94,7 @@ class Observation:
         description: as ``sqlite3.Cursor.description``.
         failure: the error, if one was raised.
         in_transaction: whether the connection is in a transaction afterwards.
+        key: what makes two observations the same observation.
     """
 
     rows: Any = None
@@ -92,16 +104,17 @@ class Observation:
     failure: Failure | None = None
     in_transaction: bool = False
 
-    @property
-    def key(self) -> tuple[bytes, int, int | None, Any, Failure | None, bool]:
-        """What makes two observations the same observation."""
-        return (
-            canonical(self.rows),
+    key: ObservationKey = field(init=False, repr=False)
+
+    @key.default
+    def _key(self) -> ObservationKey:
+        return observation_key(
+            self.rows,
             self.rowcount,
             self.lastrowid,
             self.description,
             self.failure,
-            self.in_transaction,
+            in_transaction=self.in_transaction,
         )
 
     def __str__(self) -> str:

@@ -41,6 +41,17 @@ def canonical(value: object) -> bytes:
         return repr(value).encode("utf-8", "surrogatepass")
 
 
+OperationKey = tuple[Kind, int, int | None, str | None, bytes, float]
+"""What makes two operations the same operation."""
+
+
+def operation_key(
+    kind: Kind, connection: int, cursor: int | None, sql: str | None, arguments: Any, *, clock_s: float
+) -> OperationKey:
+    """Return the key of an operation with these attributes."""
+    return (kind, connection, cursor, sql, canonical(arguments), clock_s)
+
+
 @frozen(eq=False)
 class Operation:
     """One thing that a client asks of its connection.
@@ -55,6 +66,7 @@ class Operation:
         arguments: parameters of a statement, the size of a fetchmany, or the arguments of a configuration.
         clock_s: the client's virtual time, in seconds since the client started.
         payload: live objects that an operation needs (functions to register); not part of its identity.
+        key: what makes two operations the same operation.
     """
 
     kind: Kind
@@ -65,10 +77,11 @@ class Operation:
     clock_s: float = 0.0
     payload: Any = field(default=None, repr=False)
 
-    @property
-    def key(self) -> tuple[Kind, int, int | None, str | None, bytes, float]:
-        """What makes two operations the same operation."""
-        return (self.kind, self.connection, self.cursor, self.sql, canonical(self.arguments), self.clock_s)
+    key: OperationKey = field(init=False, repr=False)
+
+    @key.default
+    def _key(self) -> OperationKey:
+        return operation_key(self.kind, self.connection, self.cursor, self.sql, self.arguments, clock_s=self.clock_s)
 
     def __str__(self) -> str:
         """Return the statement on one line, or the name of the call."""

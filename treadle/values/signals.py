@@ -11,5 +11,9 @@ class OperationBoundError(SignalError):
     """A client took as many operations as it may: the run is inconclusive."""
 
 
+class NamesMatterError(SignalError):
+    """Clients taken for interchangeable drew random numbers, seeded by name: the check starts over without that."""
+
+
 class LogsNeededError(SignalError):
     """A statement asks what earlier statements of its connection did: the check starts over, and keeps logs."""

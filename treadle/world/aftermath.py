@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
 
 from treadle.values.fault import LockKind
 from treadle.values.observation import BUSY_SNAPSHOT, Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.world.content import Content
-from treadle.world.effects import Effects
+from treadle.world.effects import BUSY_TIMEOUT, Effects
 from treadle.world.holding import Holding, Lock
-from treadle.world.line import BUSY_TIMEOUT, Line
+from treadle.world.line import Line
 from treadle.world.observer import Observer
 from treadle.world.state import IDLE, Book, Key
 
 _DEFAULT_TIMEOUT_S = 5.0
+_ENDS = frozenset({Kind.COMMIT, Kind.ROLLBACK, Kind.EXECUTESCRIPT})
+"""The calls that end a transaction if they succeed."""
 
 
-@frozen
-class Deed:
+class Deed(NamedTuple):
     """What happened.
 
     Attributes:
@@ -64,18 +65,19 @@ class Aftermath:
             waits: SQLite would wait here.
             outside: a process outside held the lock.
         """
-        before, operation, effects, seen = deed.before, deed.operation, deed.effects, deed.seen
+        before, operation, effects, seen = deed
         if operation.kind is Kind.CLOSE and seen.failure is None:
             return IDLE
         active = line.under_way()
-        holding = frozenset(cursor for cursor in active if self._holds(cursor, deed))
-        lock = self._lock_after(deed, holding, observer)
+        holding = frozenset([cursor for cursor in active if self._holds(cursor, deed)]) if active else active
+        ended = self._ended(deed)
+        lock = self._lock_after(deed, holding, observer, ended=ended)
         savepoints, began, due = before.savepoints, before.savepoint_began, before.first_write_due
         if seen.failure is None:
             if effects.savepoint is not None:
                 savepoints, began, due = before.after_savepoint(effects)
             due = due and not effects.writes
-        if self._ended(deed):
+        if ended:
             savepoints, began, due = (), False, False
         timeout_ms, settings, pinned = self._settings_after(deed, line)
         clean = lock is Lock.NONE and not active and not savepoints and not pinned
@@ -84,29 +86,32 @@ class Aftermath:
         else:
             snapshot = content.number if before.lock is Lock.NONE and lock is not Lock.NONE else None
             log = self._log_after(deed, snapshot, waits=waits, outside=outside)
-        return Holding(
-            lock=lock,
-            in_transaction=seen.in_transaction,
-            savepoints=savepoints,
-            savepoint_began=began,
-            first_write_due=due,
-            active=active,
-            holding=holding,
-            busy_timeout_ms=timeout_ms,
-            settings=settings,
-            log=log,
-            bars_readers=self._journal != "wal" and lock is Lock.WRITE and observer.data_version() is None,
-            stale=before.stale and lock is Lock.READ and not (operation.kind is Kind.EXECUTESCRIPT and not holding),
-            pinned=pinned,
+        bars_readers = self._journal != "wal" and lock is Lock.WRITE and observer.data_version() is None
+        stale = before.stale and lock is Lock.READ and not (operation.kind is Kind.EXECUTESCRIPT and not holding)
+        return self._book.holding(
+            lock,
+            seen.in_transaction,
+            savepoints,
+            began,
+            due,
+            active,
+            holding,
+            timeout_ms,
+            settings,
+            log,
+            bars_readers,
+            stale,
+            pinned,
         )
 
     @staticmethod
     def _ended(deed: Deed) -> bool:
         """Tell whether an operation ended a transaction."""
-        if deed.before.in_transaction and not deed.seen.in_transaction:
+        if not deed.before.in_transaction:
+            return False
+        if not deed.seen.in_transaction:
             return True
-        ends = deed.operation.kind in {Kind.COMMIT, Kind.ROLLBACK, Kind.EXECUTESCRIPT} or deed.effects.ends
-        return deed.before.in_transaction and ends and deed.seen.failure is None
+        return deed.seen.failure is None and (deed.operation.kind in _ENDS or deed.effects.ends)
 
     @staticmethod
     def _holds(cursor: int, deed: Deed) -> bool:
@@ -116,15 +121,16 @@ class Aftermath:
             return effects.reads or effects.writes or not effects.known
         return cursor in deed.before.holding
 
-    def _lock_after(self, deed: Deed, holding: frozenset[int], observer: Observer) -> Lock:
-        before, effects, seen = deed.before, deed.effects, deed.seen
+    @staticmethod
+    def _lock_after(deed: Deed, holding: frozenset[int], observer: Observer, *, ended: bool) -> Lock:
+        before, _, effects, seen = deed
         if not seen.in_transaction:
             if not holding:
                 return Lock.NONE
             written = before.lock is Lock.WRITE or (effects.writes and seen.failure is None)
             return Lock.WRITE if written and observer.write_locked() else Lock.READ
         lock = before.lock
-        if self._ended(deed):
+        if ended:
             lock = Lock.READ if holding else Lock.NONE
         wanted = Lock.WRITE if effects.writes else Lock.READ if effects.reads else Lock.NONE
         failure = seen.failure
@@ -138,7 +144,7 @@ class Aftermath:
 
     def _settings_after(self, deed: Deed, line: Line) -> tuple[int, int, bool]:
         """Return the busy timeout, the number of the settings, and whether the log is pinned."""
-        before, operation, effects, seen = deed.before, deed.operation, deed.effects, deed.seen
+        before, operation, effects, seen = deed
         timeout_ms, settings, pinned = before.busy_timeout_ms, before.settings, before.pinned
         if operation.kind is Kind.CONNECT:
             timeout_ms = max(0, int(operation.payload.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))
@@ -157,8 +163,9 @@ class Aftermath:
         operation = deed.operation
         log = deed.before.log
         if log:
-            earlier, *entry = self._book.last(log)
-            if entry == ["waits", operation]:  # a retry: what waiting did is part of what it does now
+            entry = self._book.last(log)
+            if entry[1:] == ("waits", operation):  # a retry: what waiting did is part of what it does now
+                earlier = entry[0]
                 assert isinstance(earlier, int)
                 log = earlier
         if waits:

@@ -8,6 +8,7 @@ the virtual time in place of ``'now'``.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -31,9 +32,12 @@ class Clock:
         """Start at an instant."""
         self.clock_s = 0.0
         self._start = start
-        self._calculator = sqlite3.connect(":memory:", check_same_thread=False)
         version = sqlite3.sqlite_version_info
         self._names = [name for name in _DATE_FUNCTIONS if name != "unixepoch" or version >= (3, 38)]
+
+    @functools.cached_property
+    def _calculator(self) -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", check_same_thread=False)
 
     def _text(self) -> str:
         now = self._start + dt.timedelta(seconds=self.clock_s)
@@ -62,5 +66,6 @@ class Clock:
             connection.create_function(name, 0, self._function(like, 0), deterministic=True)
 
     def close(self) -> None:
-        """Let go of the connection that computes."""
-        self._calculator.close()
+        """Let go of the connection that computes, if it was ever needed."""
+        if "_calculator" in vars(self):
+            self._calculator.close()

@@ -17,11 +17,17 @@ of a transaction.
 from __future__ import annotations
 
 import enum
+import re
 import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
+
+from treadle.values.operation import Kind, Operation
+
+BUSY_TIMEOUT = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?busy_timeout\s*(?:[=(]\s*(\d+)\s*\)?)?\s*;?\s*", re.IGNORECASE)
+"""The PRAGMA that sets or tells how long a connection waits; its one group is the number of milliseconds."""
 
 
 class SavepointAction(enum.IntEnum):
@@ -115,6 +121,9 @@ _ALL = frozenset({ANYWHERE})
 
 UNKNOWN = Effects(far_reaching=True, looked_at=_ALL, changed=_ALL, known=False)
 """The effects of a statement that could not be compiled."""
+
+SETTING = Effects(setting=True)
+"""The effects of a ``PRAGMA busy_timeout``, which SQLite is never asked for."""
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -235,24 +244,24 @@ class Lexicon:
         self._known: dict[str, Effects] = {}
         self._scripts: dict[str, Effects] = {}
 
-    def effects(self, sql: str, arguments: Any = ()) -> Effects:
-        """Return what a statement does.
-
-        Args:
-            sql: the text of one statement.
-            arguments: its parameters; EXPLAIN must be given as many.
-        """
-        found = self._known.get(sql)
+    def effects(self, operation: Operation) -> Effects:
+        """Return what the statement of an operation does, or all statements of its script together."""
+        sql = operation.sql
+        assert sql is not None
+        known = self._scripts if operation.kind is Kind.EXECUTESCRIPT else self._known
+        found = known.get(sql)
         if found is None:
-            found = self._known[sql] = self._compile(sql, arguments)
+            found = known[sql] = self._effects(operation.kind, sql, operation.arguments)
         return found
 
-    def effects_of_script(self, script: str) -> Effects:
-        """Return what a script does, all its statements together."""
-        found = self._scripts.get(script)
-        if found is None:
-            found = self._scripts[script] = _joined([self._compile(part, ()) for part in _statements(script)])
-        return found
+    def _effects(self, kind: Kind, sql: str, arguments: Any) -> Effects:
+        if BUSY_TIMEOUT.fullmatch(sql):
+            return SETTING
+        if kind is Kind.EXECUTESCRIPT:
+            return _joined([self._compile(part, ()) for part in _statements(sql)])
+        if kind is Kind.EXECUTEMANY:
+            arguments = arguments[0] if arguments else ()
+        return self._compile(sql, arguments)  # EXPLAIN must be given as many parameters
 
     def _compile(self, sql: str, arguments: Any) -> Effects:
         try:

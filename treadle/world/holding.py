@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from treadle.world.effects import Effects, SavepointAction
 
@@ -25,9 +25,9 @@ class Lock(enum.IntEnum):
         return self.name.lower()
 
 
-@frozen(cache_hash=True)
+@frozen(eq=False)
 class Holding:
-    """What one connection holds.
+    """What one connection holds. Interned by the world's book: identity tells.
 
     Attributes:
         lock: the strongest lock it holds.
@@ -64,10 +64,6 @@ class Holding:
     def reads_snapshot(self) -> bool:
         """Whether it pins a snapshot that a commit of others makes stale."""
         return self.lock is Lock.READ and not self.stale
-
-    def after_commit(self) -> Holding:
-        """Return what the connection holds after another one has committed."""
-        return evolve(self, stale=True) if self.reads_snapshot else self
 
     def releases(self, effects: Effects) -> bool:
         """Tell whether a RELEASE would end the transaction."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import re
 import sqlite3
@@ -14,9 +15,7 @@ from attrs import define, field
 from treadle.values.errors import UnsupportedOperationError
 from treadle.values.operation import Kind, Operation
 from treadle.world.clock import Clock
-
-BUSY_TIMEOUT = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?busy_timeout\s*(?:[=(]\s*(\d+)\s*\)?)?\s*;?\s*", re.IGNORECASE)
-"""The PRAGMA that sets or tells how long a connection waits; its one group is the number of milliseconds."""
+from treadle.world.effects import BUSY_TIMEOUT
 
 DRIVER_ERRORS = (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError)
 """What the driver raises for an operation, to be shown to the client."""
@@ -31,7 +30,10 @@ def is_under_way(cursor: sqlite3.Cursor) -> bool:
     The driver lets go of a cursor's statement when it is finished, and the garbage collector knows who refers to
     whom (a test compares this with the locks that SQLite holds).
     """
-    return any(type(thing).__name__ == "Statement" for thing in gc.get_referents(cursor))
+    for thing in gc.get_referents(cursor):  # noqa: SIM110  # asked at every operation: a generator takes thrice as long
+        if type(thing).__name__ == "Statement":
+            return True
+    return False
 
 
 @define(eq=False)
@@ -68,7 +70,7 @@ class Line:
 
     def under_way(self) -> frozenset[int]:
         """Return the cursors whose statements are not finished."""
-        return frozenset(number for number, cursor in self.cursors.items() if is_under_way(cursor))
+        return frozenset([number for number, cursor in self.cursors.items() if is_under_way(cursor)])
 
     def rest(self) -> None:
         """Let go of everything but the settings, and commit nothing."""
@@ -155,15 +157,26 @@ def _fetch(cursor: sqlite3.Cursor, kind: Kind, arguments: Any) -> tuple[Any, ...
     return tuple(cursor.fetchall() if kind is Kind.FETCHALL else cursor.fetchmany(*arguments))
 
 
-def _run(cursor: sqlite3.Cursor, kind: Kind, sql: str, arguments: Any) -> None:
+@functools.lru_cache(maxsize=10_000)
+def _busy_timeout(sql: str) -> int | None:
+    """Return the number that a ``PRAGMA busy_timeout`` sets or 0, or None for another statement.
+
+    Raises:
+        UnsupportedOperationError: the statement cannot be checked.
+    """
     if _LOCKING_MODE.match(sql):
         raise UnsupportedOperationError(
             f"{sql!r}: a connection in exclusive locking mode never lets go of its locks, and cannot be "
             "checked beside others. Leave the PRAGMA out for the check."
         )
     timeout = BUSY_TIMEOUT.fullmatch(sql)
-    if timeout:  # only the answer is real
-        cursor.execute("SELECT ? AS timeout", (int(timeout[1] or 0),))
+    return int(timeout[1] or 0) if timeout else None
+
+
+def _run(cursor: sqlite3.Cursor, kind: Kind, sql: str, arguments: Any) -> None:
+    timeout_ms = _busy_timeout(sql)
+    if timeout_ms is not None:  # only the answer is real
+        cursor.execute("SELECT ? AS timeout", (timeout_ms,))
     elif kind is Kind.EXECUTE:
         cursor.execute(sql, arguments)
     elif kind is Kind.EXECUTEMANY:

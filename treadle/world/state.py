@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+import functools
+from typing import NamedTuple
+
+from attrs import astuple, evolve, field, frozen
 
 from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
@@ -70,8 +73,7 @@ class Result:
     lock_kind: LockKind | None = None
 
 
-@frozen(eq=False)
-class Transition:
+class Transition(NamedTuple):
     """What an operation did to a world.
 
     Attributes:
@@ -98,7 +100,11 @@ class Transition:
 
 
 class Book:
-    """All states, logs and settings that were seen, each once."""
+    """All states, holdings, logs and settings that were seen, each once.
+
+    Attributes:
+        holding: returns the one holding with these attributes, which are given by position.
+    """
 
     def __init__(self, *, keep_logs: bool) -> None:
         """Start empty.
@@ -108,34 +114,47 @@ class Book:
                 ``last_insert_rowid()`` does.
         """
         self.keep_logs = keep_logs
-        self._states: dict[tuple[int, tuple[tuple[Key, Holding], ...]], WorldState] = {}
+        self.holding = functools.cache(Holding)
+        self._states: dict[tuple[Content, tuple[Key, ...], tuple[Holding, ...]], WorldState] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._entries: list[tuple[object, ...]] = [()]
 
     def state(self, content: Content, holdings: dict[Key, Holding]) -> WorldState:
         """Return the one object for this state."""
-        ordered = tuple(sorted(holdings.items(), key=_by_connection))
-        key = (content.number, ordered)
+        return self._state(content, dict(sorted(holdings.items(), key=_by_connection)))
+
+    def _state(self, content: Content, ordered: dict[Key, Holding]) -> WorldState:
+        key = (content, tuple(ordered), tuple(ordered.values()))
         found = self._states.get(key)
         if found is None:
-            found = self._states[key] = WorldState(content, dict(ordered))
+            found = self._states[key] = WorldState(content, ordered)
         return found
 
     def apply(self, state: WorldState, key: Key, result: Result) -> Transition:
         """Return what a result on a connection makes of a state."""
         holdings = dict(state.holdings)
-        before = holdings.pop(key, IDLE)
+        before = holdings.get(key)
         if result.committed:
-            holdings = {other: held.after_commit() for other, held in holdings.items()}
+            holdings = {other: self.after_commit(held) for other, held in holdings.items()}
         if result.holding is not None:
             holdings[key] = result.holding
-        in_the_way = result.lock_kind in {LockKind.UPGRADE, LockKind.TIMEOUT}
+        elif before is not None:
+            del holdings[key]
+        # A connection that was open already keeps its place in the order.
+        after = (self.state if before is None else self._state)(result.content, holdings)
+        in_the_way = result.lock_kind is LockKind.UPGRADE or result.lock_kind is LockKind.TIMEOUT
         return Transition(
             result,
-            self.state(result.content, holdings),
-            holders=_strongest(state, key) if in_the_way else (),
-            held_before=before.lock,
+            after,
+            _strongest(state, key) if in_the_way else (),
+            Lock.NONE if before is None else before.lock,
         )
+
+    def after_commit(self, held: Holding) -> Holding:
+        """Return what a connection holds after another one has committed."""
+        if not held.reads_snapshot:
+            return held
+        return self.holding(*astuple(evolve(held, stale=True), recurse=False))
 
     def extend(self, number: int, *entry: object) -> int:
         """Return the number of the chain that goes on from another chain with an entry.

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from treadle.interning import intern_observation
+from treadle.interning import intern_observation, the_observation
 from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.fault import LockKind
 from treadle.values.instant import START
@@ -20,9 +20,9 @@ from treadle.values.signals import LogsNeededError
 from treadle.world.aftermath import Aftermath, Deed, why_busy
 from treadle.world.clock import Clock
 from treadle.world.content import Content, Library, bring_back
-from treadle.world.effects import NOTHING, UNKNOWN, Effects, Lexicon
+from treadle.world.effects import BUSY_TIMEOUT, NOTHING, SETTING, UNKNOWN, Effects, Lexicon
 from treadle.world.holding import Holding, Lock
-from treadle.world.line import BUSY_TIMEOUT, DRIVER_ERRORS, Line, is_under_way
+from treadle.world.line import DRIVER_ERRORS, Line, is_under_way
 from treadle.world.observer import Observer
 from treadle.world.state import Book, Key, Result, Transition, WorldState
 
@@ -52,7 +52,7 @@ class World:
         executed: how many operations were carried out.
     """
 
-    def __init__(self, template: Template, directory: Path, book: Book, library: Library) -> None:
+    def __init__(self, template: Template, directory: Path, book: Book, library: Library, lexicon: Lexicon) -> None:
         """Copy the template into a directory of this world's own, and open it.
 
         Args:
@@ -60,6 +60,7 @@ class World:
             directory: an empty directory.
             book: where states are interned; worlds that share it can be compared.
             library: where contents are interned, likewise.
+            lexicon: what statements do under the template's schema.
         """
         self.journal = template.journal
         self.executed = 0
@@ -70,9 +71,7 @@ class World:
         self._lines: dict[Key, Line] = {}
         self._spares: dict[int, list[Line]] = {}
         self._clock = Clock(START)
-        shutil.copyfile(template.path, directory / "lexicon.db")
-        self._explainer = sqlite3.connect(directory / "lexicon.db", isolation_level=None, check_same_thread=False)
-        self._lexicon = Lexicon(self._explainer)
+        self._lexicon = lexicon
         self._aftermath = Aftermath(template.journal, book)
         self._load()
 
@@ -96,7 +95,6 @@ class World:
     def close(self) -> None:
         """Close every connection."""
         self._unload()
-        self._explainer.close()
         self._clock.close()
 
     # Carrying out operations.
@@ -115,10 +113,9 @@ class World:
             if operation.kind is Kind.CONFIGURE and operation.arguments[0] in _REMEMBERED:
                 self._need_logs()
             return NOTHING
-        if BUSY_TIMEOUT.fullmatch(operation.sql):
-            return Effects(setting=True)
-        # Where a client has changed the schema, only its own connection can tell.
-        effects = UNKNOWN if schema else _compiled(self._lexicon, operation)
+        if schema:  # a client has changed it: only its own connection can tell
+            return SETTING if BUSY_TIMEOUT.fullmatch(operation.sql) else UNKNOWN
+        effects = self._lexicon.effects(operation)
         if effects.session_functions:
             self._need_logs()
         return effects
@@ -132,7 +129,7 @@ class World:
         effects = self.effects(operation, self.content.schema.number)
         if effects.known or operation.sql is None:
             return effects
-        return _compiled(Lexicon(self._lines[key].real), operation)
+        return Lexicon(self._lines[key].real).effects(operation)
 
     def perform(self, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
         """Carry out an operation, and move to the state after it.
@@ -151,16 +148,15 @@ class World:
             )
         self.executed += 1
         self._clock.clock_s = operation.clock_s
-        if self._version is None:
+        writes = _may_write(before, effects)
+        if writes and self._version is None:
             self._version = self._observer.data_version()
-        with self._circumstances(before, outside=outside) as executes:
-            if executes:
-                observation, line, changes = self._carry_out(key, operation, effects)
-            else:
-                line, changes = self._lines[key], 0
-                observation = intern_observation(Observation(failure=LOCKED, in_transaction=line.real.in_transaction))
+        if outside:
+            observation, line, changes = self._carry_out_beside(key, operation, effects)
+        else:
+            observation, line, changes = self._carry_out(key, operation, effects)
         deed = Deed(before, operation, effects, observation)
-        kind = why_busy(deed, self.state.other_locks(key))
+        kind = None if observation.failure is None else why_busy(deed, self.state.other_locks(key))
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
             raise UnsupportedOperationError(
@@ -170,7 +166,7 @@ class World:
         if outside and observation.failure is None:
             raise AssertionError(f"{operation} succeeded although a process outside held the lock")
         after = self._aftermath.holding(deed, line, self._observer, self.content, waits=waits, outside=outside)
-        committed = self._note_commits(before, effects, after)
+        committed = writes and self._note_commits(effects, after)
         result = Result(
             observation,
             None if operation.kind is Kind.CLOSE and observation.failure is None else after,
@@ -182,10 +178,6 @@ class World:
         transition = self._book.apply(self.state, key, result)
         self.state = transition.after
         return transition
-
-    def _circumstances(self, before: Holding, *, outside: bool) -> contextlib.AbstractContextManager[bool]:
-        """Hold the lock of a process outside, if there is one; give whether the operation can be executed then."""
-        return self._observer.outside_lock(before) if outside else contextlib.nullcontext(enter_result=True)
 
     def repeat(self, key: Key, operation: Operation, after: WorldState, *, outside: bool = False) -> bool:
         """Carry out an operation again, in the state in which it was performed before.
@@ -242,6 +234,15 @@ class World:
         self.state = self._book.state(self.content, holdings)
         return self.state
 
+    def _carry_out_beside(self, key: Key, operation: Operation, effects: Effects) -> tuple[Observation, Line, int]:
+        """Make the driver's call while a process outside holds the lock that it needs."""
+        with self._observer.outside_lock(self.state.holding(key)) as executes:
+            if executes:
+                return self._carry_out(key, operation, effects)
+            line = self._lines[key]
+            seen = Observation(failure=LOCKED, in_transaction=line.real.in_transaction)
+            return intern_observation(seen), line, 0
+
     def _carry_out(self, key: Key, operation: Operation, effects: Effects) -> tuple[Observation, Line, int]:
         """Make the driver's call; return what is seen, the connection, and how many rows were changed."""
         if operation.kind is Kind.CONNECT:
@@ -269,8 +270,10 @@ class World:
             if operation.kind in RUNS_SQL:
                 description = cursor.description
                 lastrowid = self._last_rowid(cursor, operation, effects)
-        observation = Observation(rows, rowcount, lastrowid, description, failure, real.in_transaction)
-        return intern_observation(observation), line, real.total_changes - changes
+        observation = the_observation(
+            rows, rowcount, lastrowid, description, failure, in_transaction=real.in_transaction
+        )
+        return observation, line, real.total_changes - changes
 
     def _last_rowid(self, cursor: sqlite3.Cursor, operation: Operation, effects: Effects) -> int | None:
         """Return the rowid that a statement inserted last, or None if it is no INSERT.
@@ -286,10 +289,9 @@ class World:
 
     # Committed content.
 
-    def _note_commits(self, before: Holding, effects: Effects, after: Holding) -> bool:
-        """Read the committed content again if an operation committed, and tell whether it did."""
-        wrote = before.lock is Lock.WRITE or effects.writes or effects.far_reaching or not effects.known
-        if not wrote or (after.lock is Lock.WRITE and not effects.far_reaching):
+    def _note_commits(self, effects: Effects, after: Holding) -> bool:
+        """Read the committed content again if an operation that may write committed, and tell whether it did."""
+        if after.lock is Lock.WRITE and not effects.far_reaching:
             return False
         version = self._observer.data_version()
         if version is None or version == self._version:
@@ -373,12 +375,6 @@ class World:
         return operations[::-1]
 
 
-def _compiled(lexicon: Lexicon, operation: Operation) -> Effects:
-    """Return what a lexicon says of an operation's statement, or statements."""
-    assert operation.sql is not None
-    if operation.kind is Kind.EXECUTESCRIPT:
-        return lexicon.effects_of_script(operation.sql)
-    arguments = operation.arguments
-    if operation.kind is Kind.EXECUTEMANY:
-        arguments = arguments[0] if arguments else ()
-    return lexicon.effects(operation.sql, arguments)
+def _may_write(before: Holding, effects: Effects) -> bool:
+    """Tell whether an operation may commit something: it, or its connection before it, wrote."""
+    return before.lock is Lock.WRITE or effects.writes or effects.far_reaching or not effects.known

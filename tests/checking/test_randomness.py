@@ -1,0 +1,69 @@
+"""Which clients drew from a random source that is seeded with their name."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import uuid
+from collections.abc import Callable
+
+import pytest
+from attrs import evolve
+
+from tests.checking.bank import add_in_place, bank
+from treadle import Client
+from treadle.execution.system import System, run_alone
+
+
+def _draw_a_whole_round() -> None:
+    for _ in range(624):  # the position is the same again afterwards
+        random.getrandbits(32)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        random.random,
+        random.SystemRandom().random,
+        lambda: random.seed(1),
+        _draw_a_whole_round,
+        lambda: os.urandom(1),
+        secrets.token_hex,
+        uuid.uuid4,
+    ],
+)
+def test_a_client_that_draws_is_told_from_one_that_does_not(draw: Callable[[], object]) -> None:
+    """Also when it draws after its last operation."""
+    scenario = bank(add_in_place)
+
+    def client() -> None:
+        add_in_place(scenario.database.engine)
+        draw()
+
+    def calm() -> None:
+        add_in_place(scenario.database.engine)
+
+    clients = [Client("A", client), Client("B", calm)]
+    with System(evolve(scenario, clients=clients)) as system:
+        surroundings = system.active()
+        with surroundings:
+            run_alone(system.product)
+        assert {"A"} == surroundings.randomness_used
+
+
+def test_first_use_of_a_module_is_not_counted() -> None:
+    """What is drawn in the run that warms a client up is drawn never again."""
+    scenario = bank(add_in_place)
+    drawn: list[float] = []
+
+    def client() -> None:
+        if not drawn:
+            drawn.append(random.random())  # not for cryptography
+        add_in_place(scenario.database.engine)
+
+    with System(evolve(scenario, clients=[Client("A", client)])) as system:
+        surroundings = system.active()
+        with surroundings:
+            run_alone(system.product)
+        assert set() == surroundings.randomness_used
