@@ -54,9 +54,9 @@ _LAST_ROWID = 0x20
 _SESSION_FUNCTIONS = ("last_insert_rowid(", "changes(", "total_changes(")
 
 
-@frozen
+@frozen(eq=False)
 class Effects:
-    """What a statement does to its connection's locks.
+    """What a statement does to its connection's locks. Kept by the lexicon, once for each text.
 
     Attributes:
         reads: it needs at least a read snapshot.
