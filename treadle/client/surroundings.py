@@ -245,9 +245,8 @@ class Surroundings:
             engine.pool = pool
 
     def _set_clock(self, seconds: float) -> None:
-        if seconds != self._now_s:
-            self._clock.move_to(START + dt.timedelta(seconds=seconds))
-            self._now_s = seconds
+        self._clock.move_to(START + dt.timedelta(seconds=seconds))
+        self._now_s = seconds
 
     def _set_watchdog(self, stack: contextlib.ExitStack) -> None:
         """Interrupt a client that computes for too long; only the main thread can be interrupted."""
@@ -347,7 +346,8 @@ class Surroundings:
         """
         if self._owner is not belongings:
             self._swap(belongings)
-        self._set_clock(runner.clock_s)
+        if runner.clock_s != self._now_s:
+            self._set_clock(runner.clock_s)
         before, self._runner = self._runner, runner
         self._resumed_at = time.perf_counter()
         try:

@@ -39,7 +39,7 @@ class Aftermath:
     """Tells what a connection holds after an operation.
 
     Most follows from the bytecode of the statement and from what the driver shows; where that leaves something
-    open, SQLite is asked through the observer.
+    open, SQLite is asked through the observer. What followed without asking is remembered: it follows again.
     """
 
     def __init__(self, journal: str, book: Book) -> None:
@@ -51,6 +51,7 @@ class Aftermath:
         """
         self._journal = journal
         self._book = book
+        self._known = book.aftermaths
 
     def holding(
         self, deed: Deed, line: Line, observer: Observer, content: Content, *, waits: bool, outside: bool
@@ -65,10 +66,32 @@ class Aftermath:
             waits: SQLite would wait here.
             outside: a process outside held the lock.
         """
-        before, operation, effects, seen = deed
-        if operation.kind is Kind.CLOSE and seen.failure is None:
+        if deed.operation.kind is Kind.CLOSE and deed.seen.failure is None:
             return IDLE
         active = line.under_way()
+        base = content if deed.before.lock is Lock.NONE else None  # what it could take a snapshot of
+        at = (deed, active, line.autocommit_off, line.warm, base, waits, outside)
+        known = self._known.get(at)
+        if known is not None:
+            return known
+        questions = observer.questions
+        after = self._work_out(deed, line, active, observer, content, waits=waits, outside=outside)
+        if observer.questions == questions:
+            self._known[at] = after
+        return after
+
+    def _work_out(
+        self,
+        deed: Deed,
+        line: Line,
+        active: frozenset[int],
+        observer: Observer,
+        content: Content,
+        *,
+        waits: bool,
+        outside: bool,
+    ) -> Holding:
+        before, operation, effects, seen = deed
         holding = frozenset([cursor for cursor in active if self._holds(cursor, deed)]) if active else active
         ended = self._ended(deed)
         lock = self._lock_after(deed, holding, observer, ended=ended)

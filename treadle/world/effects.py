@@ -69,9 +69,9 @@ ANYWHERE = -1
 _SESSION_FUNCTIONS = ("last_insert_rowid(", "changes(", "total_changes(")
 
 
-@frozen
+@frozen(eq=False)
 class Effects:
-    """What a statement does to its connection's locks.
+    """What a statement does to its connection's locks. Kept by the lexicon, once for each text.
 
     Attributes:
         reads: it needs at least a read snapshot.

@@ -104,6 +104,7 @@ class Book:
 
     Attributes:
         holding: returns the one holding with these attributes, which are given by position.
+        aftermaths: what is known of what connections hold after operations, by all that it follows from.
     """
 
     def __init__(self, *, keep_logs: bool) -> None:
@@ -115,6 +116,7 @@ class Book:
         """
         self.keep_logs = keep_logs
         self.holding = functools.cache(Holding)
+        self.aftermaths: dict[tuple[object, ...], Holding] = {}
         self._states: dict[tuple[Content, tuple[Key, ...], tuple[Holding, ...]], WorldState] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._entries: list[tuple[object, ...]] = [()]
