@@ -80,7 +80,7 @@ CRASHED = Node(Crashed(), None, None)
 
 def _same_stop(node: Node, stop: Operation | Outcome) -> bool:
     if node.operation is not None:
-        return isinstance(stop, Operation) and stop.key == node.operation.key
+        return stop is node.operation or (isinstance(stop, Operation) and stop.key == node.operation.key)
     assert node.outcome is not None
     return not isinstance(stop, Operation) and stop.key == node.outcome.key
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
 
-from attrs import frozen
+from attrs import define
 
 from treadle.client.tree import CRASHED, Node
 from treadle.execution.state import Holdings, LocalState, LocalStates, State, Wait
@@ -33,7 +33,7 @@ from treadle.world.locality import Nature, nature_of
 from treadle.world.state import Key, Result, Transition, WorldState
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Taken:
     """What one choice did.
 
@@ -118,10 +118,12 @@ class Edge(NamedTuple):
         moments: where properties are looked at, the end among them.
         injected: whether the first choice spends a fault.
         adversarial: whether it is a fault that SQLite could not have shown.
+        essential: how many operations there are up to the last one that another client could notice.
     """
 
     first: Choice
     moments: tuple[Moment, ...]
+    essential: int
     injected: bool
     adversarial: bool
 
@@ -147,9 +149,11 @@ class _Stretch(NamedTuple):
         crash: how many ``crash`` faults it spends.
         injected: as for ``Edge``.
         adversarial: as for ``Edge``.
+        essential: as for ``Edge``.
     """
 
     moments: tuple[tuple[int, LocalState, Content, bool], ...]
+    essential: int
     moved_on: int | None
     locked: int
     crash: int
@@ -574,7 +578,7 @@ class Product:
         taken = self._go(state, choice)
         edge = self._edge(taken)
         if not any(item.far for item in taken):
-            self._stretches[at] = self._stretch(state, taken)
+            self._stretches[at] = self._stretch(state, taken, edge)
         self._ways.setdefault(edge.after, (state, choice))
         return edge
 
@@ -612,9 +616,14 @@ class Product:
             return False
         return not self._faults(state, client)
 
-    @staticmethod
-    def _edge(taken: list[Taken]) -> Edge:
+    def _edge(self, taken: list[Taken]) -> Edge:
         first, last = taken[0], len(taken)
+        client = first.choice.client
+        essential = last
+        if not taken[-1].after.locals[client].ended:
+            least = 0 if isinstance(first.choice, Step) else 1
+            while essential > least and self._is_unnoticed(taken[essential - 1], client):
+                essential -= 1
         return Edge(
             first.choice,
             tuple(
@@ -622,18 +631,23 @@ class Product:
                 for count, item in enumerate(taken, 1)
                 if count == last or item.after.content is not item.before.content
             ),
+            essential,
             isinstance(first.choice, Fail) and not first.free,
             first.lock_kind is LockKind.OUTSIDE and not first.reachable,
         )
 
+    def _is_unnoticed(self, taken: Taken, client: int) -> bool:
+        nature = self._nature(taken.before.locals[client], taken.before.content)
+        return nature.local or nature.looks_at is not None
+
     @staticmethod
-    def _stretch(state: State, taken: list[Taken]) -> _Stretch:
-        edge = Product._edge(taken)
+    def _stretch(state: State, taken: list[Taken], edge: Edge) -> _Stretch:
         client = edge.first.client
         commits = [item.transition is not None and item.transition.result.committed for item in taken]
         before, after = state.locals[client].wait, edge.after.locals[client].wait
         return _Stretch(
             tuple((count, there.locals[client], there.content, any(commits[:count])) for count, there in edge.moments),
+            edge.essential,
             before.rank if before is not None and after is None else None,
             state.locked - edge.after.locked,
             state.crash - edge.after.crash,
@@ -658,7 +672,7 @@ class Product:
             )
             for count, local, content, committed in stretch.moments
         )
-        return Edge(choice, moments, stretch.injected, stretch.adversarial)
+        return Edge(choice, moments, stretch.essential, stretch.injected, stretch.adversarial)
 
     def walk(self, choices: tuple[Choice, ...], state: State | None = None) -> Iterator[Taken]:
         """Follow a schedule, one operation at a time.

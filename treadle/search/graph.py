@@ -1,8 +1,9 @@
 """The explored graph: schedules counted on it, and smallest schedules found in it.
 
 It has no cycles: a client never returns to an earlier point of its history, and a waiting client tries again only
-after another one has moved. So schedules are counted by dynamic programming. The smallest schedule to a state is a
-shortest path (Dijkstra, "A Note on Two Problems in Connexion with Graphs", 1959).
+after another one has moved. So schedules are counted by dynamic programming. The smallest schedules to a state are
+shortest paths (Dijkstra, "A Note on Two Problems in Connexion with Graphs", 1959); of these, the one is taken whose
+choices come first, so that it depends on the graph alone and not on the order in which it was explored.
 
 Where interchangeable clients were merged, an arc leads to a state in which they may be called otherwise; a path
 renames them back as it goes.
@@ -14,9 +15,11 @@ import heapq
 from collections import defaultdict
 from typing import NamedTuple
 
+from attrs import field, frozen
+
 from treadle.execution.product import Edge
 from treadle.execution.symmetry import Renaming
-from treadle.values.schedule import Choice, Schedule, Step
+from treadle.values.schedule import Choice, Fail, Schedule, Step
 
 
 class Arc(NamedTuple):
@@ -26,6 +29,8 @@ class Arc(NamedTuple):
         target: the node that it leads to.
         first: its first choice; the others are steps of the same client.
         operations: how many choices it has, one operation each.
+        essential: how many of them another client could notice, with all before; the rest may be left out if the
+            client does nothing more.
         fault: 1 if the first choice spends a fault, else 0.
         adversarial: 1 if that is a fault that SQLite could not have shown, else 0.
         renaming: how clients are called at the target, or None if as before.
@@ -34,17 +39,10 @@ class Arc(NamedTuple):
     target: int
     first: Choice
     operations: int
+    essential: int
     fault: int
     adversarial: int
     renaming: Renaming | None
-
-    @property
-    def choices(self) -> tuple[Choice, ...]:
-        """Its choices, steps taken together."""
-        if isinstance(self.first, Step):
-            return (Step(self.first.client, self.operations),)
-        rest = self.operations - 1
-        return (self.first, Step(self.first.client, rest)) if rest else (self.first,)
 
 
 Graph = list[list[Arc]]
@@ -53,10 +51,11 @@ Graph = list[list[Arc]]
 
 def arc(edge: Edge, target: int, operations: int, renaming: Renaming | None = None) -> Arc:
     """Return the arc of an edge, or of its first operations."""
-    return Arc(target, edge.first, operations, int(edge.injected), int(edge.adversarial), renaming)
+    essential = min(edge.essential, operations)
+    return Arc(target, edge.first, operations, essential, int(edge.injected), int(edge.adversarial), renaming)
 
 
-def count_paths(graph: Graph, unfinished: list[int]) -> int:
+def count_paths(graph: Graph, unfinished: set[int]) -> int:
     """Return how many complete paths an acyclic graph has from its first node.
 
     Args:
@@ -79,11 +78,10 @@ def count_paths(graph: Graph, unfinished: list[int]) -> int:
     return counts[0]
 
 
-_Cost = tuple[int, int, int, int, int, int]
-"""Faults, adversarial faults, context switches, choices, operations, and the client that starts: compared in
-this order."""
+_Cost = tuple[int, int, int, int, int]
+"""Faults, adversarial faults, context switches, choices, operations: compared in this order."""
 
-_NOTHING: _Cost = (0, 0, 0, 0, 0, 0)
+_NOTHING: _Cost = (0, 0, 0, 0, 0)
 
 
 class _Place(NamedTuple):
@@ -95,7 +93,7 @@ class _Place(NamedTuple):
 
 
 def _spend(cost: _Cost, place: _Place, item: Arc) -> _Cost:
-    faults, adversarial, switches, choices, operations, starter = cost
+    faults, adversarial, switches, choices, operations = cost
     _, client, stepped = place
     mover = item.first.client
     steps = isinstance(item.first, Step)
@@ -106,82 +104,142 @@ def _spend(cost: _Cost, place: _Place, item: Arc) -> _Cost:
         switches + (client not in {mover, -1}),
         choices + pieces - (stepped and steps and client == mover),
         operations + item.operations,
-        mover if client < 0 else starter,
     )
 
 
 Goal = tuple[int, Arc]
 """A node, and an arc that leaves it."""
 
-_Ways = dict[_Place, tuple[_Cost, _Place | None, Arc | None]]
-"""For each place the cheapest way there: its cost, the place before, and the arc from it."""
+_START = _Place(0, -1, stepped=False)
 
 
-def smallest(graph: Graph, goals: dict[str, list[Goal]]) -> dict[str, Schedule]:
+@frozen
+class _Ways:
+    """The cheapest ways to places: what each costs, and all last steps that cost so much."""
+
+    cost: dict[_Place, _Cost] = field(factory=lambda: {_START: _NOTHING})
+    before: dict[_Place, list[tuple[_Place, Arc]]] = field(factory=lambda: defaultdict(list))
+    queue: list[tuple[_Cost, _Place]] = field(factory=lambda: [(_NOTHING, _START)])
+
+    def relax(self, place: _Place, cost: _Cost, arcs: list[Arc]) -> None:
+        """Note every way on from a place that is not dearer than the one known."""
+        for item in arcs:
+            total = _spend(cost, place, item)
+            mover = item.first.client
+            stepped = isinstance(item.first, Step) or item.operations > 1
+            after = _Place(item.target, mover if item.renaming is None else item.renaming[mover], stepped)
+            known = self.cost.get(after)
+            if known is None or total < known:
+                self.cost[after] = total
+                self.before[after] = [(place, item)]
+                heapq.heappush(self.queue, (total, after))
+            elif total == known:
+                self.before[after].append((place, item))
+
+
+def smallest(graph: Graph, goals: dict[str, list[Goal]], groups: tuple[int, ...]) -> dict[str, Schedule]:
     """Return for each name the smallest schedule that ends with one of its goals.
 
     Args:
         graph: the arcs of each node.
         goals: for each name at least one.
+        groups: for each client the number of its group of interchangeable clients.
     """
     wanted: dict[int, list[tuple[str, Arc]]] = defaultdict(list)
     for name, places in goals.items():
         for node, item in places:
             wanted[node].append((name, item))
-    start = _Place(0, -1, stepped=False)
-    ways: _Ways = {start: (_NOTHING, None, None)}
-    queue = [(_NOTHING, start)]
-    found: dict[str, tuple[_Cost, _Place, Arc]] = {}
-    done: set[_Place] = set()
-    while queue:
-        cost, place = heapq.heappop(queue)
-        if len(found) == len(goals) and all(cost >= best[0] for best in found.values()):
+    ways = _Ways()
+    found: dict[str, tuple[_Cost, list[tuple[_Place, Arc]]]] = {}
+    while ways.queue:
+        cost, place = heapq.heappop(ways.queue)
+        if len(found) == len(goals) and all(cost > best[0] for best in found.values()):
             break
-        if place in done:
+        if cost > ways.cost[place]:
             continue
-        done.add(place)
         for name, item in wanted.get(place.node, ()):
             total = _spend(cost, place, item)
             if name not in found or total < found[name][0]:
-                found[name] = (total, place, item)
-        _relax(graph[place.node], cost, place, ways, queue)
-    return {name: _follow(ways, found[name][1], found[name][2]) for name in goals}
+                found[name] = (total, [(place, item)])
+            elif total == found[name][0]:
+                found[name][1].append((place, item))
+        ways.relax(place, cost, graph[place.node])
+    return {name: _first(ways, found[name][1], groups) for name in goals}
 
 
-def _relax(arcs: list[Arc], cost: _Cost, place: _Place, ways: _Ways, queue: list[tuple[_Cost, _Place]]) -> None:
-    """Note every way on from a place that is cheaper than the one known."""
-    for item in arcs:
-        total = _spend(cost, place, item)
-        mover = item.first.client
-        stepped = isinstance(item.first, Step) or item.operations > 1
-        after = _Place(item.target, mover if item.renaming is None else item.renaming[mover], stepped)
-        known = ways.get(after)
-        if known is None or total < known[0]:
-            ways[after] = (total, place, item)
-            heapq.heappush(queue, (total, after))
+_END = _Place(-1, -1, stepped=False)
+"""Where the last arcs of smallest paths lead."""
 
 
-def _follow(ways: _Ways, place: _Place, last: Arc) -> Schedule:
-    """Return the schedule of the cheapest way to a place, and one arc further."""
-    arcs = [last]
-    _, before, item = ways[place]
-    while before is not None and item is not None:
-        arcs.append(item)
-        _, before, item = ways[before]
-    arcs.reverse()
-    return Schedule(tuple(_named(arcs)))
+def _first(ways: _Ways, lasts: list[tuple[_Place, Arc]], groups: tuple[int, ...]) -> Schedule:
+    """Return of all cheapest paths the schedule whose choices come first.
+
+    Args:
+        ways: the cheapest ways.
+        lasts: the last arcs of the paths, each with the place that it leaves.
+        groups: for each client the number of its group of interchangeable clients.
+    """
+    onward: dict[_Place, list[tuple[_Place, Arc]]] = defaultdict(list)
+    todo = [(place, item, _END) for place, item in lasts]
+    reached = set()
+    while todo:
+        place, item, after = todo.pop()
+        onward[place].append((after, item))
+        if place not in reached:
+            reached.add(place)
+            todo += [(earlier, arrived, place) for earlier, arrived in ways.before.get(place, ())]
+    travellers = [(_START, _Namer(groups))]
+    while travellers[0][0] is not _END:
+        moves = [(namer.key(item), after, item, namer) for place, namer in travellers for after, item in onward[place]]
+        best = min(move[0] for move in moves)
+        travellers = [(after, namer.after(item)) for key, after, item, namer in moves if key == best]
+    return min((namer.schedule() for _, namer in travellers), key=lambda schedule: schedule.token)
 
 
-def _named(arcs: list[Arc]) -> list[Choice]:
-    """Return the choices along a path, with the clients called as they are at its start."""
-    names: dict[int, int] = {}
-    choices: list[Choice] = []
-    for item in arcs:
-        for choice in item.choices:
-            client = names.get(choice.client, choice.client)
-            choices.append(
-                Step(client, choice.operations) if isinstance(choice, Step) else type(choice)(client, choice.fault)
-            )
+@frozen
+class _Namer:
+    """A path, and how clients are called along it.
+
+    Interchangeable clients are named in the order in which they first appear.
+    """
+
+    groups: tuple[int, ...]
+    path: tuple[tuple[int, Arc], ...] = ()
+    names: dict[int, int] = field(factory=dict)
+
+    def _name(self, client: int) -> int:
+        """Return the name of a client, as it is called at the end of the path."""
+        if client in self.names:
+            return self.names[client]
+        taken = set(self.names.values())
+        return next(
+            name for name, group in enumerate(self.groups) if group == self.groups[client] and name not in taken
+        )
+
+    def key(self, item: Arc) -> tuple[int, bool, int]:
+        """Return what decides which of two arcs comes first."""
+        return self._name(item.first.client), isinstance(item.first, Fail), item.operations
+
+    def after(self, item: Arc) -> _Namer:
+        """Return the path one arc further."""
+        client = item.first.client
+        name = self._name(client)
+        names = {**self.names, client: name}
         if item.renaming is not None:
-            names = {there: names.get(here, here) for here, there in enumerate(item.renaming)}
-    return choices
+            names = {item.renaming[here]: there for here, there in names.items()}
+        return _Namer(self.groups, (*self.path, (name, item)), names)
+
+    def schedule(self) -> Schedule:
+        """Return the schedule of the path; what a client does last without being noticed is left out."""
+        choices: list[Choice] = []
+        later: set[int] = set()
+        for name, item in reversed(self.path):
+            count = item.operations if not later or name in later else item.essential
+            fails = isinstance(item.first, Fail)
+            if count > fails:
+                choices.append(Step(name, count - fails))
+            if isinstance(item.first, Fail):
+                choices.append(Fail(name, item.first.fault))
+            if count:
+                later.add(name)
+        return Schedule(tuple(reversed(choices)))

@@ -107,7 +107,7 @@ class Aftermath:
         if clean and seen.in_transaction == line.autocommit_off:
             log = 0
         else:
-            snapshot = content.number if before.lock is Lock.NONE and lock is not Lock.NONE else None
+            snapshot = content if before.lock is Lock.NONE and lock is not Lock.NONE else None
             log = self._log_after(deed, snapshot, waits=waits, outside=outside)
         bars_readers = self._journal != "wal" and lock is Lock.WRITE and observer.data_version() is None
         stale = before.stale and lock is Lock.READ and not (operation.kind is Kind.EXECUTESCRIPT and not holding)
@@ -182,7 +182,7 @@ class Aftermath:
         settings = self._book.extend(settings, "setting", operation)
         return timeout_ms, settings, pinned or not (plain or operation.kind is Kind.CONNECT)
 
-    def _log_after(self, deed: Deed, snapshot: int | None, *, waits: bool, outside: bool) -> int:
+    def _log_after(self, deed: Deed, snapshot: Content | None, *, waits: bool, outside: bool) -> int:
         operation = deed.operation
         log = deed.before.log
         if log:
