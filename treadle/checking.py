@@ -16,9 +16,13 @@ from attrs import define, evolve, field
 from treadle.execution.product import Product, Taken
 from treadle.execution.relived import Relived
 from treadle.execution.state import State
+from treadle.execution.symmetry import groups_of
 from treadle.execution.system import System
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
+from treadle.parallel.crews import crew_of
+from treadle.parallel.part import Options
+from treadle.parallel.together import Together, search_together
 from treadle.scenario import Scenario
 from treadle.search.exhaustive import Exhaustive
 from treadle.search.pct import Pct
@@ -58,7 +62,7 @@ def check(
     max_states: int | None = None,
     max_seconds: float | None = None,
     seed: int = 0,
-    workers: int = 1,
+    workers: int | str = 1,
     live: bool = False,
     reduction: bool = True,
     without: Collection[str] = (),
@@ -72,7 +76,8 @@ def check(
         max_states: stop after this many states; what was not violated by then is inconclusive.
         max_seconds: stop after this many seconds; likewise.
         seed: of the random numbers of a sampling search and of the spot checks.
-        workers: how many processes search.
+        workers: how many processes search, or the address of a Dask scheduler, as in ``tcp://host:8786``. Several
+            processes find exactly what one finds.
         live: run every schedule live, and learn nothing.
         reduction: take local operations together and merge equal states. Without, every interleaving of
             every operation is walked to its end.
@@ -87,22 +92,35 @@ def check(
     """
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{scenario!r} is no Scenario. Build one with treadle.Scenario(...).")
-    _require_options(search, max_states, max_seconds, workers)
+    _require_options(search, max_states, max_seconds)
     off = _switched_off(without, reduction=reduction)
+    _require_workers(workers, search, off, live=live)
 
     def run(*, keep_logs: bool, interchangeable: bool) -> Result:
         limits = Limits(max_states, max_seconds, progress)
+        symmetry = interchangeable and search == "exhaustive" and not off & {"symmetry", "merge"}
+        together = None
+        if workers != 1:
+            options = Options(
+                local="local" not in off,
+                constants="constants" not in off,
+                memory="memory" not in off,
+                symmetry=symmetry,
+                keep_logs=keep_logs,
+            )
+            with crew_of(scenario, workers) as crew:
+                together = search_together(crew, options, groups_of(scenario.clients, symmetry=symmetry), limits)
         system = System(
             scenario,
             local="local" not in off,
             constants="constants" not in off,
             memory="memory" not in off,
-            symmetry=interchangeable and search == "exhaustive" and not off & {"symmetry", "merge"},
+            symmetry=symmetry,
             keep_logs=keep_logs,
         )
         with system, system.active():
             policy = _policy(search, system, seed, merge="merge" not in off)
-            return _Check(system, limits, seed).decide(policy, search, live=live)
+            return _Check(system, limits, seed).decide(policy, search, live=live, together=together)
 
     return _start_over_if_needed(run)
 
@@ -144,14 +162,24 @@ def _start_over_if_needed(run: Callable[..., _Answer]) -> _Answer:
             interchangeable = False
 
 
-def _require_options(search: str, max_states: int | None, max_seconds: float | None, workers: int) -> None:
+def _require_options(search: str, max_states: int | None, max_seconds: float | None) -> None:
     if search not in SEARCHES:
         raise UsageError(f"search={search!r}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
     for name, value in (("max_states", max_states), ("max_seconds", max_seconds)):
         if value is not None and value <= 0:
             raise UsageError(f"{name}={value!r}: a bound must be greater than zero. Leave it out for no bound.")
-    if workers != 1:
-        raise UsageError(f"workers={workers!r}: this version searches in one process. Leave the option out.")
+
+
+def _require_workers(workers: int | str, search: str, off: frozenset[str], *, live: bool) -> None:
+    if workers == 1:
+        return
+    if isinstance(workers, int) and workers < 1:
+        raise UsageError(f"workers={workers!r}: there must be at least one. Leave the option out for one process.")
+    if search != "exhaustive" or live or "merge" in off:
+        raise UsageError(
+            f"workers={workers!r}: several processes share an exhaustive search that merges equal states, and nothing "
+            "else. Leave the option out, or the one that contradicts it."
+        )
 
 
 def _switched_off(without: Collection[str], *, reduction: bool) -> frozenset[str]:
@@ -213,11 +241,18 @@ class _Check:
         system = self._system
         self._judge = Judge(system.scenario, system.sequel, system.serial, system.symmetry)
 
-    def decide(self, policy: Search, name: str, *, live: bool) -> Result:
-        """Search, and return all verdicts."""
+    def decide(self, policy: Search, name: str, *, live: bool, together: Together | None) -> Result:
+        """Search, unless several processes did, and return all verdicts."""
         system, scenario = self._system, self._system.scenario
-        finding = self._explore(policy, live=live)
-        silent = system.silent_clients() if finding.exhausted else []
+        if together is None:
+            finding = self._explore(policy, live=live)
+            silent = system.silent_clients() if finding.exhausted else []
+        else:
+            finding, silent = together.finding, together.silent if together.finding.exhausted else []
+            self._met_fault_point = together.met_fault_point
+            self._judge.start(system.product.root())
+            self._judge.witnessed |= together.witnessed
+            self._judge.outcomes |= together.outcomes
         if silent:
             finding.exhausted = False
             finding.why_not = (
@@ -238,7 +273,7 @@ class _Check:
                 states=finding.states,
                 transitions=finding.transitions,
                 schedules=finding.schedules,
-                live_runs=system.live_runs,
+                live_runs=system.live_runs + (0 if together is None else together.live_runs),
                 seconds=time.perf_counter() - self._limits.started,
                 peak_rss_bytes=_peak_rss_bytes(),
             ),

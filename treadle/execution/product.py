@@ -161,12 +161,17 @@ class _Stretch(NamedTuple):
     adversarial: bool
 
 
+Way = tuple[tuple[int, Fault | None], ...]
+"""The first choices of the edges of a path, each as a client and the fault that it has, or None for a step."""
+
+
 class Product:
     """The product of clients and a world: which choices there are in a state, and what they do.
 
     Attributes:
         met_fault_point: a ``locked`` fault was possible somewhere.
         changed: the root pages of the tables and indexes that some client may change, as far as is known.
+        constant: the root pages of those that were taken for constant.
         outdated: a table was taken for constant that a client was then seen to change: what was searched by then
             proves nothing.
     """
@@ -217,11 +222,12 @@ class Product:
         self.met_fault_point = False
         self.changed = set(changed)
         self.outdated = False
-        self._constant: set[int] = set()
+        self.constant: set[int] = set()
         self._passing: dict[LocalState, bool] = {}
         self._natures: dict[tuple[LocalState, int], Nature] = {}
         self._stretches: dict[tuple[object, ...], _Stretch] = {}
         self._ways: dict[State, tuple[State, Choice]] = {}
+        self._adopted: dict[State, Way] = {}
 
     def root(self, world: WorldState | None = None) -> State:
         """Return the state in which no client has started, in the world's first state or another."""
@@ -265,7 +271,7 @@ class Product:
             and not (state.crash > 0 and local.locks)
         ]
         if len(found) > 1:
-            return min(found, key=lambda client: (self._groups[client], state.locals[client].node.digest))
+            return min(found, key=lambda client: (self._groups[client], self._locals.digest(state.locals[client])))
         return found[0] if found else None
 
     def _may_step(self, state: State, client: int) -> bool:
@@ -294,7 +300,7 @@ class Product:
             holding = local.holding(operation.connection)
             nature = self._natures[at] = nature_of(self._backend.journal, holding, operation, effects, self._placement)
             self.changed |= nature.changes
-            self.outdated = self.outdated or self._may_change(self._constant)
+            self.outdated = self.outdated or self._may_change(self.constant)
         return nature
 
     def _may_change(self, pages: Collection[int]) -> bool:
@@ -308,7 +314,7 @@ class Product:
             return nature.local
         if self._may_change(nature.looks_at) or not self._passes(state, client):
             return False
-        self._constant |= nature.looks_at
+        self.constant |= nature.looks_at
         return True
 
     def _passes(self, state: State, client: int) -> bool:
@@ -337,7 +343,7 @@ class Product:
     def forget(self) -> None:
         """Forget what was told from tables that were wrongly taken for constant."""
         self.outdated = False
-        for known in (self._constant, self._passing, self._natures, self._stretches, self._ways):
+        for known in (self.constant, self._passing, self._natures, self._stretches, self._ways, self._adopted):
             known.clear()
 
     def _is_fault_point(self, state: State, client: int) -> bool:
@@ -587,11 +593,33 @@ class Product:
         world = self._backend.at(state)
         way: list[tuple[State, Choice]] = []
         while not self._backend.knows(self._backend.at(state)):  # memory alone led here
+            if state not in self._ways:
+                self.follow(self._adopted[state])
             state, choice = self._ways[state]
             way.append((state, choice))
         for before, choice in reversed(way):
             self._go(before, choice)
         return world
+
+    def way(self, state: State) -> Way:
+        """Return how a state was reached that ``run`` or ``adopt`` led to."""
+        way: list[tuple[int, Fault | None]] = []
+        while state not in self._adopted and state in self._ways:
+            state, choice = self._ways[state]
+            way.append((choice.client, None if isinstance(choice, Step) else choice.fault))
+        return (*self._adopted.get(state, ()), *reversed(way))
+
+    def follow(self, way: Way) -> State:
+        """Return where a way leads to, from the root."""
+        state = self.root()
+        for client, fault in way:
+            state = self.run(state, Step(client) if fault is None else Fail(client, fault)).after
+        return state
+
+    def adopt(self, state: State, way: Way) -> None:
+        """Note how a state is reached that was not reached here."""
+        if state not in self._ways:
+            self._adopted[state] = way
 
     def _go(self, state: State, choice: Choice) -> list[Taken]:
         """Do a choice, and go on with the same client to its next scheduling point."""

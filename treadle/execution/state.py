@@ -13,13 +13,17 @@ commit and a place in the queue change there.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
+
+from attrs import asdict
 
 from treadle.client.tree import Node
 from treadle.values.observation import Observation
+from treadle.values.operation import canonical
 from treadle.world.content import Content
 from treadle.world.holding import Holding, Lock
-from treadle.world.state import IDLE, Book, Key
+from treadle.world.state import IDLE, Book, Key, digest_of
 
 Locks = tuple[tuple[Lock, bool], ...]
 """Locks that other connections hold, each with whether it bars readers; sorted. Whose they are decides nothing."""
@@ -56,9 +60,10 @@ class LocalState:
         locks: the locks among its holdings, sorted.
         quiescent: whether its connections hold nothing.
         ended: whether it has finished.
+        digest: what makes two local states the same, in every process; empty until it is asked for.
     """
 
-    __slots__ = ("ended", "holdings", "locks", "node", "number", "quiescent", "wait")
+    __slots__ = ("digest", "ended", "holdings", "locks", "node", "number", "quiescent", "wait")
 
     def __init__(self, number: int, node: Node, holdings: Holdings, wait: Wait | None) -> None:
         """Make a local state; only a ``LocalStates`` does."""
@@ -69,6 +74,7 @@ class LocalState:
         self.locks: Locks = tuple(sorted((held.lock, held.bars_readers) for _, held in holdings if held.lock))
         self.quiescent = not any(held.log for _, held in holdings)
         self.ended = node.operation is None
+        self.digest = b""
 
     def holding(self, connection: int) -> Holding:
         """Return what a connection of this client holds."""
@@ -89,6 +95,7 @@ class LocalStates:
         """
         self._book = book
         self._known: dict[tuple[Node, Holdings, Wait | None], LocalState] = {}
+        self._by_digest: dict[bytes, LocalState] = {}
         self._stale: dict[LocalState, LocalState] = {}
 
     def of(self, node: Node, holdings: Holdings, wait: Wait | None = None) -> LocalState:
@@ -98,6 +105,34 @@ class LocalStates:
         if found is None:
             found = self._known[key] = LocalState(len(self._known), node, holdings, wait)
         return found
+
+    def digest(self, local: LocalState) -> bytes:
+        """Return what makes two local states the same, in every process."""
+        if not local.digest:
+            wait = local.wait
+            local.digest = digest_of(
+                (
+                    local.node.digest,
+                    tuple((number, self._digest_of_holding(held)) for number, held in local.holdings),
+                    wait and (wait.rank, repr(wait.others), canonical(wait.observation.key)),
+                )
+            )
+        return local.digest
+
+    def _digest_of_holding(self, held: Holding) -> bytes:
+        chains = {"log": self._book.digest(held.log), "settings": self._book.digest(held.settings)}
+        values = [
+            sorted(value) if isinstance(value, frozenset) else value
+            for name, value in asdict(held, recurse=False).items()
+            if name not in chains
+        ]
+        return digest_of((*map(repr, values), *chains.values()))
+
+    def find(self, digest: bytes) -> LocalState | None:
+        """Return the local state with a digest, or None if none was seen yet."""
+        for local in itertools.islice(self._known.values(), len(self._by_digest), None):
+            self._by_digest[self.digest(local)] = local
+        return self._by_digest.get(digest)
 
     def stale(self, local: LocalState) -> LocalState:
         """Return a local state after another client has committed."""

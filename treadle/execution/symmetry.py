@@ -30,8 +30,10 @@ def _same_code(left: Client, right: Client) -> bool:
     return bool(one == other)
 
 
-def groups_of(clients: Sequence[Client]) -> tuple[int, ...]:
-    """Return for each client the position of the first one that runs the same code."""
+def groups_of(clients: Sequence[Client], *, symmetry: bool = True) -> tuple[int, ...]:
+    """Return for each client the position of the first one that runs the same code; without symmetry, its own."""
+    if not symmetry:
+        return tuple(range(len(clients)))
     return tuple(
         next(number for number, other in enumerate(clients) if _same_code(client, other)) for client in clients
     )

@@ -149,6 +149,7 @@ class System:
     Attributes:
         scenario: what is run.
         symmetry: which clients are taken for interchangeable.
+        local_states: where local states are interned.
         product: what a search walks.
     """
 
@@ -163,6 +164,7 @@ class System:
         memory: bool = True,
         symmetry: bool = False,
         keep_logs: bool = False,
+        changed: frozenset[int] = frozenset(),
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -173,17 +175,18 @@ class System:
             memory: tell from memory what a stretch of operations does that was walked from another state.
             symmetry: take clients that run the same code for interchangeable, and learn them once.
             keep_logs: never forget how a connection came to hold nothing.
+            changed: the root pages of the tables and indexes that some client is known to change.
         """
         self.scenario = scenario
         self._groups = groups_of(scenario.clients)
-        self.symmetry = Symmetry(self._groups if symmetry else tuple(range(len(self._groups))))
+        self.symmetry = Symmetry(groups_of(scenario.clients, symmetry=symmetry))
         self._local = local
         self._constants = constants
         self._memory = memory
-        self._changed: set[int] = set()
+        self._changed = set(changed)
         self._surroundings = Surroundings(scenario.database.engine, scenario.max_step_s)
         self._book = Book(keep_logs=keep_logs)
-        self._local_states = LocalStates(self._book)
+        self.local_states = LocalStates(self._book)
         self._library = Library()
         self._stack = contextlib.ExitStack()
         self._sequels: dict[Callable[[], object], tuple[Tree, Product]] = {}
@@ -316,7 +319,7 @@ class System:
         scenario = self.scenario
         return kind(
             backend,
-            self._local_states,
+            self.local_states,
             names=tuple(client.name for client in scenario.clients) if names is None else names,
             budget=(scenario.faults.locked, scenario.faults.crash) if budget is None else budget,
             placement=Placement(scenario.faults_at),

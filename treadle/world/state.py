@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from typing import NamedTuple
 
 from attrs import astuple, evolve, field, frozen
 
 from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
+from treadle.values.operation import Operation, canonical
 from treadle.world.content import Content
 from treadle.world.holding import Holding, Lock
 
@@ -120,6 +122,7 @@ class Book:
         self._states: dict[tuple[Content, tuple[Key, ...], tuple[Holding, ...]], WorldState] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._entries: list[tuple[object, ...]] = [()]
+        self._digests: dict[int, bytes] = {0: b""}
 
     def state(self, content: Content, holdings: dict[Key, Holding]) -> WorldState:
         """Return the one object for this state."""
@@ -172,9 +175,35 @@ class Book:
             self._entries.append(whole)
         return found
 
+    def digest(self, number: int) -> bytes:
+        """Return what makes two chains the same, in every process."""
+        missing: list[int] = []
+        while number not in self._digests:
+            missing.append(number)
+            earlier = self._entries[number][0]
+            assert isinstance(earlier, int)
+            number = earlier
+        digest = self._digests[number]
+        for one in reversed(missing):
+            entry = tuple(map(_portable, self._entries[one][1:]))
+            digest = self._digests[one] = digest_of((digest, *entry))
+        return digest
+
     def last(self, number: int) -> tuple[object, ...]:
         """Return the number of the chain before, followed by the last entry."""
         return self._entries[number]
+
+
+def digest_of(value: object) -> bytes:
+    """Return a short text that tells values apart, in every process."""
+    return hashlib.blake2b(canonical(value), digest_size=16).digest()
+
+
+def _portable(item: object) -> object:
+    """Return what stands for a part of an entry in every process."""
+    if isinstance(item, (Operation, Observation)):
+        return canonical(item.key)
+    return item.digest if isinstance(item, Content) else item
 
 
 def _by_connection(item: tuple[Key, Holding]) -> Key:

@@ -1,0 +1,1 @@
+"""Searching with several processes: each visits its part of the states."""

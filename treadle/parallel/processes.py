@@ -1,0 +1,145 @@
+"""Workers on the cores of this machine: forked processes, each with a pipe.
+
+A forked process has the scenario without its having to travel, whatever its clients close over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import warnings
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from treadle.parallel.crew import LostWorkerError
+from treadle.parallel.part import Harvest, Options, Parcel, Part, Report
+from treadle.scenario import Scenario
+
+_PATIENCE_S = 5.0
+"""How long a process may take to end by itself."""
+
+
+def _work(pipe: Connection, others: list[Connection], scenario: Scenario, number: int, parts: int) -> None:
+    """Serve one part, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and closes the pipe
+    for other in others:
+        other.close()  # or a pipe would stay open when the process that asks dies
+    with contextlib.ExitStack() as stack:
+        part: Part | None = None
+        while True:
+            try:
+                name, arguments, options = pipe.recv()
+            except (EOFError, ConnectionError):
+                return
+            try:
+                if name == "begin":
+                    stack.close()
+                    part = Part(scenario, number, parts, *arguments)
+                    stack.callback(part.close)
+                    answer = None
+                else:
+                    answer = getattr(part, name)(*arguments, **options)
+                reply: tuple[bool, Any] = True, answer
+            except Exception as error:  # noqa: BLE001  # raised again where it was asked for
+                reply = False, error
+            try:
+                pipe.send(reply)
+            except (BrokenPipeError, ConnectionError):
+                return
+
+
+class Processes:
+    """One forked process for each part."""
+
+    def __init__(self, scenario: Scenario, size: int) -> None:
+        """Start the processes.
+
+        Args:
+            scenario: what is searched.
+            size: how many.
+        """
+        self.size = size
+        self._scenario = scenario
+        self._pipes: dict[int, Connection] = {}
+        self._processes: dict[int, BaseProcess] = {}
+        for part in range(size):
+            self._start(part)
+
+    def _start(self, part: int) -> None:
+        context = multiprocessing.get_context("fork")
+        mine, theirs = context.Pipe()
+        others = [mine, *self._pipes.values()]
+        process = context.Process(
+            target=_work,
+            args=(theirs, others, self._scenario, part, self.size),
+            name=f"treadle part {part}",
+            daemon=True,
+        )
+        with warnings.catch_warnings():
+            # Other threads (a test runner's) are not in the new process, which starts with nothing under way.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+        theirs.close()
+        self._pipes[part], self._processes[part] = mine, process
+
+    def begin(self, part: int, options: Options) -> None:
+        """Begin a part, in a new process if its process died."""
+        if not self._processes[part].is_alive():
+            self._pipes.pop(part).close()
+            self._start(part)
+        self._ask(part, "begin", options)
+        self._answer(part)
+
+    def advance(self, part: int, arrivals: list[Parcel], *, states: int | None, seconds: float) -> None:
+        """Ask a part to go on."""
+        self._ask(part, "advance", arrivals, states=states, seconds=seconds)
+
+    def wait(self) -> tuple[int, Report]:
+        """Return the next answer."""
+        ready = wait(self._pipes.values())
+        part = next(number for number, pipe in self._pipes.items() if pipe is ready[0])
+        report: Report = self._answer(part)
+        return part, report
+
+    def harvest(self, part: int) -> Harvest:
+        """Return what a part found."""
+        self._ask(part, "harvest")
+        found: Harvest = self._answer(part)
+        return found
+
+    def _ask(self, part: int, name: str, *arguments: Any, **options: Any) -> None:
+        try:
+            self._pipes[part].send((name, arguments, options))
+        except (BrokenPipeError, ConnectionError) as error:
+            self._bury(part, error)
+
+    def _answer(self, part: int) -> Any:
+        try:
+            well, answer = self._pipes[part].recv()
+        except (EOFError, ConnectionError) as error:
+            self._bury(part, error)
+        if not well:
+            raise answer
+        return answer
+
+    def _bury(self, part: int, error: Exception) -> None:
+        self._processes[part].join(_PATIENCE_S)
+        self._processes[part].kill()
+        self._processes[part].join()
+        raise LostWorkerError(part) from error
+
+    def close(self) -> None:
+        """End the processes; each removes its files."""
+        for pipe in self._pipes.values():
+            pipe.close()
+        for process in self._processes.values():
+            process.join(_PATIENCE_S)
+            if process.is_alive():
+                process.terminate()
+                process.join(_PATIENCE_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            process.close()

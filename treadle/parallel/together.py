@@ -1,0 +1,264 @@
+"""Searching together: several parts, and one process that passes edges between them and puts the graph together.
+
+A part is a function of the edges that arrived in it. So when its worker dies, it begins anew with all of them, and
+nothing is lost. What comes out is the graph that one process would have explored: the same states, edges, counts and
+smallest schedules.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from attrs import define, field, frozen
+
+from treadle.parallel.crew import Crew, LostWorkerError
+from treadle.parallel.part import Answer, Harvest, Options, Report, Sent
+from treadle.search.graph import Goal, Graph, count_paths, smallest
+from treadle.search.protocol import Finding, Limits
+from treadle.values.errors import TreadleError
+from treadle.values.schedule import Schedule
+from treadle.values.signals import SignalError
+from treadle.world.effects import ANYWHERE
+
+_SLICE_S = 0.5
+"""How long a part goes on before it reports, in seconds, at most."""
+
+
+@frozen
+class Together:
+    """What several parts found together.
+
+    Attributes:
+        finding: what a search in one process would have found.
+        witnessed: the ``sometimes`` properties that were seen.
+        outcomes: the distinct final outcomes.
+        met_fault_point: a ``locked`` fault was possible somewhere.
+        silent: the clients of which no statement was observed.
+        live_runs: how often client code was started, in all processes.
+    """
+
+    finding: Finding
+    witnessed: set[str]
+    outcomes: set[str]
+    met_fault_point: bool
+    silent: list[str]
+    live_runs: int
+
+
+class _OutdatedError(SignalError):
+    """A part took something for constant that a client of another part changes."""
+
+
+@define(eq=False)
+class _Edge:
+    """An edge between parts, and where it leads to once that is known."""
+
+    sent: Sent
+    answer: Answer | None = None
+
+
+@define(eq=False)
+class _PartState:
+    """What is known of one part.
+
+    Attributes:
+        arrivals: all edges that arrived.
+        told: how many of them it was told of.
+        asked: the edges that it is to answer for now; None if it is not at work.
+        departed: the edges that it sent.
+        report: what it reported last.
+    """
+
+    arrivals: list[_Edge] = field(factory=list)
+    told: int = 0
+    asked: list[_Edge] | None = None
+    departed: list[_Edge] = field(factory=list)
+    report: Report | None = None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to ask for."""
+        return self.report is None or self.report.busy or self.told < len(self.arrivals)
+
+    def drop(self, edges: set[_Edge]) -> None:
+        """Forget edges that arrived."""
+        self.told = sum(edge not in edges for edge in self.arrivals[: self.told])
+        self.arrivals = [edge for edge in self.arrivals if edge not in edges]
+
+
+def search_together(crew: Crew, options: Options, groups: tuple[int, ...], limits: Limits) -> Together:
+    """Search exhaustively with a crew.
+
+    Args:
+        crew: the workers.
+        options: how the scenario is made runnable.
+        groups: for each client the number of its group of interchangeable clients.
+        limits: what stops the search.
+    """
+    while True:
+        search = _Search(crew, options, limits)
+        try:
+            return search.run(groups)
+        except _OutdatedError:
+            search.drain()
+            knowing = options.knowing(search.changed)
+            if knowing == options:
+                raise TreadleError(
+                    "two workers took different ways through the same choices: does a client behave differently from "
+                    "process to process? Run the check with one worker to see where."
+                ) from None
+            options = knowing
+
+
+class _Search:
+    """One search under way."""
+
+    def __init__(self, crew: Crew, options: Options, limits: Limits) -> None:
+        self._crew = crew
+        self._options = options
+        self._limits = limits
+        self._parts = [_PartState() for _ in range(crew.size)]
+        self._why_not = ""
+        self.changed: frozenset[int] = frozenset()
+        self._constant: frozenset[int] = frozenset()
+
+    def run(self, groups: tuple[int, ...]) -> Together:
+        """Search until done, or until a limit is reached, and put together what was found."""
+        for number in range(len(self._parts)):
+            self._begin(number)
+        while True:
+            self._go_on()
+            try:
+                found = [self._crew.harvest(number) for number in range(len(self._parts))]
+            except LostWorkerError as lost:
+                self._begin(lost.part)
+            else:
+                return self._together(found, groups)
+
+    def drain(self) -> None:
+        """Wait until no part is at work."""
+        while any(part.asked is not None for part in self._parts):
+            try:
+                number, _ = self._crew.wait()
+            except LostWorkerError as lost:
+                number = lost.part
+            self._parts[number].asked = None
+
+    def _go_on(self) -> None:
+        while True:
+            for number, part in enumerate(self._parts):
+                if not self._why_not and part.asked is None and part.has_work:
+                    self._ask(number)
+            if all(part.asked is None for part in self._parts):
+                return
+            self._hear()
+
+    def _begin(self, number: int) -> None:
+        """Begin a part, or begin it anew with all edges that arrived; those that it sent, it will send again."""
+        part = self._parts[number]
+        gone = set(part.departed)
+        for other in self._parts:
+            other.drop(gone)
+        part.told, part.asked, part.departed, part.report = 0, None, [], None
+        while True:
+            try:
+                self._crew.begin(number, self._options)
+                return
+            except LostWorkerError:
+                continue
+
+    def _ask(self, number: int) -> None:
+        part = self._parts[number]
+        part.asked = part.arrivals[part.told :]
+        part.told = len(part.arrivals)
+        most = self._limits.max_states
+        elsewhere = sum(other.report.states for other in self._parts if other.report and other is not part)
+        try:
+            self._crew.advance(
+                number,
+                [edge.sent.parcel for edge in part.asked],
+                states=None if most is None else max(1, most - elsewhere),
+                seconds=_SLICE_S,
+            )
+        except LostWorkerError:
+            self._begin(number)
+
+    def _hear(self) -> None:
+        try:
+            number, report = self._crew.wait()
+        except LostWorkerError as lost:
+            self._begin(lost.part)
+            return
+        part = self._parts[number]
+        assert part.asked is not None
+        for edge, answer in zip(part.asked, report.answers, strict=True):
+            edge.answer = answer
+        part.asked, part.report = None, report
+        for sent in report.sent:
+            edge = _Edge(sent)
+            part.departed.append(edge)
+            self._parts[sent.to].arrivals.append(edge)
+        self._compare(report)
+        reports = [other.report for other in self._parts if other.report is not None]
+        self._why_not = (
+            self._why_not
+            or report.endless
+            or self._limits.reached(
+                sum(one.states for one in reports),
+                sum(one.transitions for one in reports),
+                sum(one.ends for one in reports),
+            )
+        )
+
+    def _compare(self, report: Report) -> None:
+        """See to it that no part takes for constant what a client of some part changes."""
+        self.changed |= report.changed
+        self._constant |= report.constant
+        if report.outdated or self.changed & self._constant or (self._constant and ANYWHERE in self.changed):
+            raise _OutdatedError
+
+    def _together(self, found: list[Harvest], groups: tuple[int, ...]) -> Together:
+        first = next(number for number, harvest in enumerate(found) if harvest.has_root)
+        graph: Graph = []
+        start: dict[int, int] = {}
+        for number in sorted(range(len(found)), key=lambda number: number != first):  # the root is node 0
+            start[number] = offset = len(graph)
+            graph += [[item._replace(target=item.target + offset) for item in arcs] for arcs in found[number].graph]
+        todo = {node + start[number] for number, harvest in enumerate(found) for node in harvest.todo}
+        goals: dict[str, list[Goal]] = defaultdict(list)
+        for number, harvest in enumerate(found):
+            for name, places in harvest.goals.items():
+                goals[name] += [(node + start[number], item) for node, item in places]
+        states = len(graph)
+        todo.add(states)
+        graph.append([])  # where edges lead to that were not answered for when the search stopped
+        self._join(graph, start, elsewhere=states)
+        reports = [part.report for part in self._parts if part.report is not None]
+        return Together(
+            finding=Finding(
+                exhausted=not self._why_not,
+                why_not=self._why_not,
+                states=states,
+                transitions=sum(report.transitions for report in reports),
+                schedules=count_paths(graph, todo),
+                examples=dict.fromkeys(found[first].broken, Schedule()) | smallest(graph, goals, groups),
+                minimal=True,
+            ),
+            witnessed=set().union(*(harvest.witnessed for harvest in found)),
+            outcomes=set().union(*(harvest.outcomes for harvest in found)),
+            met_fault_point=any(harvest.met_fault_point for harvest in found),
+            silent=[name for name in found[0].silent if all(name in harvest.silent for harvest in found)],
+            live_runs=sum(harvest.live_runs for harvest in found),
+        )
+
+    def _join(self, graph: Graph, start: dict[int, int], *, elsewhere: int) -> None:
+        """Fill in the targets of edges between parts."""
+        for number, part in enumerate(self._parts):
+            for edge in part.departed:
+                arcs, place = graph[start[number] + edge.sent.node], edge.sent.place
+                if edge.answer is None:
+                    assert self._why_not
+                    arcs[place] = arcs[place]._replace(target=elsewhere)
+                else:
+                    target = start[edge.sent.to] + edge.answer.node
+                    arcs[place] = arcs[place]._replace(target=target, renaming=edge.answer.renaming)
