@@ -40,8 +40,15 @@ class Node:
 
     __slots__ = ("_digest", "children", "depth", "operation", "outcome", "outcome_key", "parent", "seen")
 
-    def __init__(self, stop: Operation | Outcome, parent: Node | None, seen: Observation | None) -> None:
-        """Make a node; the parent does not know it yet. The observation must be interned."""
+    def __init__(self, stop: Operation | Outcome, parent: Node | None, seen: Observation | None, kin: str = "") -> None:
+        """Make a node; the parent does not know it yet. The observation must be interned.
+
+        Args:
+            stop: what the client asks for, or how it ended.
+            parent: the node before, or None.
+            seen: the observation that led from there to here, or None.
+            kin: for a root, what tells its tree from those of clients that run other code.
+        """
         self.operation = intern_operation(stop) if isinstance(stop, Operation) else None
         self.outcome = None if isinstance(stop, Operation) else stop
         self.outcome_key = None if self.outcome is None else self.outcome.key
@@ -49,21 +56,30 @@ class Node:
         self.seen = seen
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.children: dict[Observation, Node] = {}
-        self._digest = b""
+        self._digest = b"" if parent is not None else hashlib.blake2b(canonical(kin), digest_size=16).digest()
 
     @property
     def digest(self) -> bytes:
         """What makes two histories the same, in every process."""
         missing: list[Node] = []
-        node: Node | None = self
-        while node is not None and not node._digest:  # noqa: SLF001  # another one of this class
+        node = self
+        while not node._digest:  # another one of this class
+            assert node.parent is not None
             missing.append(node)
             node = node.parent
-        digest = b"" if node is None else node._digest  # noqa: SLF001  # likewise
+        digest = node._digest  # noqa: SLF001  # likewise
         for node in reversed(missing):
             seen = () if node.seen is None else node.seen.key
             digest = node._digest = hashlib.blake2b(digest + canonical(seen), digest_size=16).digest()  # noqa: SLF001  # likewise
         return digest
+
+    @property
+    def root(self) -> Node:
+        """The node where this history starts."""
+        node = self
+        while node.parent is not None:
+            node = node.parent
+        return node
 
     def history(self) -> list[Node]:
         """Return the nodes from the root to this one."""
@@ -99,9 +115,17 @@ class Tree:
         live_runs: how often its code was started.
     """
 
-    def __init__(self, client: Client, surroundings: Surroundings) -> None:
-        """Prepare to learn; nothing runs yet."""
+    def __init__(self, client: Client, surroundings: Surroundings, *, kin: str | None = None) -> None:
+        """Prepare to learn; nothing runs yet.
+
+        Args:
+            client: whose code it is.
+            surroundings: what it runs in.
+            kin: what the digests of its nodes share with those of all clients that run the same code; by default the
+                client's name.
+        """
         self.client = client
+        self._kin = client.name if kin is None else kin
         self.live_runs = 0
         self._surroundings = surroundings
         self._root: Node | None = None
@@ -139,7 +163,7 @@ class Tree:
         self.live_runs += 1
         stop = coroutine.resume()
         if self._root is None:
-            self._root = Node(stop, None, None)
+            self._root = Node(stop, None, None, self._kin)
         self._check(self._root, stop)
         self._parked, self._parked_at = coroutine, self._root
         return coroutine

@@ -13,12 +13,11 @@ commit and a place in the queue change there.
 
 from __future__ import annotations
 
-import itertools
 from typing import NamedTuple
 
 from attrs import asdict
 
-from treadle.client.tree import Node
+from treadle.client.tree import CRASHED, Node
 from treadle.values.observation import Observation
 from treadle.values.operation import canonical
 from treadle.world.content import Content
@@ -95,7 +94,8 @@ class LocalStates:
         """
         self._book = book
         self._known: dict[tuple[Node, Holdings, Wait | None], LocalState] = {}
-        self._by_digest: dict[bytes, LocalState] = {}
+        self._all: list[LocalState] = []
+        self._by_digest: dict[tuple[Node, bytes], LocalState] = {}
         self._stale: dict[LocalState, LocalState] = {}
 
     def of(self, node: Node, holdings: Holdings, wait: Wait | None = None) -> LocalState:
@@ -103,7 +103,8 @@ class LocalStates:
         key = (node, holdings, wait)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = LocalState(len(self._known), node, holdings, wait)
+            found = self._known[key] = LocalState(len(self._all), node, holdings, wait)
+            self._all.append(found)
         return found
 
     def digest(self, local: LocalState) -> bytes:
@@ -128,11 +129,17 @@ class LocalStates:
         ]
         return digest_of((*map(repr, values), *chains.values()))
 
-    def find(self, digest: bytes) -> LocalState | None:
-        """Return the local state with a digest, or None if none was seen yet."""
-        for local in itertools.islice(self._known.values(), len(self._by_digest), None):
-            self._by_digest[self.digest(local)] = local
-        return self._by_digest.get(digest)
+    def find(self, root: Node, digest: bytes) -> LocalState | None:
+        """Return the local state with a digest, or None if none was seen yet.
+
+        Args:
+            root: where the client starts.
+            digest: of the local state.
+        """
+        while len(self._by_digest) < len(self._all):
+            local = self._all[len(self._by_digest)]
+            self._by_digest[local.node.root, self.digest(local)] = local
+        return self._by_digest.get((root, digest)) or self._by_digest.get((CRASHED, digest))
 
     def stale(self, local: LocalState) -> LocalState:
         """Return a local state after another client has committed."""

@@ -204,7 +204,11 @@ class System:
                 self._lexicon = self._make_lexicon(stack)
                 self._warm_up()
             self._surroundings.randomness_used.clear()  # first use of a module may draw; that run is forgotten
-            own = [Tree(client, self._surroundings) for client in self.scenario.clients]
+            names = [client.name for client in self.scenario.clients]
+            own = [
+                Tree(client, self._surroundings, kin=names[group])
+                for client, group in zip(self.scenario.clients, self._groups, strict=True)
+            ]
             self._trees = tuple(own[group] for group in self.symmetry.groups)
             self.world = LearnedWorld(self._make_world(), self._book)
             stack.callback(self.world.close)

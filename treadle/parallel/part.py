@@ -284,7 +284,9 @@ class Part:
     def _unpacked(self, parcel: Parcel) -> State:
         product = self._system.product
         content = self._places.contents.get(parcel.content)
-        found = [self._system.local_states.find(digest) for digest in parcel.locals]
+        roots = product.root().locals
+        find = self._system.local_states.find
+        found = [find(root.node, digest) for root, digest in zip(roots, parcel.locals, strict=True)]
         known: list[LocalState] = [local for local in found if local is not None]
         if content is None or len(known) < len(found):
             state = product.follow(parcel.way)

@@ -6,6 +6,7 @@ A forked process has the scenario without its having to travel, whatever its cli
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import warnings
@@ -23,6 +24,7 @@ _PATIENCE_S = 5.0
 
 def _work(pipe: Connection, others: list[Connection], scenario: Scenario, number: int, parts: int) -> None:
     """Serve one part, until the pipe is closed."""
+    gc.disable()  # as in a search in one process; on again between two rounds, it would go through all that is known
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and closes the pipe
     for other in others:
         other.close()  # or a pipe would stay open when the process that asks dies

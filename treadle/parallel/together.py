@@ -20,7 +20,7 @@ from treadle.values.schedule import Schedule
 from treadle.values.signals import SignalError
 from treadle.world.effects import ANYWHERE
 
-_SLICE_S = 0.5
+_SLICE_S = 0.1
 """How long a part goes on before it reports, in seconds, at most."""
 
 
