@@ -63,10 +63,22 @@ class Belongings:
         self.pools = {engine: engine.pool.recreate() for engine in engines}
 
 
+def stuck_error(client: str, max_step_s: float) -> StuckClientError:
+    """Return what to raise for a client that computed for too long."""
+    return StuckClientError(
+        f"client {client!r} computed for more than {max_step_s:g} s without asking its database "
+        "anything: it loops, or waits for something that only another client could give (a lock or queue in "
+        "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
+    )
+
+
 class Surroundings:
     """The process around the clients of one scenario; a context manager.
 
     One is in use at a time in a process: it replaces functions of ``time``, ``os`` and ``random``.
+
+    Attributes:
+        max_step_s: how long a client may compute between two operations, in seconds.
     """
 
     _in_use = threading.Lock()
@@ -76,7 +88,7 @@ class Surroundings:
         self.context = contextvars.copy_context()
         self._engine = engine
         self._engines = [engine]
-        self._max_step_s = max_step_s
+        self.max_step_s = max_step_s
         self._path = engine.dialect.create_connect_args(engine.url)[0][0]
         self._runner: Runner | None = None
         self._owner: Belongings | None = None
@@ -130,7 +142,7 @@ class Surroundings:
         """Give the process back."""
         self._depth -= 1
         if self._depth == 0:
-            self._put_away()
+            self.put_away()
             self._stack.close()
 
     def _replace_functions(self, stack: contextlib.ExitStack) -> None:
@@ -198,7 +210,7 @@ class Surroundings:
 
     def _watch(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
-        if self._runner is not None and time.perf_counter() - self._resumed_at > self._max_step_s:
+        if self._runner is not None and time.perf_counter() - self._resumed_at > self.max_step_s:
             self._stuck = True
             raise _Stuck
 
@@ -285,15 +297,11 @@ class Surroundings:
             raise KeyboardInterrupt
         if self._stuck:  # also if the client caught it, and went on to clean up
             self._stuck = False
-            raise StuckClientError(
-                f"client {runner.name!r} computed for more than {self._max_step_s:g} s without asking its database "
-                "anything: it loops, or waits for something that only another client could give (a lock or queue in "
-                "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
-            )
+            raise stuck_error(runner.name, self.max_step_s)
         return cast("_Answer", answer)
 
     def _swap(self, belongings: Belongings) -> None:
-        self._put_away()
+        self.put_away()
         random.setstate(belongings.random_state)
         for engine, pool in belongings.pools.items():
             engine.pool = pool
@@ -301,7 +309,7 @@ class Surroundings:
             setattr(uuid, name, value)
         self._owner = belongings
 
-    def _put_away(self) -> None:
+    def put_away(self) -> None:
         """Take what belongs to the client that ran last out of the process."""
         owner, self._owner = self._owner, None
         if owner is not None:

@@ -97,7 +97,7 @@ class Stats:
         states: visited states of the product.
         transitions: edges between them.
         schedules: distinct complete interleavings that the explored graph stands for.
-        live_runs: how often client Python code was started.
+        live_runs: how often client Python code was started, from its beginning or as a forked continuation.
         seconds: wall-clock time.
         peak_rss_bytes: the process's peak resident memory.
     """
@@ -126,7 +126,7 @@ class Result:
         decisions: one for each property.
         stats: what it cost.
         notes: what a reader should know about how much the verdicts say.
-        outcomes: the distinct final outcomes: for each client how it ended, and the committed rows, as text.
+        outcomes: the distinct final outcomes: for each client how it ended, and a digest of the committed rows.
     """
 
     scenario: str
