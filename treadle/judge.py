@@ -25,7 +25,7 @@ class Judge:
 
     Attributes:
         witnessed: the names of the ``sometimes`` properties that were seen.
-        outcomes: the distinct final outcomes: how each client ended, and the committed rows, as text.
+        outcomes: the distinct final outcomes: how each client ended, and a digest of the committed rows.
     """
 
     def __init__(self, scenario: Scenario, sequel: Sequel, serial: Serial) -> None:
@@ -109,6 +109,4 @@ class Judge:
 
     def _spoken(self, state: State) -> str:
         ends = "; ".join(f"{name} {node.outcome}" for name, node in zip(self._names, state.nodes, strict=True))
-        tables = state.world.content.committed.tables
-        rows = "; ".join(f"{name}: {table.values!r}" for name, table in sorted(tables.items()) if table.values)
-        return f"{ends} | {rows}"
+        return f"{ends} | {state.world.content.digest}"

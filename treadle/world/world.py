@@ -22,6 +22,7 @@ from treadle.world.clock import Clock
 from treadle.world.content import Content, Library, bring_back
 from treadle.world.effects import NOTHING, UNKNOWN, Effects, Lexicon
 from treadle.world.holding import Holding, Lock
+from treadle.world.ledger import Ledger
 from treadle.world.line import BUSY_TIMEOUT, DRIVER_ERRORS, Line, is_under_way
 from treadle.world.observer import Observer
 from treadle.world.state import Book, Key, Result, Transition, WorldState
@@ -73,6 +74,7 @@ class World:
         shutil.copyfile(template.path, directory / "lexicon.db")
         self._explainer = sqlite3.connect(directory / "lexicon.db", isolation_level=None, check_same_thread=False)
         self._lexicon = Lexicon(self._explainer)
+        self._compiler = sqlite3.connect(directory / "lexicon.db", isolation_level=None, check_same_thread=False)
         self._aftermath = Aftermath(template.journal, book)
         self._load()
 
@@ -81,7 +83,9 @@ class World:
         shutil.copyfile(self._template.path, self._path)
         self._observer = Observer(self._path, self.journal)
         self._version: int | None = None
+        self._ledger = Ledger(self._compiler)
         self.content = self._library.read(self._observer.connection)
+        self._ledger.settle()
         self.state = self._book.state(self.content, {})
 
     def _unload(self) -> None:
@@ -97,6 +101,7 @@ class World:
         """Close every connection."""
         self._unload()
         self._explainer.close()
+        self._compiler.close()
         self._clock.close()
 
     # Carrying out operations.
@@ -159,6 +164,7 @@ class World:
             else:
                 line, changes = self._lines[key], 0
                 observation = intern_observation(Observation(failure=LOCKED, in_transaction=line.real.in_transaction))
+        self._ledger.note(operation, effects, changes, self.content.schema.number)
         deed = Deed(before, operation, effects, observation)
         kind = why_busy(deed, self.state.other_locks(key))
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
@@ -210,11 +216,18 @@ class World:
             if operation.kind is Kind.CONNECT:
                 self._lines[key] = Line.connect(self._path, operation, self._clock)
             line = self._lines[key]
+            changes = line.real.total_changes
             try:
                 if executes:
                     line.call(operation)
             except DRIVER_ERRORS:
                 line.end_statement(operation)
+        if after.content is not self.content:
+            self._ledger.settle()
+        elif operation.sql is not None:
+            effects = self.effects(operation, self.content.schema.number)
+            changes = line.real.total_changes - changes
+            self._ledger.note(operation, effects, changes, self.content.schema.number)
         self._version = None
         self.state = after
         self.content = after.content
@@ -294,7 +307,8 @@ class World:
         version = self._observer.data_version()
         if version is None or version == self._version:
             return False
-        self.content = self._library.read(self._observer.connection)
+        self.content = self._library.read(self._observer.connection, self.content, self._ledger)
+        self._ledger.settle()
         self._version = version
         return True
 
@@ -310,6 +324,7 @@ class World:
             self._put_by(self._lines.pop(key), self.state.holding(key))
         for line in self._lines.values():
             line.rest()
+        self._ledger.settle()
         self._version = None
         if self.content is not wanted.content:
             self._write(wanted.content)
