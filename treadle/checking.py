@@ -47,6 +47,8 @@ def check(
     search: str = "exhaustive",
     max_states: int | None = None,
     max_seconds: float | None = None,
+    max_executions: int | None = None,
+    until_violated: bool = False,
     seed: int = 0,
     workers: int = 1,
     live: bool = False,
@@ -60,6 +62,9 @@ def check(
         search: one of ``SEARCHES``.
         max_states: stop after this many states; what was not violated by then is inconclusive.
         max_seconds: stop after this many seconds; likewise.
+        max_executions: stop after this many executions; likewise. A random or PCT search samples 1000 by default.
+        until_violated: let a search that samples stop as soon as it has found a violation; what else there is to
+            find is inconclusive. An exhaustive search does not stop.
         seed: of the random numbers of a sampling search and of the spot checks.
         workers: how many processes search.
         live: run every schedule live, and learn nothing.
@@ -75,10 +80,10 @@ def check(
     """
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{scenario!r} is no Scenario. Build one with treadle.Scenario(...).")
-    _require_options(search, max_states, max_seconds, workers)
+    _require_options(search, max_states, max_seconds, max_executions, workers)
 
     def run(*, keep_logs: bool) -> Result:
-        limits = Limits(max_states, max_seconds, progress)
+        limits = Limits(max_states, max_seconds, max_executions, until_violated, progress)
         with System(scenario, local=reduction, keep_logs=keep_logs) as system, system.active():
             policy = _policy(search, scenario, seed, merge=reduction)
             return _Check(system, limits, seed).decide(policy, search, live=live)
@@ -117,10 +122,16 @@ def _with_logs_if_needed(run: Callable[..., _Answer]) -> _Answer:
     return run(keep_logs=True)
 
 
-def _require_options(search: str, max_states: int | None, max_seconds: float | None, workers: int) -> None:
+def _require_options(
+    search: str, max_states: int | None, max_seconds: float | None, max_executions: int | None, workers: int
+) -> None:
     if search not in SEARCHES:
         raise UsageError(f"search={search!r}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
-    for name, value in (("max_states", max_states), ("max_seconds", max_seconds)):
+    for name, value in (
+        ("max_states", max_states),
+        ("max_seconds", max_seconds),
+        ("max_executions", max_executions),
+    ):
         if value is not None and value <= 0:
             raise UsageError(f"{name}={value!r}: a bound must be greater than zero. Leave it out for no bound.")
     if workers != 1:
@@ -193,7 +204,14 @@ class _Check:
             journal=scenario.database.journal,
             transactions=scenario.database.transactions,
             sqlite_version=sqlite3.sqlite_version,
-            bounds=Bounds(scenario.faults, scenario.faults_at, self._limits.max_states, self._limits.max_seconds),
+            bounds=Bounds(
+                scenario.faults,
+                scenario.faults_at,
+                self._limits.max_states,
+                self._limits.max_seconds,
+                self._limits.max_executions,
+                self._limits.until_violated,
+            ),
             search=name,
             exhausted=finding.exhausted,
             decisions=decisions,
@@ -259,7 +277,7 @@ class _Check:
         """Shrink the example of a property, and run it live."""
         schedule = finding.examples[item.name]
         if not finding.minimal:
-            schedule = Shrinker(schedule, lambda shorter: self._complete(shorter, item.name)).run()
+            schedule = Shrinker(schedule, lambda shorter, most: self._complete(shorter, item.name, most)).run()
         if schedule not in self._confirmed:
             self._confirmed[schedule] = run_live(self._system, schedule)
         taken = self._confirmed[schedule]
@@ -277,8 +295,14 @@ class _Check:
         counterexample = Counterexample(schedule, trace_of(self._system.scenario, taken, own), confirmed=True, why=why)
         return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
 
-    def _complete(self, schedule: Schedule, name: str) -> Schedule | None:
-        """Follow a schedule, run on in order, and return the choices up to where a property is broken."""
+    def _complete(self, schedule: Schedule, name: str, most: int) -> Schedule | None:
+        """Follow a schedule, run on in order, and return the choices up to where a property is broken.
+
+        Args:
+            schedule: the choices to begin with.
+            name: of the property.
+            most: how many operations the whole may have.
+        """
         product = self._system.product
         path: list[Choice] = []
         state = product.root()
@@ -288,10 +312,10 @@ class _Check:
                 state = taken.after
                 if name in self._judge.broken(state):
                     return Schedule(tuple(path))
-        return self._run_on(product, state, path, name)
+        return self._run_on(product, state, path, name, most)
 
-    def _run_on(self, product: Product, state: State, path: list[Choice], name: str) -> Schedule | None:
-        while choices := product.choices(state):
+    def _run_on(self, product: Product, state: State, path: list[Choice], name: str, most: int) -> Schedule | None:
+        while len(path) < most and (choices := product.choices(state)):
             last = path[-1].client if path else 0
             same = [choice for choice in choices if choice.client == last]
             edge = product.run(state, (same or choices)[0])

@@ -11,7 +11,7 @@ from treadle.shrinking import size
 from treadle.values.schedule import Choice, Schedule, merged
 
 EXECUTIONS = 1000
-"""How many executions are sampled where no other bound is given."""
+"""How many executions are sampled at random where no other number is given."""
 
 Pick = Callable[[State, tuple[Choice, ...]], Choice]
 """Chooses in a state among what may happen."""
@@ -90,6 +90,8 @@ class Sampler:
         """Tell whether a limit is reached."""
         finding = self.finding
         finding.why_not = self._limits.reached(len(self._seen), finding.transitions, finding.schedules)
+        if self._limits.until_violated and finding.examples:
+            finding.why_not = "the search stopped at the first violation"
         return bool(finding.why_not)
 
     def take(self, execution: Execution, choice: Choice) -> None:

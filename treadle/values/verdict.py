@@ -35,12 +35,16 @@ class Bounds:
         faults_at: where ``locked`` faults are injected.
         max_states: how many states may be visited, or None.
         max_seconds: how long the search may take, in seconds, or None.
+        max_executions: how many executions may be sampled, or None.
+        until_violated: a search that samples stops as soon as a property is violated.
     """
 
     faults: FaultBudget
     faults_at: Placement
     max_states: int | None = None
     max_seconds: float | None = None
+    max_executions: int | None = None
+    until_violated: bool = False
 
 
 @frozen
