@@ -93,6 +93,14 @@ class Table:
         columns = self.columns
         return tuple(record.row(columns) for stretch in self._records for record in stretch)
 
+    def rows_beside(self, other: Table) -> tuple[Row, ...]:
+        """Return the rows but for those in stretches that another content of this table shares."""
+        shared = set(map(id, other._records))
+        columns = self.columns
+        return tuple(
+            record.row(columns) for stretch in self._records if id(stretch) not in shared for record in stretch
+        )
+
 
 @frozen
 class Committed:
