@@ -42,9 +42,6 @@ _TASKS = Path("/proc/self/task")
 _GRACE_S = 1.0
 """How much longer than its parent a copy waits before it takes itself for stuck, in seconds."""
 
-_ended: set[int] = set()
-"""The copies that have ended, or will at once, and that nobody has waited for: to tear one down takes a while."""
-
 _parents_ends: set[Connection] = set()
 """This process's ends of the pipes to its copies. A copy closes them, or it would keep the others alive."""
 
@@ -82,7 +79,6 @@ class Forked:
         """
         self._name = coroutine.name
         self._max_step_s = max_step_s
-        reap(wait=False)
         coroutine.put_away()  # to fork reseeds the random source of the process
         here, there = Pipe()
         try:
@@ -115,7 +111,7 @@ class Forked:
             self.abandon()
             raise ForkLostError from error
         if not isinstance(stop, Operation):
-            self._leave()  # it ends by itself
+            self.abandon()
         if stop is None:
             raise ForkLostError
         return stop
@@ -127,31 +123,15 @@ class Forked:
         return bool(waiting.poll(self._max_step_s * 1000))
 
     def abandon(self) -> None:
-        """End the copy, wherever it is."""
-        if not self._pipe.closed:
-            self._leave()
-            with contextlib.suppress(OSError):  # it has ended already
-                os.kill(self._pid, signal.SIGKILL)
-
-    def _leave(self) -> None:
+        """End the copy, wherever it is, and wait for that: what it shares is copied when it is written to."""
+        if self._pipe.closed:
+            return
         _parents_ends.discard(self._pipe)
         self._pipe.close()
-        _ended.add(self._pid)
-
-
-def reap(*, wait: bool) -> None:
-    """Let the system forget copies that have ended.
-
-    Args:
-        wait: for all of them.
-    """
-    for pid in tuple(_ended):
-        try:
-            gone, _ = os.waitpid(pid, 0 if wait else os.WNOHANG)
-        except ChildProcessError:  # somebody else has waited for it
-            gone = pid
-        if gone:
-            _ended.discard(pid)
+        with contextlib.suppress(OSError):  # it has ended already
+            os.kill(self._pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):  # somebody else has waited for it
+            os.waitpid(self._pid, 0)
 
 
 # In the copy.

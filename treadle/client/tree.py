@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 
 from treadle.client.coroutine import Coroutine
-from treadle.client.forked import Forked, can_fork, reap
+from treadle.client.forked import Forked, can_fork
 from treadle.client.surroundings import Surroundings
 from treadle.interning import intern_operation
 from treadle.scenario import Client
@@ -219,7 +219,6 @@ class Tree:
         """Unwind the live run, if there is one, and end its copies."""
         while self._forked:
             self._forked.popitem()[1].abandon()
-        reap(wait=True)
         self._abandon_parked()
 
     def _abandon_parked(self) -> None:
