@@ -167,11 +167,14 @@ class TestOptions:
         """Every option is passed on as it is."""
         recorder = record(monkeypatch)
         arguments = "--search pct --max-states 5 --max-seconds 2.5 --seed 7 --workers 2 --live --no-reduction"
+        arguments += " --max-executions 3 --until-violated"
         run("check", f"{BANK}:fixed", *arguments.split())
         assert recorder.asked[0][1] == {
             "search": "pct",
             "max_states": 5,
             "max_seconds": 2.5,
+            "max_executions": 3,
+            "until_violated": True,
             "seed": 7,
             "workers": 2,
             "live": True,
@@ -187,6 +190,8 @@ class TestOptions:
             "search": "exhaustive",
             "max_states": None,
             "max_seconds": None,
+            "max_executions": None,
+            "until_violated": False,
             "seed": 0,
             "workers": 1,
             "live": False,

@@ -46,6 +46,7 @@ REDUCTIONS = {
     "merge": "equal states are visited once",
     "symmetry": "states that differ only in what interchangeable clients are called are visited once",
     "memory": "what a stretch of operations did is not walked again from another state",
+    "fork": "a long client goes on from a copy of its process, and not from its start",
 }
 """What makes a search smaller or faster without changing its verdicts, by name."""
 
@@ -61,6 +62,8 @@ def check(
     search: str = "exhaustive",
     max_states: int | None = None,
     max_seconds: float | None = None,
+    max_executions: int | None = None,
+    until_violated: bool = False,
     seed: int = 0,
     workers: int | str = 1,
     live: bool = False,
@@ -75,6 +78,9 @@ def check(
         search: one of ``SEARCHES``.
         max_states: stop after this many states; what was not violated by then is inconclusive.
         max_seconds: stop after this many seconds; likewise.
+        max_executions: stop after this many executions; likewise. A random or PCT search samples 1000 by default.
+        until_violated: let a search that samples stop as soon as it has found a violation; what else there is to
+            find is inconclusive. An exhaustive search does not stop.
         seed: of the random numbers of a sampling search and of the spot checks.
         workers: how many processes search, or the address of a Dask scheduler, as in ``tcp://host:8786``. Several
             processes find exactly what one finds.
@@ -92,12 +98,12 @@ def check(
     """
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{scenario!r} is no Scenario. Build one with treadle.Scenario(...).")
-    _require_options(search, max_states, max_seconds)
+    _require_options(search, max_states, max_seconds, max_executions)
     off = _switched_off(without, reduction=reduction)
     _require_workers(workers, search, off, live=live)
 
     def run(*, keep_logs: bool, interchangeable: bool) -> Result:
-        limits = Limits(max_states, max_seconds, progress)
+        limits = Limits(max_states, max_seconds, max_executions, until_violated, progress)
         symmetry = interchangeable and search == "exhaustive" and not off & {"symmetry", "merge"}
         together = None
         if workers != 1:
@@ -106,6 +112,7 @@ def check(
                 constants="constants" not in off,
                 memory="memory" not in off,
                 symmetry=symmetry,
+                fork="fork" not in off,
                 keep_logs=keep_logs,
             )
             with crew_of(scenario, workers) as crew:
@@ -116,6 +123,7 @@ def check(
             constants="constants" not in off,
             memory="memory" not in off,
             symmetry=symmetry,
+            fork="fork" not in off,
             keep_logs=keep_logs,
         )
         with system, system.active():
@@ -162,10 +170,16 @@ def _start_over_if_needed(run: Callable[..., _Answer]) -> _Answer:
             interchangeable = False
 
 
-def _require_options(search: str, max_states: int | None, max_seconds: float | None) -> None:
+def _require_options(
+    search: str, max_states: int | None, max_seconds: float | None, max_executions: int | None
+) -> None:
     if search not in SEARCHES:
         raise UsageError(f"search={search!r}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
-    for name, value in (("max_states", max_states), ("max_seconds", max_seconds)):
+    for name, value in (
+        ("max_states", max_states),
+        ("max_seconds", max_seconds),
+        ("max_executions", max_executions),
+    ):
         if value is not None and value <= 0:
             raise UsageError(f"{name}={value!r}: a bound must be greater than zero. Leave it out for no bound.")
 
@@ -265,7 +279,14 @@ class _Check:
             journal=scenario.database.journal,
             transactions=scenario.database.transactions,
             sqlite_version=sqlite3.sqlite_version,
-            bounds=Bounds(scenario.faults, scenario.faults_at, self._limits.max_states, self._limits.max_seconds),
+            bounds=Bounds(
+                scenario.faults,
+                scenario.faults_at,
+                self._limits.max_states,
+                self._limits.max_seconds,
+                self._limits.max_executions,
+                self._limits.until_violated,
+            ),
             search=name,
             exhausted=finding.exhausted,
             decisions=decisions,
@@ -334,7 +355,7 @@ class _Check:
         """Shrink the example of a property, and run it live."""
         schedule = finding.examples[item.name]
         if not finding.minimal:
-            schedule = Shrinker(schedule, lambda shorter: self._complete(shorter, item.name)).run()
+            schedule = Shrinker(schedule, lambda shorter, most: self._complete(shorter, item.name, most)).run()
         schedule = self._named(schedule, item.name)
         if schedule not in self._confirmed:
             self._confirmed[schedule] = run_live(self._system, schedule)
@@ -364,8 +385,14 @@ class _Check:
                 return renamed
         return schedule
 
-    def _complete(self, schedule: Schedule, name: str) -> Schedule | None:
-        """Follow a schedule, run on in order, and return the choices up to where a property is broken."""
+    def _complete(self, schedule: Schedule, name: str, most: int) -> Schedule | None:
+        """Follow a schedule, run on in order, and return the choices up to where a property is broken.
+
+        Args:
+            schedule: the choices to begin with.
+            name: of the property.
+            most: how many operations the whole may have.
+        """
         product = self._system.product
         path: list[Choice] = []
         state = product.root()
@@ -375,10 +402,10 @@ class _Check:
                 state = taken.after
                 if name in self._judge.broken(state):
                     return Schedule(tuple(path))
-        return self._run_on(product, state, path, name)
+        return self._run_on(product, state, path, name, most)
 
-    def _run_on(self, product: Product, state: State, path: list[Choice], name: str) -> Schedule | None:
-        while choices := product.choices(state):
+    def _run_on(self, product: Product, state: State, path: list[Choice], name: str, most: int) -> Schedule | None:
+        while len(path) < most and (choices := product.choices(state)):
             last = path[-1].client if path else 0
             same = [choice for choice in choices if choice.client == last]
             edge = product.run(state, (same or choices)[0])

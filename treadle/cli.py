@@ -212,6 +212,8 @@ def cli() -> None:
     type=click.FloatRange(min=0, min_open=True),
     help="Seconds after which each search stops.",
 )
+@click.option("--max-executions", type=click.IntRange(min=1), help="Executions at which each search stops.")
+@click.option("--until-violated", is_flag=True, help="Stop a search that samples at its first violation.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the searches that use chance.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes to use.")
 @click.option("--live", is_flag=True, help="Run every schedule live; learn nothing.")
@@ -352,7 +354,14 @@ def undecided(scenario: Scenario, why: str, options: dict[str, Any]) -> Result:
         journal=scenario.database.journal,
         transactions=scenario.database.transactions,
         sqlite_version=sqlite3.sqlite_version,
-        bounds=Bounds(scenario.faults, scenario.faults_at, options.get("max_states"), options.get("max_seconds")),
+        bounds=Bounds(
+            scenario.faults,
+            scenario.faults_at,
+            options.get("max_states"),
+            options.get("max_seconds"),
+            options.get("max_executions"),
+            options.get("until_violated", False),
+        ),
         search=options.get("search", SEARCHES[0]),
         exhausted=False,
         decisions=tuple(decisions),

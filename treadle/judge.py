@@ -11,7 +11,7 @@ from treadle.execution.symmetry import Renaming, Symmetry
 from treadle.scenario import Scenario
 from treadle.values.outcome import Outcome
 from treadle.values.property import Breach, Kind, Property
-from treadle.values.view import SerialEnd, View
+from treadle.values.view import Committed, SerialEnd, View
 
 Sequel = Callable[[State, Callable[[], object]], Outcome]
 """Runs one more client alone from a state."""
@@ -29,7 +29,7 @@ class Judge:
 
     Attributes:
         witnessed: the names of the ``sometimes`` properties that were seen.
-        outcomes: the distinct final outcomes: how each client ended, and the committed rows, as text.
+        outcomes: the distinct final outcomes: how each client ended, and a digest of the committed rows.
     """
 
     def __init__(self, scenario: Scenario, sequel: Sequel, serial: Serial, symmetry: Symmetry | None = None) -> None:
@@ -60,18 +60,19 @@ class Judge:
         """Note what is committed before any client starts."""
         self._initial = root.content.committed
 
-    def view(self, state: State, naming: Renaming | None = None) -> View:
+    def view(self, state: State, naming: Renaming | None = None, committed: Committed | None = None) -> View:
         """Return a state as properties see it.
 
         Args:
             state: the state.
             naming: for each client the position of the one whose outcome it is given; by default its own.
+            committed: what is committed there, if it was made already.
         """
         nodes = [local.node for local in state.locals]
         if naming is not None:
             nodes = [nodes[place] for place in naming]
         return View(
-            committed=state.content.committed,
+            committed=state.content.committed if committed is None else committed,
             initial=self._initial,
             outcomes={
                 name: node.outcome for name, node in zip(self._names, nodes, strict=True) if node.outcome is not None
@@ -113,11 +114,12 @@ class Judge:
         return number
 
     def _evaluate(self, state: State, ends: list[int]) -> frozenset[str]:
-        views = [self.view(state, naming) for naming in self._symmetry.arrangements(ends)]
+        committed = state.content.committed
+        views = [self.view(state, naming, committed) for naming in self._symmetry.arrangements(ends)]
         properties = self._invariants
         if state.ended:
             properties = (*properties, *self._ends)
-            self.outcomes.update(map(self._spoken, views))
+            self.outcomes.update(self._spoken(view, state) for view in views)
         return frozenset(item.name for item in properties if self._breaks(item, views))
 
     def _breaks(self, item: Property, views: list[View]) -> bool:
@@ -135,8 +137,6 @@ class Judge:
         found = {item.name: item.breaches(view) for item in properties if item.kind is not Kind.SOMETIMES}
         return {name: breaches for name, breaches in found.items() if breaches}
 
-    def _spoken(self, view: View) -> str:
+    def _spoken(self, view: View, state: State) -> str:
         ends = "; ".join(f"{name} {outcome}" for name, outcome in view.outcomes.items())
-        tables = view.committed.tables
-        rows = "; ".join(f"{name}: {table.values!r}" for name, table in sorted(tables.items()) if table.values)
-        return f"{ends} | {rows}"
+        return f"{ends} | {state.content.digest}"

@@ -8,20 +8,29 @@ context switches, then fewer choices, then fewer operations.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from treadle.values.schedule import Choice, Fail, Schedule, Step
 
-Completes = Callable[[Schedule], "Schedule | None"]
+Completes = Callable[[Schedule, int], "Schedule | None"]
 """Follows a schedule as far as it can be followed, and on to where it shows what is looked for.
 
-Returns the whole schedule up to there, or None if it does not show it.
+The second argument is how many operations that may take. Returns the whole schedule up to there, or None if it does
+not show it.
 """
+
+_LEEWAY = 500
+"""How many operations more than twice those of the best schedule another may take: one that needs fewer context
+switches and thousands of operations more is no better to read."""
+
+
+def _operations(schedule: Schedule) -> int:
+    return sum(choice.operations for choice in schedule.choices if isinstance(choice, Step))
 
 
 def size(schedule: Schedule) -> tuple[int, int, int, int]:
     """Return what makes one schedule smaller than another."""
-    operations = sum(choice.operations for choice in schedule.choices if isinstance(choice, Step))
-    return (schedule.faults, schedule.switches, len(schedule), operations)
+    return (schedule.faults, schedule.switches, len(schedule), _operations(schedule))
 
 
 class Shrinker:
@@ -53,7 +62,7 @@ class Shrinker:
             return False
         self._tried.add(schedule)
         self.considered += 1
-        whole = self._completes(schedule)
+        whole = self._completes(schedule, 2 * _operations(self.best) + _LEEWAY)
         if whole is None or size(whole) >= size(self.best):
             return False
         self.best = whole
@@ -110,21 +119,23 @@ class Shrinker:
         return None
 
     def _with_moved_cuts(self) -> bool:
-        """Guarantees that no stretch can be halved, or be shorter by one operation, with the rest run later."""
+        """Guarantees that no stretch can be halved, or be shorter by 1, 2, 4, ... operations, with the rest run later.
 
-        def halve(choices: list[Choice], place: int) -> list[Choice] | None:
-            return self._shortened(choices, place, lambda operations: operations // 2)
-
-        def nibble(choices: list[Choice], place: int) -> list[Choice] | None:
-            return self._shortened(choices, place, lambda operations: operations - 1)
-
-        return any([self._each(halve), self._each(nibble)])
+        The larger cuts come first: a stretch of thousands of operations is short after some dozens of them.
+        """
+        longest = max((choice.operations for choice in self.best.choices if isinstance(choice, Step)), default=0)
+        cuts = [None, *(2**power for power in reversed(range(longest.bit_length())))]
+        helped = [self._each(partial(self._shortened, cut=cut)) for cut in cuts]
+        return any(helped)
 
     @staticmethod
-    def _shortened(choices: list[Choice], place: int, length: Callable[[int], int]) -> list[Choice] | None:
+    def _shortened(choices: list[Choice], place: int, *, cut: int | None) -> list[Choice] | None:
+        """Shorten a stretch by a number of operations, or by half of them."""
         choice = choices[place]
         if not isinstance(choice, Step):
             return None
-        operations = length(choice.operations)
+        operations = choice.operations // 2 if cut is None else choice.operations - cut
+        if operations < 0:
+            return None
         kept: list[Choice] = [Step(choice.client, operations)] if operations else []
         return choices[:place] + kept + choices[place + 1 :]

@@ -43,6 +43,8 @@ EXPECTED = {
                 "faults_at": "statement",
                 "max_states": 1000,
                 "max_seconds": 2.5,
+                "max_executions": None,
+                "until_violated": False,
             },
             "search": "exhaustive",
             "exhausted": True,

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from tests.report.examples import CLIENTS, Script, orphan
 from treadle.report.timeline import render_timeline
+from treadle.values.observation import LOCKED, Observation
 from treadle.values.property import Breach
 from treadle.values.schedule import Schedule
 from treadle.values.trace import Trace
@@ -97,6 +98,26 @@ class TestRenderTimeline:
         trace = evolve(orphan(), breaches={"p": (Breach("many", rows),)})
         assert "    9\n    and 1,086 more rows\n" in render_timeline(trace)
         assert "    1095\n" in render_timeline(trace, verbose=True)
+
+    def test_shows_both_ends_of_a_long_stretch(self) -> None:
+        """Of thousands of statements of one client, the middle is left out, and what failed in it is not."""
+        script = Script()
+        for number in range(300):
+            script.run(0, f"SAVEPOINT a{number}", inside=True)
+        script.run(0, "SELECT failing", seen=Observation(failure=LOCKED))
+        for number in range(300, 600):
+            script.run(0, f"SAVEPOINT a{number}", inside=True)
+        trace = script.trace("t1.A601")
+        text = render_timeline(trace)
+
+        assert "SAVEPOINT a49\n" in text
+        assert "SAVEPOINT a50\n" not in text
+        assert " 51    … 200 entries like these left out, up to 250\n" in text
+        assert "SAVEPOINT a250\n" in text
+        assert "SELECT failing" in text
+        assert "… 200 entries like these left out, up to 551\n" in text
+        assert "SAVEPOINT a599\n" in text
+        assert "left out" not in render_timeline(trace, verbose=True)
 
     def test_shows_some_of_many_breaches(self) -> None:
         """Many ways to break a property are counted."""

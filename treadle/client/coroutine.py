@@ -83,6 +83,10 @@ class Coroutine:
         assert isinstance(answer, (Operation, Returned, Raised))
         return answer
 
+    def put_away(self) -> None:
+        """Take what belongs to the client out of the process, until it is resumed."""
+        self._surroundings.put_away()
+
     def abandon(self) -> None:
         """Unwind a run that is not needed any more; what it raises while unwinding is swallowed."""
         self._closing = True

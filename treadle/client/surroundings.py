@@ -118,6 +118,15 @@ class Belongings:
             engine.pool = pool
 
 
+def stuck_error(client: str, max_step_s: float) -> StuckClientError:
+    """Return what to raise for a client that computed for too long."""
+    return StuckClientError(
+        f"client {client!r} computed for more than {max_step_s:g} s without asking its database "
+        "anything: it loops, or waits for something that only another client could give (a lock or queue in "
+        "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
+    )
+
+
 class Surroundings:
     """The process around the clients of one scenario; a context manager.
 
@@ -127,6 +136,7 @@ class Surroundings:
         context: the context variables that clients start with.
         randomness_used: the names of the clients that drew from a random source seeded with their name, as far as
             what belongs to them was put away: those may differ from a client that runs the same code.
+        max_step_s: how long a client may compute between two operations, in seconds.
     """
 
     _in_use = threading.Lock()
@@ -137,7 +147,7 @@ class Surroundings:
         self.randomness_used: set[str] = set()
         self._engine = engine
         self._pools = {engine: engine.pool}  # the application's own
-        self._max_step_s = max_step_s
+        self.max_step_s = max_step_s
         self._path = engine.dialect.create_connect_args(engine.url)[0][0]
         self._runner: Runner | None = None
         self._owner: Belongings | None = None
@@ -190,7 +200,7 @@ class Surroundings:
         """Give the process back."""
         self._depth -= 1
         if self._depth == 0:
-            self._put_away()
+            self.put_away()
             self._stack.close()
 
     def _replace_functions(self, stack: contextlib.ExitStack) -> None:
@@ -264,7 +274,7 @@ class Surroundings:
 
     def _watch(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
-        if self._runner is not None and time.perf_counter() - self._resumed_at > self._max_step_s:
+        if self._runner is not None and time.perf_counter() - self._resumed_at > self.max_step_s:
             self._stuck = True
             raise _Stuck
 
@@ -361,19 +371,15 @@ class Surroundings:
             raise KeyboardInterrupt
         if self._stuck:  # also if the client caught it, and went on to clean up
             self._stuck = False
-            raise StuckClientError(
-                f"client {runner.name!r} computed for more than {self._max_step_s:g} s without asking its database "
-                "anything: it loops, or waits for something that only another client could give (a lock or queue in "
-                "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
-            )
+            raise stuck_error(runner.name, self.max_step_s)
         return answer
 
     def _swap(self, belongings: Belongings) -> None:
-        self._put_away()
+        self.put_away()
         belongings.bring_out()
         self._owner = belongings
 
-    def _put_away(self) -> None:
+    def put_away(self) -> None:
         """Take what belongs to the client that ran last out of the process."""
         owner, self._owner = self._owner, None
         if owner is not None:
@@ -383,7 +389,7 @@ class Surroundings:
 
     def drew_randomness(self) -> bool:
         """Tell whether some client drew from a random source that is seeded with its name."""
-        self._put_away()
+        self.put_away()
         return bool(self.randomness_used)
 
     def is_running(self, runner: Runner) -> bool:

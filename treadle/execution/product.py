@@ -27,9 +27,10 @@ from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
 from treadle.values.signals import OperationBoundError
 from treadle.world.content import Content
-from treadle.world.effects import ANYWHERE, Effects
+from treadle.world.effects import Effects
 from treadle.world.holding import Lock
 from treadle.world.locality import Nature, nature_of
+from treadle.world.reach import ANYWHERE
 from treadle.world.state import Key, Result, Transition, WorldState
 
 

@@ -163,6 +163,7 @@ class System:
         constants: bool = True,
         memory: bool = True,
         symmetry: bool = False,
+        fork: bool = True,
         keep_logs: bool = False,
         changed: frozenset[int] = frozenset(),
     ) -> None:
@@ -174,6 +175,7 @@ class System:
             constants: take reads of what no client changes for local.
             memory: tell from memory what a stretch of operations does that was walked from another state.
             symmetry: take clients that run the same code for interchangeable, and learn them once.
+            fork: go on from forked copies of live clients, where that is cheaper than a replay.
             keep_logs: never forget how a connection came to hold nothing.
             changed: the root pages of the tables and indexes that some client is known to change.
         """
@@ -184,6 +186,7 @@ class System:
         self._constants = constants
         self._memory = memory
         self._changed = set(changed)
+        self._fork = fork
         self._surroundings = Surroundings(scenario.database.engine, scenario.max_step_s)
         self._book = Book(keep_logs=keep_logs)
         self.local_states = LocalStates(self._book)
@@ -206,7 +209,7 @@ class System:
             self._surroundings.randomness_used.clear()  # first use of a module may draw; that run is forgotten
             names = [client.name for client in self.scenario.clients]
             own = [
-                Tree(client, self._surroundings, kin=names[group])
+                Tree(client, self._surroundings, kin=names[group], fork=self._fork)
                 for client, group in zip(self.scenario.clients, self._groups, strict=True)
             ]
             self._trees = tuple(own[group] for group in self.symmetry.groups)
@@ -290,13 +293,17 @@ class System:
         """Open a copy of the template on which statements are compiled, once for all worlds."""
         path = self._sandbox.path / "lexicon.db"
         shutil.copyfile(self._template.path, path)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        stack.callback(connection.close)
-        return Lexicon(connection)
+        connections = [sqlite3.connect(path, isolation_level=None, check_same_thread=False) for _ in range(2)]
+        for connection in connections:
+            stack.callback(connection.close)
+        return Lexicon(*connections)
 
     def _warm_up(self) -> None:
-        """Run each client once, alone, and forget it: first use imports modules and fills caches."""
-        for client in self.scenario.clients:
+        """Run each client once, alone, and forget it: first use imports modules and fills caches.
+
+        Of those that run the same code, one does.
+        """
+        for client in [self.scenario.clients[group] for group in dict.fromkeys(self._groups)]:
             world = self._make_world()
             tree = Tree(client, self._surroundings)
             live = Live((tree,), world, self._surroundings)
@@ -368,7 +375,7 @@ class System:
     def _make_sequel(self, run: Callable[[], object]) -> tuple[Tree, Product]:
         offset = _SEQUEL + len(self._sequels)
         name = f"sequel {len(self._sequels) + 1}"
-        tree = Tree(Client(name, run), self._surroundings)
+        tree = Tree(Client(name, run), self._surroundings, fork=self._fork)
         backend = Learned((tree,), self.world, self._book, offset=offset)
         return tree, self._make_product(backend, names=(name,), budget=(0, 0), offset=offset)
 

@@ -10,7 +10,9 @@ from treadle.values.fault import Fault, LockKind
 from treadle.values.property import Breach
 from treadle.values.schedule import Fail, Schedule
 from treadle.values.trace import Change, Event, Trace
-from treadle.values.view import Committed, Row
+from treadle.values.view import Committed, Row, Table
+
+_NO_TABLE = Table((), ())
 
 
 def _identities(*contents: tuple[Row, ...]) -> list[dict[object, Row]]:
@@ -25,9 +27,8 @@ def changes(before: Committed, after: Committed) -> tuple[Change, ...]:
     """Return the rows that differ between two contents."""
     found: list[Change] = []
     for table in sorted({*before.tables, *after.tables}):
-        old, new = _identities(
-            before.rows(table) if table in before.tables else (), after.rows(table) if table in after.tables else ()
-        )
+        was, now = before.tables.get(table, _NO_TABLE), after.tables.get(table, _NO_TABLE)
+        old, new = _identities(was.rows_beside(now), now.rows_beside(was))
         for key in [*old, *(key for key in new if key not in old)]:
             if old.get(key) != new.get(key):
                 found.append(Change(table, old.get(key), new.get(key)))  # noqa: PERF401  # reads better

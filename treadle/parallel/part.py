@@ -34,6 +34,7 @@ class Options:
         constants: as for ``System``.
         memory: as for ``System``.
         symmetry: as for ``System``.
+        fork: as for ``System``.
         keep_logs: as for ``System``.
         changed: the root pages of what some client is known to change.
     """
@@ -42,6 +43,7 @@ class Options:
     constants: bool = True
     memory: bool = True
     symmetry: bool = True
+    fork: bool = True
     keep_logs: bool = False
     changed: frozenset[int] = frozenset()
 
@@ -53,6 +55,7 @@ class Options:
             constants=self.constants,
             memory=self.memory,
             symmetry=self.symmetry,
+            fork=self.fork,
             keep_logs=self.keep_logs,
             changed=self.changed,
         )

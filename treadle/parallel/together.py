@@ -18,7 +18,7 @@ from treadle.search.protocol import Finding, Limits
 from treadle.values.errors import TreadleError
 from treadle.values.schedule import Schedule
 from treadle.values.signals import SignalError
-from treadle.world.effects import ANYWHERE
+from treadle.world.reach import ANYWHERE
 
 _SLICE_S = 0.1
 """How long a part goes on before it reports, in seconds, at most."""

@@ -10,15 +10,17 @@ is an event that matters, together with the fetches that belong to it::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from treadle.report import extra, phrases
 from treadle.report.extra import Extra
 from treadle.report.holdings import HOUSEKEEPING, Holdings
 from treadle.report.phrases import ARROW
+from treadle.report.sql import ELLIPSIS, count
 from treadle.values.fault import LockKind
 from treadle.values.operation import RUNS_SQL, Kind
 from treadle.values.trace import Event, Trace
@@ -26,6 +28,12 @@ from treadle.values.trace import Event, Trace
 FETCHES = frozenset({Kind.FETCHONE, Kind.FETCHMANY, Kind.FETCHALL})
 BELONGS = FETCHES | {Kind.CLOSE_CURSOR}
 ENDS = frozenset({Kind.COMMIT, Kind.ROLLBACK})
+
+STRETCH_MAX = 120
+"""How many entries in a row in which one client does nothing remarkable are shown; of more, the middle is left out."""
+
+_KEPT = 50
+"""How many are then shown at each end."""
 
 
 @frozen
@@ -39,6 +47,7 @@ class Entry:
         extras: parameters and results, shortened where there is no room.
         notes: what must be read in full: errors, waiting, publishing, outcomes.
         held: for each client, what it held when this happened: "none", "waits", "read" or "write".
+        usual: nothing failed here, nobody waited, and no client ended.
     """
 
     number: int
@@ -47,11 +56,27 @@ class Entry:
     extras: tuple[Extra, ...]
     notes: tuple[str, ...]
     held: tuple[str, ...]
+    usual: bool = field(default=False, eq=False)
 
 
 def entries(trace: Trace, *, verbose: bool = False) -> tuple[Entry, ...]:
     """Return the entries of a trace; ``verbose`` folds nothing away."""
-    return _Reader(trace, verbose).read()
+    found = _Reader(trace, verbose).read()
+    return found if verbose else tuple(_shortened(found))
+
+
+def _shortened(found: Sequence[Entry]) -> Iterator[Entry]:
+    """Leave out the middle of each long stretch in which one client does nothing remarkable."""
+    for (_, usual), group in itertools.groupby(found, key=lambda entry: (entry.client, entry.usual)):
+        stretch = list(group)
+        if not usual or len(stretch) <= STRETCH_MAX:
+            yield from stretch
+            continue
+        middle = stretch[_KEPT:-_KEPT]
+        what = f"{ELLIPSIS} {count(len(middle), 'entry', 'entries')} like these left out, up to {middle[-1].number:,}"
+        yield from stretch[:_KEPT]
+        yield evolve(middle[0], statement="", extras=(), notes=(what,), held=middle[-1].held)
+        yield from stretch[-_KEPT:]
 
 
 @define
@@ -130,6 +155,7 @@ class _Reader:
             extras=self._extras(event, fetched),
             notes=tuple(filter(None, notes)),
             held=self.holdings.during(event),
+            usual=event.outcome is None and not _fails_or_waits(event),
         )
 
     def _statement(self, event: Event) -> str:
@@ -175,13 +201,13 @@ class _Reader:
 
 def _tells(event: Event) -> bool:
     """Return whether an event has more to tell than its operation, its result and how the client ended."""
-    return bool(
-        event.fault
-        or event.lock_kind
-        or event.waits
-        or event.changes
-        or (event.observation is not None and event.observation.failure is not None)
-    )
+    return bool(event.changes) or _fails_or_waits(event)
+
+
+def _fails_or_waits(event: Event) -> bool:
+    """Return whether something went wrong at an event, or its client waits."""
+    failed = event.observation is not None and event.observation.failure is not None
+    return bool(event.fault or event.lock_kind or event.waits or failed)
 
 
 def _rows(fetch: Event) -> list[Any]:

@@ -128,6 +128,8 @@ def _facts(result: Result, width: int) -> list[str]:
         f"locked at: {bounds.faults_at}",
         *([f"at most {bounds.max_states:,} states"] if bounds.max_states is not None else []),
         *([f"at most {bounds.max_seconds:g} s"] if bounds.max_seconds is not None else []),
+        *([f"at most {count(bounds.max_executions, 'execution')}"] if bounds.max_executions is not None else []),
+        *(["until something is violated"] if bounds.until_violated else []),
     ]
     database = f"SQLite {result.sqlite_version}, journal {result.journal}, transactions {result.transactions}"
     facts = {

@@ -8,6 +8,7 @@ goes on is given a lower priority than all others. A bug of depth d is found wit
 
 from __future__ import annotations
 
+import math
 import random
 
 from treadle.execution.product import Product
@@ -20,6 +21,8 @@ from treadle.values.schedule import Choice, Fail, Step
 DEPTH = 3
 """The depth d of the bugs that are looked for: how many ordering constraints they need."""
 
+_GOLDEN = (5**0.5 - 1) / 2
+
 
 class _Priorities:
     """The decisions of one execution."""
@@ -28,7 +31,8 @@ class _Priorities:
         order = list(range(DEPTH, DEPTH + clients))
         dice.shuffle(order)
         self._priority = order
-        self._changes = {dice.randrange(1, length + 1): rank for rank in range(DEPTH - 1)}
+        # At the first choice there is nothing to change: the order is random as it is.
+        self._changes = {dice.randrange(2, length + 1): rank for rank in range(DEPTH - 1)}
         self._fault_points = {dice.randrange(1, length + 1) for _ in range(dice.randrange(faults + 1))}
         self._fault_due = 0
         self._dice = dice
@@ -66,17 +70,29 @@ class Pct:
             faults: the fault budget, all kinds together.
         """
         self._random = random.Random(seed)  # for choices, not for secrets
+        self._scale = self._random.random()
         self._clients = clients
         self._faults = faults
 
     def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
         """Sample until a limit is reached; the length of executions is learned from those before."""
         sampler = Sampler(product, judge, limits)
-        length = 10 * self._clients
-        for _ in range(EXECUTIONS):
-            priorities = _Priorities(self._random, self._clients, length, self._faults)
+        longest = 10 * self._clients
+        executions = limits.max_executions or EXECUTIONS
+        for _ in range(executions):
+            priorities = _Priorities(self._random, self._clients, self._length(longest), self._faults)
             if not sampler.execute(priorities.pick):
                 return sampler.finding
-            length = max(length, priorities.count)
-        sampler.finding.why_not = f"{EXECUTIONS} executions were sampled by PCT, which proves nothing"
+            longest = max(longest, priorities.count)
+        sampler.finding.why_not = f"{executions} executions were sampled by PCT, which proves nothing"
         return sampler.finding
+
+    def _length(self, longest: int) -> int:
+        """Return within how many choices from the start priorities are to change in one execution.
+
+        What goes wrong often goes wrong early, however long an execution is: all scales are as likely, and executions
+        that follow each other have scales apart (Weyl's sequence of the golden ratio). A place at the very end is met
+        less often for that, by a factor of ln k for each point.
+        """
+        self._scale = (self._scale + _GOLDEN) % 1.0
+        return max(2, round(math.pow(longest, self._scale)))

@@ -37,11 +37,15 @@ class Limits:
     Attributes:
         max_states: how many states may be visited, or None.
         max_seconds: how long it may take, in seconds, or None.
+        max_executions: how many executions may end, or None.
+        until_violated: a search that samples stops as soon as a property is violated.
         report: told about the progress now and then, or None.
     """
 
     max_states: int | None = None
     max_seconds: float | None = None
+    max_executions: int | None = None
+    until_violated: bool = False
     report: Callable[[Progress], None] | None = None
     started: float = field(default=Factory(time.perf_counter))
     _next_report: float = 0.0
@@ -56,6 +60,8 @@ class Limits:
             return f"the search stopped at its bound of {self.max_states} states"
         if self.max_seconds is not None and seconds >= self.max_seconds:
             return f"the search stopped at its bound of {self.max_seconds:g} seconds"
+        if self.max_executions is not None and ends >= self.max_executions:
+            return f"the search stopped at its bound of {self.max_executions} executions"
         return ""
 
 

@@ -26,8 +26,9 @@ class Random:
     def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
         """Sample until a limit is reached."""
         sampler = Sampler(product, judge, limits)
-        for _ in range(EXECUTIONS):
+        executions = limits.max_executions or EXECUTIONS
+        for _ in range(executions):
             if not sampler.execute(self._pick):
                 return sampler.finding
-        sampler.finding.why_not = f"{EXECUTIONS} executions were sampled at random, which proves nothing"
+        sampler.finding.why_not = f"{executions} executions were sampled at random, which proves nothing"
         return sampler.finding

@@ -6,7 +6,7 @@ from treadle.execution.product import Product
 from treadle.execution.state import State
 from treadle.judge import Judge
 from treadle.search.protocol import Finding, Limits
-from treadle.search.sampling import Sampler
+from treadle.search.sampling import Execution, Sampler
 from treadle.values.schedule import Choice, Fail, Step
 
 
@@ -16,9 +16,10 @@ def _first_step(state: State, choices: tuple[Choice, ...]) -> Choice:
 
 
 class Sweep:
-    """Follows one schedule without faults, and at each place on it tries each fault.
+    """Follows one schedule without faults, and at each place on it tries each fault before it goes on.
 
-    With one client and one fault this is everything, and the search is exhausted.
+    So the client that stands at that place is there for both (see ``treadle.client.forked``). With one client and one
+    fault this is everything, and the search is exhausted.
     """
 
     def __init__(self, *, clients: int, faults: int) -> None:
@@ -27,28 +28,28 @@ class Sweep:
 
     def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
         """Sweep until done, or until a limit is reached."""
-        sampler = Sampler(product, judge, limits)
-        if not sampler.execute(_first_step):
-            return sampler.finding
-        path: list[Choice] = []
-        state = product.root()
-        while choices := product.choices(state):
+        sampler = Sampler(product, judge, limits, smallest=True)
+        finding = sampler.finding
+        execution = sampler.begin()
+        while choices := product.choices(execution.state):
+            onward = _first_step(execution.state, choices)
             for choice in choices:
-                if isinstance(choice, Fail) and not self._try(sampler, path, state, choice):
-                    return sampler.finding
-            edge = product.run(state, _first_step(state, choices))
-            path += edge.choices()
-            state = edge.after
-        sampler.finding.exhausted = self._everything
+                if isinstance(choice, Fail) and choice != onward and not self._try(sampler, execution.branch(), choice):
+                    return finding
+            if sampler.must_stop():
+                return finding
+            sampler.take(execution, onward)
+        finding.schedules += 1
+        finding.exhausted = finding.minimal = self._everything
         if not self._everything:
-            sampler.finding.why_not = "a sweep tries each fault with the clients one after another, not interleaved"
-        return sampler.finding
+            finding.why_not = "a sweep tries each fault with the clients one after another, not interleaved"
+        return finding
 
     @staticmethod
-    def _try(sampler: Sampler, path: list[Choice], state: State, fault: Fail) -> bool:
+    def _try(sampler: Sampler, execution: Execution, fault: Fail) -> bool:
         forced: list[Choice] = [fault]
 
         def pick(here: State, choices: tuple[Choice, ...]) -> Choice:
             return forced.pop() if forced else _first_step(here, choices)
 
-        return sampler.execute(pick, tuple(path), state)
+        return sampler.execute(pick, execution)

@@ -74,16 +74,16 @@ class Fail:
 Choice = Step | Fail
 
 
-def _merge(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+def merged(choices: Iterable[Choice]) -> tuple[Choice, ...]:
     """Join neighbouring steps of the same client."""
-    merged: list[Choice] = []
+    found: list[Choice] = []
     for choice in choices:
-        last = merged[-1] if merged else None
+        last = found[-1] if found else None
         if isinstance(choice, Step) and isinstance(last, Step) and last.client == choice.client:
-            merged[-1] = Step(choice.client, last.operations + choice.operations)
+            found[-1] = Step(choice.client, last.operations + choice.operations)
         else:
-            merged.append(choice)
-    return tuple(merged)
+            found.append(choice)
+    return tuple(found)
 
 
 @frozen
@@ -94,7 +94,7 @@ class Schedule:
         TokenError: from ``parse``, for a text that is no token of this version.
     """
 
-    choices: tuple[Choice, ...] = field(default=(), converter=_merge)
+    choices: tuple[Choice, ...] = field(default=(), converter=merged)
 
     @property
     def token(self) -> str:

@@ -17,3 +17,7 @@ class NamesMatterError(SignalError):
 
 class LogsNeededError(SignalError):
     """A statement asks what earlier statements of its connection did: the check starts over, and keeps logs."""
+
+
+class ForkLostError(SignalError):
+    """A forked continuation of a client cannot tell what comes next: the client must be replayed."""

@@ -35,12 +35,16 @@ class Bounds:
         faults_at: where ``locked`` faults are injected.
         max_states: how many states may be visited, or None.
         max_seconds: how long the search may take, in seconds, or None.
+        max_executions: how many executions may be sampled, or None.
+        until_violated: a search that samples stops as soon as a property is violated.
     """
 
     faults: FaultBudget
     faults_at: Placement
     max_states: int | None = None
     max_seconds: float | None = None
+    max_executions: int | None = None
+    until_violated: bool = False
 
 
 @frozen
@@ -97,7 +101,7 @@ class Stats:
         states: visited states of the product.
         transitions: edges between them.
         schedules: distinct complete interleavings that the explored graph stands for.
-        live_runs: how often client Python code was started.
+        live_runs: how often client Python code was started, from its beginning or as a forked continuation.
         seconds: wall-clock time.
         peak_rss_bytes: the process's peak resident memory.
     """
@@ -126,7 +130,7 @@ class Result:
         decisions: one for each property.
         stats: what it cost.
         notes: what a reader should know about how much the verdicts say.
-        outcomes: the distinct final outcomes: for each client how it ended, and the committed rows, as text.
+        outcomes: the distinct final outcomes: for each client how it ended, and a digest of the committed rows.
     """
 
     scenario: str

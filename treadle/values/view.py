@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +28,45 @@ class Reference:
     table: str
 
 
+class Record:
+    """One committed row, which all contents that have it share.
+
+    Attributes:
+        values: the values of its columns.
+    """
+
+    __slots__ = ("_row", "values")
+
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        """Make a record of a row's values."""
+        self.values = values
+        self._row: Row | None = None
+
+    def row(self, columns: tuple[str, ...]) -> Row:
+        """Return the row as a read-only mapping.
+
+        Args:
+            columns: the names of the columns, always the same.
+        """
+        if self._row is None:
+            self._row = MappingProxyType(dict(zip(columns, self.values, strict=True)))
+        return self._row
+
+
+class Records(tuple[tuple[Record, ...], ...]):
+    """The rows of a table in stretches, each of which contents may share."""
+
+    __slots__ = ()
+
+    def values(self) -> tuple[tuple[Any, ...], ...]:
+        """Return the values of all rows."""
+        return tuple(record.values for stretch in self for record in stretch)
+
+
+def _records(rows: Records | Iterable[tuple[Any, ...]]) -> Records:
+    return rows if isinstance(rows, Records) else Records([tuple(map(Record, rows))])
+
+
 @frozen
 class Table:
     """The committed rows of one table, in the order of their primary keys.
@@ -40,13 +79,27 @@ class Table:
     """
 
     columns: tuple[str, ...]
-    values: tuple[tuple[Any, ...], ...]
+    _records: Records = field(alias="values", converter=_records, eq=Records.values, repr=False)
     key: str | None = None
     references: tuple[Reference, ...] = ()
 
+    @property
+    def values(self) -> tuple[tuple[Any, ...], ...]:
+        """The rows, each as the values of its columns."""
+        return self._records.values()
+
     def rows(self) -> tuple[Row, ...]:
         """Return the rows as read-only mappings."""
-        return tuple(MappingProxyType(dict(zip(self.columns, values, strict=True))) for values in self.values)
+        columns = self.columns
+        return tuple(record.row(columns) for stretch in self._records for record in stretch)
+
+    def rows_beside(self, other: Table) -> tuple[Row, ...]:
+        """Return the rows but for those in stretches that another content of this table shares."""
+        shared = set(map(id, other._records))
+        columns = self.columns
+        return tuple(
+            record.row(columns) for stretch in self._records if id(stretch) not in shared for record in stretch
+        )
 
 
 @frozen

@@ -1,16 +1,39 @@
-"""Committed contents: reading them, telling them apart, and bringing them back."""
+"""Committed contents: reading them, telling them apart, and bringing them back.
+
+A content is a tuple of tables, a table a tuple of stretches, and a stretch all rows whose rowids lie in one range.
+Equal stretches are one object, as equal contents are, so that contents share what they have in common::
+
+    content 7   backfill ▣   dag_run ▣ ▣ ▣         one row more in dag_run:
+                         │           │ │           the last stretch is another one,
+    content 8   backfill ▣   dag_run ▣ ▣ ▣         and all others are the same
+
+(Merkle, "A Digital Signature Based on a Conventional Encryption Function", 1987, tells trees of values apart so: each
+by a digest of its parts. The digest is cryptographic, so that no two different contents will ever have the same.)
+"""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import marshal
+import operator
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from attrs import field, frozen
 
-from treadle.values.view import Committed, Reference, Table
+from treadle.values.view import Committed, Record, Records, Reference, Table
+from treadle.world.ledger import Ledger
+
+Rows = tuple[tuple[Any, ...], ...]
+"""Rows as read."""
+
+_SEQUENCE = "sqlite_sequence"
+"""Where SQLite keeps the highest rowids of AUTOINCREMENT tables (https://www.sqlite.org/autoinc.html)."""
+
+_SPAN = 64
+"""How many rowids a stretch spans, or how many rows where rowids cannot be read."""
 
 
 def quoted(name: str) -> str:
@@ -30,6 +53,7 @@ class Layout:
         simple: rows can be taken out and put back by plain DELETE and INSERT.
         references: its foreign keys of one column.
         select: the statement that reads all rows in a fixed order.
+        select_after: the statement that reads the rows after a rowid, in this order.
         delete: the statement that takes out the row with a rowid.
         insert: the statement that puts a row, as read, back.
     """
@@ -41,6 +65,7 @@ class Layout:
     simple: bool
     references: tuple[Reference, ...]
     select: str = field(init=False)
+    select_after: str = field(init=False)
     delete: str = field(init=False)
     insert: str = field(init=False)
 
@@ -60,6 +85,10 @@ class Layout:
         count = len(self._read_columns())
         order = range(1, count + 1) if self.rowid_position is None else [self.rowid_position + 1]
         return f"SELECT {names} FROM {quoted(self.name)} ORDER BY {', '.join(map(str, order))}"  # noqa: S608  # quoted
+
+    @select_after.default
+    def _select_after(self) -> str:
+        return self.select.replace(" ORDER BY ", " WHERE rowid > ? ORDER BY ")
 
     @delete.default
     def _delete(self) -> str:
@@ -89,6 +118,30 @@ class Schema:
     simple: bool
 
 
+class Stretch:
+    """Neighbouring rows of one table. Interned: identity tells.
+
+    Attributes:
+        number: its place among the stretches of its table: the rowids divided by ``_SPAN``.
+        digest: tells its rows from others.
+        rows: the rows as read.
+        records: the rows as properties see them.
+    """
+
+    __slots__ = ("digest", "number", "records", "rows")
+
+    def __init__(self, number: int, digest: bytes, rows: Rows, records: tuple[Record, ...]) -> None:
+        """Join rows, and the records of them."""
+        self.number = number
+        self.digest = digest
+        self.rows = rows
+        self.records = records
+
+
+Stretches = tuple[Stretch, ...]
+"""The rows of one table, in order."""
+
+
 @frozen(eq=False)
 class Content:
     """One committed content. Interned: identity tells.
@@ -96,44 +149,45 @@ class Content:
     Attributes:
         number: its place among the contents seen, from 0.
         schema: its schema.
-        rows: for each layout, the rows as read; equal rows are one object.
+        tables: for each layout, its rows.
         user_version: the PRAGMA of that name.
     """
 
     number: int
     schema: Schema
-    rows: tuple[tuple[tuple[Any, ...], ...], ...]
+    tables: tuple[Stretches, ...]
     user_version: int
-    _view: list[Committed] = field(factory=list, init=False, repr=False)
-    _digest: list[str] = field(factory=list, init=False, repr=False)
-
-    @property
-    def digest(self) -> str:
-        """What makes two contents the same, in every process."""
-        if not self._digest:
-            whole = marshal.dumps((self.schema.key, self.rows, self.user_version), 2)
-            self._digest.append(hashlib.blake2b(whole, digest_size=16).hexdigest())
-        return self._digest[0]
 
     @property
     def committed(self) -> Committed:
         """The content as properties see it: without SQLite's own tables and hidden rowids."""
-        if not self._view:
-            self._view.append(
-                Committed(
-                    {
-                        layout.name: Table(
-                            layout.columns,
-                            tuple(row[1:] for row in rows) if layout.hidden_rowid else rows,
-                            layout.key,
-                            layout.references,
-                        )
-                        for layout, rows in zip(self.schema.layouts, self.rows, strict=True)
-                        if not layout.name.startswith("sqlite_")
-                    }
+        return Committed(
+            {
+                layout.name: Table(
+                    layout.columns,
+                    Records(stretch.records for stretch in stretches),
+                    layout.key,
+                    layout.references,
                 )
-            )
-        return self._view[0]
+                for layout, stretches in self._own_tables()
+            }
+        )
+
+    @property
+    def digest(self) -> str:
+        """What tells the tables of this content from others, in any process."""
+        whole = hashlib.blake2b(digest_size=16)
+        for layout, stretches in sorted(self._own_tables(), key=lambda item: item[0].name):
+            if stretches:
+                whole.update(layout.name.encode("utf-8", "surrogatepass") + b"\0")
+                for stretch in stretches:
+                    whole.update(stretch.digest)
+        return whole.hexdigest()
+
+    def _own_tables(self) -> Iterator[tuple[Layout, Stretches]]:
+        for layout, stretches in zip(self.schema.layouts, self.tables, strict=True):
+            if not layout.name.startswith("sqlite_"):
+                yield layout, stretches
 
 
 def _references(connection: sqlite3.Connection, name: str) -> tuple[Reference, ...]:
@@ -173,32 +227,84 @@ class Library:
     def __init__(self) -> None:
         """Start empty."""
         self._schemas: dict[bytes, Schema] = {}
-        self._tables: dict[bytes, tuple[tuple[Any, ...], ...]] = {}
-        self._contents: dict[tuple[int, tuple[int, ...], int], Content] = {}
+        self._stretches: dict[tuple[int, int, bytes], Stretch] = {}
+        self._contents: dict[tuple[int, tuple[Stretches, ...], int], Content] = {}
 
-    def read(self, connection: sqlite3.Connection) -> Content:
+    def read(
+        self, connection: sqlite3.Connection, since: Content | None = None, ledger: Ledger | None = None
+    ) -> Content:
         """Return the committed content that a connection sees.
 
         Args:
             connection: one that is in no transaction; rows are read under one snapshot.
+            since: the content that was committed before, if it is known.
+            ledger: what may have been written since; without, everything.
         """
         connection.execute("BEGIN")
         try:
-            schema = self._schema(connection)
-            rows = tuple(self._rows(connection, layout) for layout in schema.layouts)
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if since is None or ledger is None or ledger.unclear:
+                schema = self._schema(connection)
+                tables = tuple(self._all(connection, layout) for layout in schema.layouts)
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+            else:
+                schema, version = since.schema, since.user_version
+                tables = tuple(
+                    self._again(connection, layout, stretches, ledger.tables[layout.name])
+                    if layout.name in ledger.tables
+                    else stretches
+                    for layout, stretches in zip(schema.layouts, since.tables, strict=True)
+                )
         finally:
             connection.execute("COMMIT")
-        key = (schema.number, tuple(map(id, rows)), version)
+        key = (schema.number, tables, version)
         content = self._contents.get(key)
         if content is None:
-            content = self._contents[key] = Content(len(self._contents), schema, rows, version)
+            content = self._contents[key] = Content(len(self._contents), schema, tables, version)
         return content
 
-    def _rows(self, connection: sqlite3.Connection, layout: Layout) -> tuple[tuple[Any, ...], ...]:
-        rows = tuple(connection.execute(layout.select))
-        key = marshal.dumps(rows, 2)
-        return self._tables.setdefault(key, rows)
+    def _all(self, connection: sqlite3.Connection, layout: Layout, known: Stretches = ()) -> Stretches:
+        """Read all rows of a table; what is known of it is only looked at to make fewer new objects."""
+        return self._stretched(layout, connection.execute(layout.select), known)
+
+    def _again(
+        self, connection: sqlite3.Connection, layout: Layout, known: Stretches, inserted: int | None
+    ) -> Stretches:
+        """Read a table again.
+
+        Args:
+            connection: reads.
+            layout: of the table.
+            known: what was there before.
+            inserted: how many rows were inserted since; None if something else may have happened.
+        """
+        position = layout.rowid_position
+        if position is not None and inserted is not None and known:
+            fresh = connection.execute(layout.select_after, (known[-1].rows[-1][position],)).fetchall()
+            if len(fresh) == inserted:  # so it was inserted here, and nowhere else
+                last = known[-1]
+                return known[:-1] + self._stretched(layout, itertools.chain(last.rows, fresh), (last,))
+        return self._all(connection, layout, known)
+
+    def _stretched(self, layout: Layout, rows: Iterable[tuple[Any, ...]], known: Stretches) -> Stretches:
+        position = layout.rowid_position
+        before = {stretch.number: stretch for stretch in known}
+        numbered: Iterable[tuple[int, tuple[Any, ...]]] = (
+            enumerate(rows) if position is None else ((row[position], row) for row in rows)
+        )
+        return tuple(
+            self._stretch(layout, number, tuple(row for _, row in group), before.get(number))
+            for number, group in itertools.groupby(numbered, key=lambda item: item[0] // _SPAN)
+        )
+
+    def _stretch(self, layout: Layout, number: int, rows: Rows, known: Stretch | None) -> Stretch:
+        digest = hashlib.blake2b(marshal.dumps(rows, 2), digest_size=32).digest()
+        if known is not None and known.digest == digest:
+            return known
+        key = (id(layout), number, digest)  # layouts live as long as this library
+        stretch = self._stretches.get(key)
+        if stretch is None:
+            stretch = self._stretches[key] = Stretch(number, digest, rows, _records(layout, rows, known))
+        return stretch
 
     def _schema(self, connection: sqlite3.Connection) -> Schema:
         entries = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY 1, 2").fetchall()
@@ -215,28 +321,70 @@ class Library:
         return schema
 
 
-def _outside_of(rows: tuple[tuple[Any, ...], ...], others: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    known = {marshal.dumps(row, 2) for row in others}
-    return [row for row in rows if marshal.dumps(row, 2) not in known]
+def _marked(row: tuple[Any, ...]) -> bytes:
+    """Return bytes that are equal for equal rows; ``==`` would take 1 for 1.0."""
+    return marshal.dumps(row, 2)
+
+
+def _records(layout: Layout, rows: Rows, known: Stretch | None) -> tuple[Record, ...]:
+    """Return records of rows, those of a stretch that had the same rows where that is so."""
+    shared: tuple[Record, ...] = ()
+    same: dict[bytes, Record] = {}
+    if known is not None:
+        if len(known.rows) <= len(rows) and all(map(operator.is_, known.rows, rows)):  # rows were added to it
+            shared = known.records
+        else:
+            same = dict(zip(map(_marked, known.rows), known.records, strict=True))
+    others = rows[len(shared) :]
+    return shared + tuple(
+        (same.get(_marked(row)) if same else None) or Record(row[1:] if layout.hidden_rowid else row) for row in others
+    )
+
+
+def _outside_of(rows: Rows, others: Rows) -> list[tuple[Any, ...]]:
+    if not others:
+        return list(rows)
+    known = set(map(_marked, others))
+    return [row for row in rows if _marked(row) not in known]
+
+
+def _difference(now: Stretches, wanted: Stretches) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Return the rows that are too many, and those that are missing."""
+    too_many: list[tuple[Any, ...]] = []
+    missing: list[tuple[Any, ...]] = []
+    here = {stretch.number: stretch for stretch in now}
+    there = {stretch.number: stretch for stretch in wanted}
+    for number in {**here, **there}:
+        old, new = here.get(number), there.get(number)
+        if old is not new:
+            rows, goal = old.rows if old else (), new.rows if new else ()
+            too_many += _outside_of(rows, goal)
+            missing += _outside_of(goal, rows)
+    return too_many, missing
 
 
 def bring_back(connection: sqlite3.Connection, now: Content, wanted: Content) -> None:
     """Make a database with one content have another of the same, simple schema.
 
-    Rows that differ are deleted and put back, by a connection that enforces no foreign keys.
+    Rows that differ are deleted and put back, by a connection that enforces no foreign keys. All of sqlite_sequence
+    is put back last: SQLite itself writes it when a row comes into an AUTOINCREMENT table.
     """
     assert now.schema is wanted.schema
     connection.execute("BEGIN IMMEDIATE")
     try:
         fresh: list[tuple[Layout, list[tuple[Any, ...]]]] = []
-        for layout, rows, goal in zip(now.schema.layouts, now.rows, wanted.rows, strict=True):
-            if rows is not goal:
+        for layout, stretches, goal in zip(now.schema.layouts, now.tables, wanted.tables, strict=True):
+            if layout.name == _SEQUENCE:
+                fresh.append((layout, [row for stretch in goal for row in stretch.rows]))
+            elif stretches != goal:
                 position = layout.rowid_position
                 assert position is not None
-                connection.executemany(layout.delete, [(row[position],) for row in _outside_of(rows, goal)])
-                fresh.append((layout, _outside_of(goal, rows)))
-        # sqlite_sequence last: inserting into an AUTOINCREMENT table writes it.
-        for layout, missing in sorted(fresh, key=lambda item: item[0].name == "sqlite_sequence"):
+                too_many, missing = _difference(stretches, goal)
+                connection.executemany(layout.delete, [(row[position],) for row in too_many])
+                fresh.append((layout, missing))
+        for layout, missing in sorted(fresh, key=lambda item: item[0].name == _SEQUENCE):
+            if layout.name == _SEQUENCE:
+                connection.execute("DELETE FROM sqlite_sequence")
             connection.executemany(layout.insert, missing)
         if now.user_version != wanted.user_version:
             connection.execute(f"PRAGMA user_version = {wanted.user_version}")

@@ -1,13 +1,11 @@
 """What a statement does to locks, read from SQLite's own bytecode.
 
-``EXPLAIN`` lists the program of a statement (https://www.sqlite.org/opcode.html). These opcodes decide:
+``EXPLAIN`` lists the program of a statement (https://www.sqlite.org/opcode.html). Three opcodes decide:
 
 =============  ================================================================
 Transaction    p1 the database, p2 0 to read it, 1 or 2 to write it; absent: the statement touches no database
 Savepoint      p1 0 to begin, 1 to release, 2 to roll back to; p4 the name
 AutoCommit     p1 0 for BEGIN, 1 for COMMIT; p2 1 for ROLLBACK
-OpenRead       p2 the root page of a table or index, p3 the database; likewise OpenWrite and ReopenIdx
-Clear          p1 the root page of a table or index that is emptied, p2 the database
 =============  ================================================================
 
 Checkpoint, JournalMode, Vacuum, IncrVacuum, and the functions sqlite_attach and sqlite_detach reach past the locks
@@ -17,6 +15,7 @@ of a transaction.
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from typing import Any
 from attrs import frozen
 
 from treadle.values.operation import Kind, Operation
+from treadle.world.reach import NOWHERE, UNCLEAR, Reach, joined, reach_of
 
 BUSY_TIMEOUT = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?busy_timeout\s*(?:[=(]\s*(\d+)\s*\)?)?\s*;?\s*", re.IGNORECASE)
 """The PRAGMA that sets or tells how long a connection waits; its one group is the number of milliseconds."""
@@ -53,19 +53,6 @@ _ESCAPES = {
 _LAST_ROWID = 0x20
 """The bit of p5 of the opcode Insert that makes it set the last insert rowid."""
 
-_OPENS = frozenset({"OpenRead", "OpenWrite", "ReopenIdx"})
-_ROOT_IN_REGISTER = 0x10
-"""The bit of p5 of the opcode OpenWrite that makes p2 a register: the root page of a table that is being made."""
-
-_LOOKS_ELSEWHERE = frozenset({"ReadCookie", "Pagecount", "MaxPgcnt", "IntegrityCk", "VOpen"})
-"""Opcodes that read the database, and not a table or index by its root page."""
-
-_CHANGES_ELSEWHERE = frozenset({"SetCookie", "Destroy", "VCreate", "VDestroy", "VUpdate", *_FAR_REACHING})
-"""Opcodes that change the database, and not a table or index by its root page."""
-
-ANYWHERE = -1
-"""Stands among root pages for all there are."""
-
 _SESSION_FUNCTIONS = ("last_insert_rowid(", "changes(", "total_changes(")
 
 
@@ -85,8 +72,7 @@ class Effects:
         far_reaching: it may depend on or change more than a transaction does.
         inserts: it sets the connection's last insert rowid where it inserts a row.
         session_functions: it reads what earlier statements of the connection left behind, as last_insert_rowid().
-        looked_at: the root pages of the tables and indexes that it reads or writes; ``ANYWHERE`` for all.
-        changed: the root pages of those that it may change, likewise.
+        reach: the tables and indexes that it looks at and changes.
         escapes: why the statement cannot be checked, or an empty text.
         known: SQLite could compile it; if not, nothing else here is certain.
     """
@@ -102,8 +88,7 @@ class Effects:
     far_reaching: bool = False
     inserts: bool = False
     session_functions: bool = False
-    looked_at: frozenset[int] = frozenset()
-    changed: frozenset[int] = frozenset()
+    reach: Reach = NOWHERE
     escapes: str = ""
     known: bool = True
 
@@ -117,9 +102,7 @@ NOTHING = Effects()
 """The effects of a statement that touches no database."""
 
 
-_ALL = frozenset({ANYWHERE})
-
-UNKNOWN = Effects(far_reaching=True, looked_at=_ALL, changed=_ALL, known=False)
+UNKNOWN = Effects(far_reaching=True, reach=UNCLEAR, known=False)
 """The effects of a statement that could not be compiled."""
 
 SETTING = Effects(setting=True)
@@ -146,12 +129,11 @@ def _first_word(sql: str) -> str:
     return text.split(None, 1)[0].rstrip(";").upper() if text else ""
 
 
-def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
+def _of_program(program: list[tuple[Any, ...]], sql: str, reach: Reach) -> Effects:
     reads = writes = begins = exclusive = ends = temporary = far = session = inserts = False
     escapes = ""
     setting = _first_word(sql) in {"PRAGMA", "ATTACH", "DETACH"}
     savepoint: tuple[SavepointAction, str] | None = None
-    looked_at, changed = _roots(program)
     for _, opcode, p1, p2, _, p4, p5, _ in program:
         if opcode == "Transaction":
             if p1 == 1:
@@ -187,29 +169,9 @@ def _of_program(program: list[tuple[Any, ...]], sql: str) -> Effects:
         far_reaching=far,
         inserts=inserts,
         session_functions=session,
-        looked_at=looked_at,
-        changed=changed,
+        reach=UNCLEAR if temporary else reach,  # a temporary trigger, perhaps
         escapes=escapes,
     )
-
-
-def _roots(program: list[tuple[Any, ...]]) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the root pages of what a program looks at, and of what it may change."""
-    looked_at: set[int] = set()
-    changed: set[int] = set()
-    for _, opcode, p1, p2, p3, _, p5, _ in program:
-        if opcode in _OPENS and p3 == 0:
-            root = ANYWHERE if p5 & _ROOT_IN_REGISTER else p2
-            looked_at.add(root)
-            if opcode == "OpenWrite":
-                changed.add(root)
-        elif opcode == "Clear" and p2 == 0:
-            changed.add(p1)
-        elif opcode in _LOOKS_ELSEWHERE:
-            looked_at.add(ANYWHERE)
-        elif opcode in _CHANGES_ELSEWHERE:
-            changed.add(ANYWHERE)
-    return frozenset(looked_at), frozenset(changed)
 
 
 def _script_savepoints(parts: list[Effects]) -> str:
@@ -227,20 +189,47 @@ def _joined(parts: list[Effects]) -> Effects:
         temporary=any(part.temporary for part in parts),
         setting=any(part.setting for part in parts),
         session_functions=any(part.session_functions for part in parts),
-        looked_at=_ALL,
-        changed=frozenset().union(*(part.changed for part in parts)),
+        reach=joined([part.reach for part in parts]),
         far_reaching=True,
         escapes=next((part.escapes for part in parts if part.escapes), _script_savepoints(parts)),
         known=all(part.known for part in parts),
     )
 
 
+_listed = itertools.count()
+"""How many programs have been listed."""
+
+
+def program_of(connection: sqlite3.Connection, sql: str, arguments: Any) -> list[tuple[Any, ...]]:
+    """Return the program of a statement, and those of the triggers and foreign-key actions that it calls.
+
+    The driver keeps statements that it has compiled, by their text. To run an EXPLAIN a second time that listed
+    programs of triggers reads memory that is gone (seen with SQLite 3.40.1), so that no two have the same text.
+
+    Raises:
+        sqlite3.Error: it cannot be compiled.
+    """
+    return connection.execute(f"EXPLAIN /* {next(_listed)} */ {sql}", arguments).fetchall()
+
+
 class Lexicon:
     """The effects of every statement that was ever asked about."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Compile statements on this connection, which nobody else uses: EXPLAIN PRAGMA may carry the PRAGMA out."""
+    def __init__(self, connection: sqlite3.Connection, thorough: sqlite3.Connection | None = None) -> None:
+        """Compile statements on connections that nobody else uses: EXPLAIN PRAGMA may carry the PRAGMA out.
+
+        Args:
+            connection: as a client's connection begins.
+            thorough: where all that a connection may have switched on is switched on; without one, nothing is said of
+                what statements reach.
+        """
         self._connection = connection
+        self._thorough = thorough
+        self._roots: dict[int, str] = {}
+        if thorough is not None:
+            thorough.execute("PRAGMA foreign_keys = ON")
+            thorough.execute("PRAGMA recursive_triggers = ON")
+            self._roots.update(thorough.execute("SELECT rootpage, tbl_name FROM sqlite_schema WHERE rootpage > 0"))
         self._known: dict[str, Effects] = {}
         self._scripts: dict[str, Effects] = {}
 
@@ -265,9 +254,17 @@ class Lexicon:
 
     def _compile(self, sql: str, arguments: Any) -> Effects:
         try:
-            program = self._connection.execute(f"EXPLAIN {sql}", arguments).fetchall()
+            program = program_of(self._connection, sql, arguments)
         except sqlite3.Error:
             return UNKNOWN
         if any(len(line) != 8 for line in program):  # noqa: PLR2004  # an EXPLAIN of the client's own
-            return Effects(reads=True, far_reaching=True, looked_at=_ALL)
-        return _of_program(program, sql)
+            return Effects(reads=True, far_reaching=True, reach=UNCLEAR)
+        return _of_program(program, sql, self._reach(sql, arguments))
+
+    def _reach(self, sql: str, arguments: Any) -> Reach:
+        if self._thorough is None:
+            return UNCLEAR
+        try:
+            return reach_of(program_of(self._thorough, sql, arguments), self._roots)
+        except sqlite3.Error:
+            return UNCLEAR

@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 from treadle.values.fault import Placement
 from treadle.values.operation import RUNS_SQL, Kind, Operation
-from treadle.world.effects import ANYWHERE, Effects, SavepointAction
+from treadle.world.effects import Effects, SavepointAction
 from treadle.world.holding import Holding, Lock
+from treadle.world.reach import ANYWHERE
 
 
 def _may_release(holding: Holding, operation: Operation, effects: Effects) -> bool:
@@ -140,8 +141,8 @@ def looks_at(journal: str, holding: Holding, operation: Operation, effects: Effe
     """
     lone = holding.lock is Lock.NONE and not holding.in_transaction and not holding.active
     reads = effects.reads and not (effects.writes or effects.setting or effects.far_reaching or effects.temporary)
-    plain = operation.kind is Kind.EXECUTE and reads and effects.known and ANYWHERE not in effects.looked_at
-    return effects.looked_at if journal == "wal" and lone and plain else None
+    plain = operation.kind is Kind.EXECUTE and reads and effects.known and ANYWHERE not in effects.reach.looked_at
+    return effects.reach.looked_at if journal == "wal" and lone and plain else None
 
 
 def nature_of(journal: str, holding: Holding, operation: Operation, effects: Effects, placement: Placement) -> Nature:
@@ -152,5 +153,5 @@ def nature_of(journal: str, holding: Holding, operation: Operation, effects: Eff
         is_fault_point(placement, journal, holding, operation, effects),
         effects.far_reaching or not effects.known,
         looks_at(journal, holding, operation, effects),
-        effects.changed,
+        effects.reach.changed,
     )

@@ -22,6 +22,7 @@ from treadle.world.clock import Clock
 from treadle.world.content import Content, Library, bring_back
 from treadle.world.effects import BUSY_TIMEOUT, NOTHING, SETTING, UNKNOWN, Effects, Lexicon
 from treadle.world.holding import Holding, Lock
+from treadle.world.ledger import Ledger
 from treadle.world.line import DRIVER_ERRORS, Line, is_under_way
 from treadle.world.observer import Observer
 from treadle.world.state import Book, Key, Result, Transition, WorldState
@@ -80,7 +81,9 @@ class World:
         shutil.copyfile(self._template.path, self._path)
         self._observer = Observer(self._path, self.journal)
         self._version: int | None = None
+        self._ledger = Ledger()
         self.content = self._library.read(self._observer.connection)
+        self._ledger.settle()
         self.state = self._book.state(self.content, {})
 
     def _unload(self) -> None:
@@ -155,6 +158,7 @@ class World:
             observation, line, changes = self._carry_out_beside(key, operation, effects)
         else:
             observation, line, changes = self._carry_out(key, operation, effects)
+        self._ledger.note(effects, changes, self.content.schema.number)
         deed = Deed(before, operation, effects, observation)
         kind = None if observation.failure is None else why_busy(deed, self.state.other_locks(key))
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
@@ -202,11 +206,18 @@ class World:
             if operation.kind is Kind.CONNECT:
                 self._lines[key] = Line.connect(self._path, operation, self._clock)
             line = self._lines[key]
+            changes = line.real.total_changes
             try:
                 if executes:
                     line.call(operation)
             except DRIVER_ERRORS:
                 line.end_statement(operation)
+        if after.content is not self.content:
+            self._ledger.settle()
+        elif operation.sql is not None:
+            effects = self.effects(operation, self.content.schema.number)
+            changes = line.real.total_changes - changes
+            self._ledger.note(effects, changes, self.content.schema.number)
         self._version = None
         self.state = after
         self.content = after.content
@@ -296,7 +307,8 @@ class World:
         version = self._observer.data_version()
         if version is None or version == self._version:
             return False
-        self.content = self._library.read(self._observer.connection)
+        self.content = self._library.read(self._observer.connection, self.content, self._ledger)
+        self._ledger.settle()
         self._version = version
         return True
 
@@ -312,6 +324,7 @@ class World:
             self._put_by(self._lines.pop(key), self.state.holding(key))
         for line in self._lines.values():
             line.rest()
+        self._ledger.settle()
         self._version = None
         if self.content is not wanted.content:
             self._write(wanted.content)
