@@ -223,8 +223,8 @@ def test_contents_that_are_taken_for_equal_are_noticed(monkeypatch: pytest.Monke
     right = content.Library.read
     first: list[content.Content] = []
 
-    def wrong(self: content.Library, connection: Any) -> content.Content:
-        found = right(self, connection)
+    def wrong(self: content.Library, *given: Any) -> content.Content:
+        found = right(self, *given)
         if not first or found.schema is not first[0].schema:
             first[:] = [found]
         return first[0]
