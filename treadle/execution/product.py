@@ -86,6 +86,9 @@ class Backend(Protocol):
     def effects(self, operation: Operation, schema: int) -> Effects:
         """Return what a statement does to locks, under the schema with this number."""
 
+    def came_to(self, state: State, world: WorldState) -> None:
+        """Note where the world is in a state, which is asked for next as a rule."""
+
     def at(self, state: State) -> WorldState:
         """Return where the world is in a state."""
 
@@ -425,9 +428,9 @@ class Product:
         result = None if transition is None else transition.result
         node = self._backend.after(client, local.node, observation)
         holdings = local.holdings if result is None else self._updated(local.holdings, operation.connection, result)
+        world = None if transition is None else transition.after
         if node.operation is None and holdings:
-            world = self._backend.at(state) if transition is None else transition.after
-            self._backend.vanish(world, client + self._offset, only_idle=True)
+            world = self._backend.vanish(world or self._backend.at(state), client + self._offset, only_idle=True)
             holdings = tuple((number, held) for number, held in holdings if held.log)
         elif node.depth >= self._max_operations:
             raise OperationBoundError(
@@ -435,7 +438,7 @@ class Product:
                 f"one was {node.operation}. If it retries without end, give it an end; if it is that long, raise the "
                 "scenario's max_operations"
             )
-        return self._moved(
+        after = self._moved(
             state,
             client,
             self._locals.of(node, holdings),
@@ -444,6 +447,9 @@ class Product:
             moved_on=None if local.wait is None else local.wait.rank,
             spent=(locked, 0),
         )
+        if world is not None:
+            self._backend.came_to(after, world)
+        return after
 
     def _moved(
         self,
