@@ -169,6 +169,10 @@ Way = tuple[tuple[int, Fault | None], ...]
 """The first choices of the edges of a path, each as a client and the fault that it has, or None for a step."""
 
 
+Followed = tuple[State, "dict[tuple[int, Fault | None], Followed]"]
+"""Where ways lead to that begin alike, and how they go on."""
+
+
 class Product:
     """The product of clients and a world: which choices there are in a state, and what they do.
 
@@ -232,6 +236,7 @@ class Product:
         self._stretches: dict[tuple[object, ...], _Stretch] = {}
         self._ways: dict[State, tuple[State, Choice]] = {}
         self._adopted: dict[State, Way] = {}
+        self._followed: Followed | None = None
 
     def root(self, world: WorldState | None = None) -> State:
         """Return the state in which no client has started, in the world's first state or another."""
@@ -347,6 +352,7 @@ class Product:
     def forget(self) -> None:
         """Forget what was told from tables that were wrongly taken for constant."""
         self.outdated = False
+        self._followed = None
         for known in (self.constant, self._passing, self._natures, self._stretches, self._ways, self._adopted):
             known.clear()
 
@@ -617,11 +623,18 @@ class Product:
         return (*self._adopted.get(state, ()), *reversed(way))
 
     def follow(self, way: Way) -> State:
-        """Return where a way leads to, from the root."""
-        state = self.root()
+        """Return where a way leads to, from the root; ways that begin alike are followed once up to there."""
+        state, onward = self._followed or self._follow_from(self.root())
         for client, fault in way:
-            state = self.run(state, Step(client) if fault is None else Fail(client, fault)).after
+            if (client, fault) not in onward:
+                choice = Step(client) if fault is None else Fail(client, fault)
+                onward[client, fault] = (self.run(state, choice).after, {})
+            state, onward = onward[client, fault]
         return state
+
+    def _follow_from(self, root: State) -> Followed:
+        self._followed = (root, {})
+        return self._followed
 
     def adopt(self, state: State, way: Way) -> None:
         """Note how a state is reached that was not reached here."""

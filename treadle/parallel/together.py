@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from treadle.parallel.crew import Crew, LostWorkerError
 from treadle.parallel.part import Answer, Harvest, Options, Report, Sent
-from treadle.search.graph import Goal, Graph, count_paths, smallest
+from treadle.search.graph import Goal, Graph, count_paths, smallest, unpacked
 from treadle.search.protocol import Finding, Limits
 from treadle.values.errors import TreadleError
 from treadle.values.schedule import Schedule
@@ -223,7 +223,7 @@ class _Search:
         start: dict[int, int] = {}
         for number in sorted(range(len(found)), key=lambda number: number != first):  # the root is node 0
             start[number] = offset = len(graph)
-            graph += [[item._replace(target=item.target + offset) for item in arcs] for arcs in found[number].graph]
+            graph += unpacked(found[number].graph, offset)
         todo = {node + start[number] for number, harvest in enumerate(found) for node in harvest.todo}
         goals: dict[str, list[Goal]] = defaultdict(list)
         for number, harvest in enumerate(found):
