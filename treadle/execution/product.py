@@ -231,7 +231,7 @@ class Product:
         self.changed = set(changed)
         self.outdated = False
         self.constant: set[int] = set()
-        self._passing: dict[LocalState, bool] = {}
+        self._passing: dict[LocalState, frozenset[int] | None] = {}
         self._natures: dict[tuple[LocalState, int], Nature] = {}
         self._stretches: dict[tuple[object, ...], _Stretch] = {}
         self._ways: dict[State, tuple[State, Choice]] = {}
@@ -314,32 +314,41 @@ class Product:
 
     def _may_change(self, pages: Collection[int]) -> bool:
         """Tell whether some client may change one of some tables and indexes, given by their root pages."""
-        return bool(pages) and (ANYWHERE in self.changed or not self.changed.isdisjoint(pages))
+        everything = ANYWHERE in self.changed or (ANYWHERE in pages and bool(self.changed))
+        return bool(pages) and (everything or not self.changed.isdisjoint(pages))
 
     def _is_local(self, state: State, client: int) -> bool:
         """Tell whether no other client can notice a client's pending operation, or be noticed by it."""
         nature = self._nature(state.locals[client], state.content)
         if nature.local or nature.looks_at is None or not self._constants or state.crash > 0:
             return nature.local
-        if self._may_change(nature.looks_at) or not self._passes(state, client):
+        if self._may_change(nature.looks_at):
             return False
-        self.constant |= nature.looks_at
+        seen = self._seen_in_passing(state, client)
+        if seen is None or self._may_change(seen):
+            return False
+        self.constant |= seen
         return True
 
-    def _passes(self, state: State, client: int) -> bool:
-        """Tell whether a client that takes a snapshot lets go of it before others could do something.
+    def _seen_in_passing(self, state: State, client: int) -> frozenset[int] | None:
+        """Return what a client looks at in a snapshot that it lets go of before others could do something.
 
-        A snapshot that it keeps would tell when it was taken, whatever was read in it.
+        A snapshot that it keeps would tell when it was taken, whatever was read in it; so would all that is read in
+        it before it is gone, unless that is constant as well.
+
+        Returns:
+            The root pages of the tables and indexes, or None if it keeps the snapshot.
         """
         local = state.locals[client]
-        found = self._passing.get(local)
-        if found is None:
+        if local not in self._passing:
             self.reach(state)
+            seen = self._nature(local, state.content).reads
             there = self.take(state, Step(client)).after
             while there.locals[client].locks and self._has_no_choice(there, client):
+                seen |= self._nature(there.locals[client], there.content).reads
                 there = self.take(there, Step(client)).after
-            found = self._passing[local] = not there.locals[client].locks
-        return found
+            self._passing[local] = None if there.locals[client].locks else seen
+        return self._passing[local]
 
     def _has_no_choice(self, state: State, client: int) -> bool:
         """Tell whether a client takes its next operation in any case before others do anything."""
