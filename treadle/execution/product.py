@@ -12,7 +12,8 @@ operation's result come from (``Backend``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol
 
 from attrs import define
@@ -30,7 +31,7 @@ from treadle.world.content import Content
 from treadle.world.effects import Effects
 from treadle.world.holding import Lock
 from treadle.world.locality import Nature, nature_of
-from treadle.world.reach import ANYWHERE
+from treadle.world.reach import overlap
 from treadle.world.state import Key, Result, Transition, WorldState
 
 
@@ -312,10 +313,9 @@ class Product:
             self.outdated = self.outdated or self._may_change(self.constant)
         return nature
 
-    def _may_change(self, pages: Collection[int]) -> bool:
+    def _may_change(self, pages: AbstractSet[int]) -> bool:
         """Tell whether some client may change one of some tables and indexes, given by their root pages."""
-        everything = ANYWHERE in self.changed or (ANYWHERE in pages and bool(self.changed))
-        return bool(pages) and (everything or not self.changed.isdisjoint(pages))
+        return overlap(self.changed, pages)
 
     def _is_local(self, state: State, client: int) -> bool:
         """Tell whether no other client can notice a client's pending operation, or be noticed by it."""

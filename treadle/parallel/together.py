@@ -18,7 +18,7 @@ from treadle.search.protocol import Finding, Limits
 from treadle.values.errors import TreadleError
 from treadle.values.schedule import Schedule
 from treadle.values.signals import SignalError
-from treadle.world.reach import ANYWHERE
+from treadle.world.reach import overlap
 
 _SLICE_S = 0.1
 """How long a part goes on before it reports, in seconds, at most."""
@@ -214,7 +214,7 @@ class _Search:
         """See to it that no part takes for constant what a client of some part changes."""
         self.changed |= report.changed
         self._constant |= report.constant
-        if report.outdated or self.changed & self._constant or (self._constant and ANYWHERE in self.changed):
+        if report.outdated or overlap(self.changed, self._constant):
             raise _OutdatedError
 
     def _together(self, found: list[Harvest], groups: tuple[int, ...]) -> Together:
