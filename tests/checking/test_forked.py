@@ -9,7 +9,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -33,20 +32,14 @@ def trees(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tree]]:
         pytest.skip("this process has several threads, or this platform has no fork")
     made: list[Tree] = []
 
-    def make(*arguments: Any) -> Tree:
-        made.append(Tree(*arguments, fork_depth=0))
+    def make(*arguments: Any, **options: Any) -> Tree:
+        made.append(Tree(*arguments, **options, fork_depth=0))
         return made[-1]
 
     monkeypatch.setattr(system, "Tree", make)
     yield made
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
-
-
-def _without_forks(monkeypatch: pytest.MonkeyPatch, scenario: Scenario, **options: Any) -> Result:
-    with monkeypatch.context() as patch:
-        patch.setattr(system, "Tree", partial(Tree, fork=False))
-        return check(scenario, **options)
 
 
 def _facts(result: Result) -> tuple[object, ...]:
@@ -75,7 +68,7 @@ def test_a_sweep_finds_the_same(trees: list[Tree], monkeypatch: pytest.MonkeyPat
     scenario = scenarios(algorithms=algorithm, requests=1, runs=3, locked=1)[0]
     result = check(scenario, search="sweep")
 
-    assert _facts(_without_forks(monkeypatch, scenario, search="sweep")) == _facts(result)
+    assert _facts(check(scenario, without=["fork"], search="sweep")) == _facts(result)
     assert sum(tree.forks for tree in trees) > 0
 
 
@@ -91,7 +84,7 @@ def test_every_search_finds_the_same(
     )
     options: dict[str, Any] = {"search": search}
 
-    assert _facts(_without_forks(monkeypatch, scenario, **options)) == _facts(check(scenario, **options))
+    assert _facts(check(scenario, without=["fork"], **options)) == _facts(check(scenario, **options))
 
 
 def draw(engine: Engine) -> list[float]:
@@ -111,7 +104,7 @@ def test_randomness_and_clock_go_on(trees: list[Tree], monkeypatch: pytest.Monke
     """A copy draws what a replay would draw, though forking reseeds a process."""
     result = check(_refused(draw), search="sweep")
 
-    assert _facts(_without_forks(monkeypatch, _refused(draw), search="sweep")) == _facts(result)
+    assert _facts(check(_refused(draw), without=["fork"], search="sweep")) == _facts(result)
     assert sum(tree.forks for tree in trees) > 0
 
 
@@ -169,7 +162,7 @@ def test_what_cannot_be_sent_is_replayed(
 
     assert {int, Local if run is unsendable else tuple} == values
     assert sum(tree.forks for tree in trees) > 0
-    assert _facts(_without_forks(monkeypatch, scenario, search="sweep")) == _facts(result)
+    assert _facts(check(scenario, without=["fork"], search="sweep")) == _facts(result)
 
 
 def chained(engine: Engine) -> None:
@@ -213,7 +206,7 @@ def test_a_copy_that_computes_for_ever_is_stuck(trees: list[Tree], monkeypatch: 
     result = check(scenario, search="sweep")
 
     assert "computed for more than 0.3 s" in result.decisions[0].why
-    assert _without_forks(monkeypatch, scenario, search="sweep").decisions[0].why == result.decisions[0].why
+    assert check(scenario, without=["fork"], search="sweep").decisions[0].why == result.decisions[0].why
     assert sum(tree.forks for tree in trees) > 0
 
 
@@ -249,7 +242,7 @@ def test_a_copy_that_dies_is_replayed(trees: list[Tree], monkeypatch: pytest.Mon
     """Whatever ended it."""
     result = check(_refused(vanish), search="sweep")
 
-    assert _facts(_without_forks(monkeypatch, _refused(vanish), search="sweep")) == _facts(result)
+    assert _facts(check(_refused(vanish), without=["fork"], search="sweep")) == _facts(result)
     assert sum(tree.forks for tree in trees) > 0
 
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.truth.library import BusyHandler
-from tests.truth.programs import SCHEMA, Case, play
+from tests.truth.programs import SCHEMA, TABLES, Case, play
 
-Outcome = tuple[tuple[str, ...], tuple[Any, ...], tuple[Any, ...]]
-"""How each client ended, and the committed rows of t and u."""
+Outcome = tuple[tuple[Any, ...], ...]
+"""How each client ended, and the committed rows of each table."""
 
 
 _PATIENCE_S = 5.0
@@ -64,7 +64,10 @@ class _Client:
         try:
             connection = _Proxy(self)
             outcome = "returned " + play(
-                self._case.programs[self._position], self._position, connection, connection.rollback
+                self._case.programs[self._position],
+                self._case.offset(self._position),
+                connection,
+                connection.rollback,
             )
         except _Abandoned:
             pass
@@ -238,8 +241,7 @@ class _Execution:
 
     def outcome(self) -> Outcome:
         ends = tuple(client.outcome or "" for client in self._clients)
-        rows = [tuple(self._observer.execute(f"SELECT * FROM {table} ORDER BY 1")) for table in ("t", "u")]
-        return (ends, rows[0], rows[1])
+        return (ends, *(tuple(self._observer.execute(f"SELECT * FROM {table} ORDER BY 1")) for table in TABLES))
 
     def close(self) -> None:
         for client in self._clients:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
 
 from tests.truth.brute import Outcome
-from tests.truth.programs import SCHEMA, Case, Program, play
+from tests.truth.programs import SCHEMA, TABLES, Case, Program, play
 from treadle import Client, Database, FaultBudget, Raised, Result, Returned, Scenario, View, at_end, check
 from treadle.execution.system import System
 from treadle.judge import Judge
@@ -27,16 +27,13 @@ def _create(engine: Engine) -> None:
     connection.close()
 
 
-def _client(engine: Engine, program: Program, position: int) -> Callable[[], str]:
-    def run() -> str:
-        connection = engine.raw_connection()
-        if program.leaves_open:
-            _left_open.append(connection)
-        driver: Any = connection.driver_connection
-        driver.execute("SELECT 1").fetchall()  # touches nothing; a client without a statement proves nothing
-        return play(program, position, driver, connection.close)
-
-    return run
+def _run(engine: Engine, program: Program, offset: int) -> str:
+    connection = engine.raw_connection()
+    if program.leaves_open:
+        _left_open.append(connection)
+    driver: Any = connection.driver_connection
+    driver.execute("SELECT 1").fetchall()  # touches nothing; a client without a statement proves nothing
+    return play(program, offset, driver, connection.close)
 
 
 def _spoken(outcome: object) -> str:
@@ -56,15 +53,15 @@ def _scenario(case: Case, faults: tuple[int, int], faults_at: str) -> tuple[Scen
     seen: set[Outcome] = set()
 
     def note(view: View) -> bool:
-        rows = [tuple(tuple(row.values()) for row in view.rows(table)) for table in ("t", "u")]
-        seen.add((tuple(_spoken(view.outcomes[name]) for name in names), rows[0], rows[1]))
+        ends = tuple(_spoken(view.outcomes[name]) for name in names)
+        seen.add((ends, *(tuple(tuple(row.values()) for row in view.rows(table)) for table in TABLES)))
         return True
 
     scenario = Scenario(
         "generated",
         database,
         [
-            Client(name, _client(database.engine, program, position))
+            Client(name, partial(_run, database.engine, program, case.offset(position)))
             for position, (name, program) in enumerate(zip(names, case.programs, strict=True))
         ],
         [at_end("every outcome is noted", note, name="noted")],
@@ -96,7 +93,10 @@ def outcomes_of_every_operation(case: Case, *, faults: tuple[int, int], faults_a
     """Return the outcomes of a search in which every operation is a scheduling point, but equal states are merged."""
     scenario, seen = _scenario(case, faults, faults_at)
     try:
-        with System(scenario, local=False, keep_logs=True) as system, system.active():
+        with (
+            System(scenario, local=False, constants=False, memory=False, symmetry=False, keep_logs=True) as system,
+            system.active(),
+        ):
             judge = Judge(scenario, system.sequel, system.serial)
             assert Exhaustive(system.symmetry).explore(system.product, judge, Limits()).exhausted
     finally:

@@ -18,12 +18,18 @@ SCHEMA = (
     "CREATE TABLE u (id INTEGER PRIMARY KEY, k INTEGER UNIQUE)",
     "INSERT INTO t VALUES (1, 10), (2, 20)",
     "INSERT INTO u (k) VALUES (1)",
+    "CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)",
+    "INSERT INTO c VALUES (1, 30)",
 )
 """The database before any client starts."""
 
-READS = ("read", "first", "next", "again", "close", "drop")
+TABLES = ("t", "u", "c")
+"""Its tables. Most programs only read the last one."""
+
+READS = ("read", "first", "next", "again", "close", "drop", "look", "look", "peek")
 WRITES = ("add", "put", "same", "none", "unique", "returning", "delete", "back")
-CONTROLS = ("begin", "immediate", "savepoint", "release", "rollback to", "commit", "rollback", "COMMIT", "leave if")
+CONTROLS = ("begin", "immediate", "savepoint", "release", "rollback to", "commit", "rollback", "COMMIT")
+BRANCHES = ("leave if", "stay if")
 ON_BUSY = ("raise", "raise", "go on", "retry")
 
 
@@ -48,12 +54,21 @@ class Program:
 
 @frozen
 class Case:
-    """Programs side by side, and the database they share."""
+    """Programs side by side, and the database they share.
+
+    What a program writes differs by its offset. Clients that are alike have the same one: where they run the same
+    program, they do the same.
+    """
 
     programs: tuple[Program, ...]
     journal: str
     transactions: str
     busy_timeout_ms: int
+    alike: bool = False
+
+    def offset(self, position: int) -> int:
+        """Return the offset of a client."""
+        return self.programs.index(self.programs[position]) if self.alike else position
 
 
 class Connection(Protocol):
@@ -109,6 +124,13 @@ class _Player:
             case "first":
                 self._kept = self._run("SELECT id, v FROM t")
                 return self._one()
+            case "look":
+                return self._rows(self._run("SELECT id, v FROM c"))
+            case "peek":
+                self._kept = self._run("SELECT id, v FROM c UNION ALL SELECT 9, 9")
+                return self._one()
+            case "shift":
+                return self._count("UPDATE c SET v = v + ?", 1 + self._offset)
             case "again" if self._kept is not None:
                 self._kept.execute("SELECT id, v FROM t WHERE id = 1 UNION ALL SELECT id, k FROM u")
                 return self._one()
@@ -148,8 +170,8 @@ class _Player:
         """Play all steps, and return what was seen."""
         seen = []
         for step in steps:
-            if step.verb == "leave if":
-                if self._last > 10:
+            if step.verb in BRANCHES:
+                if (self._last > 10) == (step.verb == "leave if"):
                     break
                 continue
             try:
@@ -184,7 +206,7 @@ def play(program: Program, offset: int, connection: Connection, finish: Callable
 
     Args:
         program: what to do.
-        offset: the client's position; writes differ by it.
+        offset: the client's; writes differ by it.
         connection: a new connection.
         finish: puts the connection back, as a pool does.
     """
@@ -197,7 +219,9 @@ def play(program: Program, offset: int, connection: Connection, finish: Callable
             finish()
 
 
-_steps = st.builds(Step, st.sampled_from(READS + WRITES + WRITES + CONTROLS), st.sampled_from(ON_BUSY))
+_steps = st.builds(
+    Step, st.sampled_from((*READS, *WRITES, *WRITES, *CONTROLS, *BRANCHES, "shift")), st.sampled_from(ON_BUSY)
+)
 
 
 @st.composite
@@ -211,11 +235,24 @@ def _programs(draw: st.DrawFn, longest: int) -> Program:
 
 
 @st.composite
-def cases(draw: st.DrawFn, clients: int = 2, longest: int = 4) -> Case:
-    """Return a strategy for cases."""
+def cases(draw: st.DrawFn, clients: int = 2, longest: int = 4, *, alike: bool | None = None) -> Case:
+    """Return a strategy for cases.
+
+    Args:
+        draw: of Hypothesis.
+        clients: how many.
+        longest: how many steps a program has at most.
+        alike: some clients run the same program; by default in some cases.
+    """
+    programs = [draw(_programs(longest)) for _ in range(clients)]
+    if alike is None:
+        alike = draw(st.booleans())
+    if alike:
+        programs[-1] = programs[0]
     return Case(
-        tuple(draw(_programs(longest)) for _ in range(clients)),
+        tuple(programs),
         draw(st.sampled_from(("wal", "delete"))),
         draw(st.sampled_from(("legacy", "begin"))),
         draw(st.sampled_from((0, 5000))),
+        alike,
     )

@@ -18,6 +18,12 @@ a waiting client tries again when locks change     all interleavings
 a log is forgotten only when nothing is held       live executions (NondeterminismError), or all interleavings
 an outermost savepoint begins the transaction      all interleavings
 two contents with other rows differ                live executions (NondeterminismError), or all interleavings
+what some client changes is not constant           all interleavings
+what is found to be changed starts the search over all interleavings
+a read that keeps its snapshot is not local        all interleavings
+nor is one in whose snapshot something else is read all interleavings
+clients with other arguments differ                all interleavings
+what a stretch does depends on the locks of others the world, which no operations lead to such a state
 =================================================  ==============================================================
 """
 
@@ -36,7 +42,8 @@ from tests.truth.programs import Case, Program, Step
 from tests.truth.test_wait_or_fail import Bench
 from treadle import NondeterminismError
 from treadle.client.gate import GateCursor
-from treadle.execution import product
+from treadle.execution import product, symmetry
+from treadle.execution.state import NO_LOCKS, State
 from treadle.values.fault import LockKind
 from treadle.values.operation import Kind
 from treadle.world import aftermath, content, learned, line, locality, world
@@ -89,6 +96,19 @@ _IMPATIENT = Case((_program("add", "commit"),) * 2, "wal", "legacy", 0)
 _PATIENT = Case((_program("add", "commit"),) * 2, "wal", "legacy", 5000)
 _ROWIDS = Case((_program("unique", "commit"), _program("delete", "commit", "read")), "wal", "legacy", 5000)
 _BACK = Case((_program("begin", "read", "put", "commit"), _NOTHING), "wal", "legacy", 5000)
+_LOOKS = Case((_program("look", "look"), _program("shift", "commit")), "wal", "legacy", 5000)
+_RARE = Case(
+    (_program("add", "commit", "look", "look"), _program("read", "stay if", "shift", "commit")), "wal", "legacy", 5000
+)
+_PEEK = Case((_program("add", "commit", "peek", "read"), _program("put", "commit")), "wal", "legacy", 5000)
+_KEPT = Case(
+    (_program("add", "commit", "peek", "commit", "immediate", "add", "commit", "close"), _program("put", "commit")),
+    "wal",
+    "legacy",
+    5000,
+)
+_ALIKE = Case((_program("read", "put", "commit"),) * 2, "wal", "legacy", 5000, alike=True)
+_UNLIKE = Case((_program("read", "put", "commit"),) * 2, "wal", "legacy", 5000)
 
 _UPGRADE = (
     (0, Kind.EXECUTE, 0, "BEGIN"),
@@ -102,7 +122,11 @@ _CURSOR = ((0, Kind.EXECUTE, 0, "SELECT v FROM t"),)
 
 
 @pytest.mark.parametrize(
-    "case", [_TWO_READS, _READ_WRITE, _SAVEPOINTS, _READERS, _REUSE, _IMPATIENT, _PATIENT, _ROWIDS, _BACK]
+    "case",
+    [
+        *(_TWO_READS, _READ_WRITE, _SAVEPOINTS, _READERS, _REUSE, _IMPATIENT, _PATIENT, _ROWIDS, _BACK),
+        *(_LOOKS, _RARE, _PEEK, _KEPT, _ALIKE, _UNLIKE),
+    ],
 )
 def test_unchanged_checker_agrees_with_all_interleavings(case: Case) -> None:
     """With all rules in force, nothing is noticed."""
@@ -223,11 +247,55 @@ def test_contents_that_are_taken_for_equal_are_noticed(monkeypatch: pytest.Monke
     right = content.Library.read
     first: list[content.Content] = []
 
-    def wrong(self: content.Library, connection: Any) -> content.Content:
-        found = right(self, connection)
+    def wrong(self: content.Library, *given: Any) -> content.Content:
+        found = right(self, *given)
         if not first or found.schema is not first[0].schema:
             first[:] = [found]
         return first[0]
 
     monkeypatch.setattr(content.Library, "read", wrong)
     assert not _agrees(_ROWIDS)
+
+
+def test_constants_that_a_client_changes_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that some client is known to change is not constant."""
+    monkeypatch.setattr(product.Product, "_may_change", lambda *_: False)
+    assert not _agrees(_LOOKS)
+
+
+def test_a_change_that_is_found_too_late_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a table turns out not to be constant, the search starts over."""
+    monkeypatch.setattr(product.Product, "outdated", property(lambda _: False, lambda *_: None), raising=False)
+    assert not _agrees(_RARE)
+
+
+def test_a_snapshot_that_is_kept_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read of a constant table is not local where its cursor stays open: its snapshot tells when it was taken."""
+    monkeypatch.setattr(product.Product, "_seen_in_passing", lambda *_: frozenset())
+    assert not _agrees(_KEPT)
+
+
+def test_what_is_read_in_passing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is it local where something else is read in its snapshot before that is gone."""
+    right = product.Product._seen_in_passing
+    monkeypatch.setattr(product.Product, "_seen_in_passing", lambda *given: right(*given) and frozenset())
+    assert not _agrees(_PEEK)
+
+
+def test_clients_that_are_wrongly_interchangeable_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients with other arguments are not interchangeable."""
+    monkeypatch.setattr(symmetry, "_same_code", lambda left, right: left.run.func is right.run.func)
+    assert _agrees(_ALIKE)
+    assert not _agrees(_UNLIKE)
+
+
+def test_a_stretch_that_ignores_locks_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stretch does depends on the locks that others hold."""
+    right = State.others
+
+    def wrong(self: State, client: int, connection: int | None = None) -> Any:
+        return NO_LOCKS if connection is None else right(self, client, connection)
+
+    monkeypatch.setattr(State, "others", wrong)
+    with pytest.raises(KeyError, match="WorldState"):  # one with two writers: nothing leads there
+        _agrees(_PATIENT)

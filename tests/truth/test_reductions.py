@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from tests.truth.brute import all_outcomes
 from tests.truth.checked import outcomes, outcomes_of_every_operation
 from tests.truth.programs import Case, cases
+from treadle.checking import REDUCTIONS
+
+_SAME_SCHEDULES = {"merge", "symmetry", "memory"}
+"""The reductions that change nothing about which schedules there are."""
 
 _FAULTS = st.sampled_from(((1, 0, "reachable"), (1, 0, "statement"), (1, 0, "savepoint"), (0, 1, "reachable")))
 
@@ -53,6 +57,22 @@ def _compare_modes(case: Case, faults: tuple[int, int, str], most: int) -> None:
         assert slow == fast
 
 
+def _compare_reductions(case: Case, faults: tuple[int, int, str], most: int) -> None:
+    note(f"{case}")
+    locked, crash, faults_at = faults
+    fast, expected = outcomes(case, faults=(locked, crash), faults_at=faults_at)
+    assert expected.exhausted
+    for off in (*([name] for name in REDUCTIONS), list(REDUCTIONS)):
+        bound = most if "merge" in off else None
+        slow, result = outcomes(case, faults=(locked, crash), faults_at=faults_at, without=off, max_states=bound)
+        assert set() == slow - fast, off
+        if result.exhausted:
+            assert (slow, expected.outcomes) == (fast, result.outcomes), off
+        if result.exhausted and _SAME_SCHEDULES.issuperset(off):
+            assert expected.stats.schedules == result.stats.schedules, off
+        event(f"without {'all' if len(off) > 1 else off[0]}: {'all' if result.exhausted else 'some'} states")
+
+
 @_sized(100)
 @given(cases(longest=3))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
@@ -65,6 +85,20 @@ def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> N
 def test_reduced_learned_and_live_searches_agree(case: Case, faults: tuple[int, int, str]) -> None:
     """With a fault, learned, live and unreduced searches find the same outcomes."""
     _compare_modes(case, faults, 1000)
+
+
+@_sized(40)
+@given(cases(longest=3), _FAULTS)
+def test_searches_without_a_reduction_agree(case: Case, faults: tuple[int, int, str]) -> None:
+    """Each reduction switched off alone, and all of them: the same outcomes, and as many schedules."""
+    _compare_reductions(case, faults, 500)
+
+
+@_sized(20)
+@given(cases(clients=3, longest=2, alike=True))
+def test_searches_of_interchangeable_clients_agree(case: Case) -> None:
+    """The same for three clients of which two run the same program."""
+    _compare_reductions(case, (0, 0, "reachable"), 500)
 
 
 @pytest.mark.truth
@@ -89,3 +123,19 @@ def test_reduced_search_finds_the_outcomes_of_three_clients(case: Case) -> None:
 def test_reduced_learned_and_live_searches_agree_on_longer_programs(case: Case, faults: tuple[int, int, str]) -> None:
     """The same for more and longer programs with a fault."""
     _compare_modes(case, faults, 10_000)
+
+
+@pytest.mark.truth
+@_sized(300)
+@given(cases(longest=4), _FAULTS)
+def test_searches_of_longer_programs_without_a_reduction_agree(case: Case, faults: tuple[int, int, str]) -> None:
+    """The same for more and longer programs."""
+    _compare_reductions(case, faults, 10_000)
+
+
+@pytest.mark.truth
+@_sized(100)
+@given(cases(clients=3, longest=3, alike=True))
+def test_searches_of_more_interchangeable_clients_agree(case: Case) -> None:
+    """The same for three clients of which two run the same program."""
+    _compare_reductions(case, (0, 0, "reachable"), 10_000)

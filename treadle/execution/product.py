@@ -12,7 +12,8 @@ operation's result come from (``Backend``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol
 
 from attrs import define
@@ -30,7 +31,7 @@ from treadle.world.content import Content
 from treadle.world.effects import Effects
 from treadle.world.holding import Lock
 from treadle.world.locality import Nature, nature_of
-from treadle.world.reach import ANYWHERE
+from treadle.world.reach import overlap
 from treadle.world.state import Key, Result, Transition, WorldState
 
 
@@ -85,6 +86,9 @@ class Backend(Protocol):
 
     def effects(self, operation: Operation, schema: int) -> Effects:
         """Return what a statement does to locks, under the schema with this number."""
+
+    def came_to(self, state: State, world: WorldState) -> None:
+        """Note where the world is in a state, which is asked for next as a rule."""
 
     def at(self, state: State) -> WorldState:
         """Return where the world is in a state."""
@@ -166,6 +170,10 @@ Way = tuple[tuple[int, Fault | None], ...]
 """The first choices of the edges of a path, each as a client and the fault that it has, or None for a step."""
 
 
+Followed = tuple[State, "dict[tuple[int, Fault | None], Followed]"]
+"""Where ways lead to that begin alike, and how they go on."""
+
+
 class Product:
     """The product of clients and a world: which choices there are in a state, and what they do.
 
@@ -224,11 +232,12 @@ class Product:
         self.changed = set(changed)
         self.outdated = False
         self.constant: set[int] = set()
-        self._passing: dict[LocalState, bool] = {}
+        self._passing: dict[LocalState, frozenset[int] | None] = {}
         self._natures: dict[tuple[LocalState, int], Nature] = {}
         self._stretches: dict[tuple[object, ...], _Stretch] = {}
         self._ways: dict[State, tuple[State, Choice]] = {}
         self._adopted: dict[State, Way] = {}
+        self._followed: Followed | None = None
 
     def root(self, world: WorldState | None = None) -> State:
         """Return the state in which no client has started, in the world's first state or another."""
@@ -304,34 +313,42 @@ class Product:
             self.outdated = self.outdated or self._may_change(self.constant)
         return nature
 
-    def _may_change(self, pages: Collection[int]) -> bool:
+    def _may_change(self, pages: AbstractSet[int]) -> bool:
         """Tell whether some client may change one of some tables and indexes, given by their root pages."""
-        return bool(pages) and (ANYWHERE in self.changed or not self.changed.isdisjoint(pages))
+        return overlap(self.changed, pages)
 
     def _is_local(self, state: State, client: int) -> bool:
         """Tell whether no other client can notice a client's pending operation, or be noticed by it."""
         nature = self._nature(state.locals[client], state.content)
         if nature.local or nature.looks_at is None or not self._constants or state.crash > 0:
             return nature.local
-        if self._may_change(nature.looks_at) or not self._passes(state, client):
+        if self._may_change(nature.looks_at):
             return False
-        self.constant |= nature.looks_at
+        seen = self._seen_in_passing(state, client)
+        if seen is None or self._may_change(seen):
+            return False
+        self.constant |= seen
         return True
 
-    def _passes(self, state: State, client: int) -> bool:
-        """Tell whether a client that takes a snapshot lets go of it before others could do something.
+    def _seen_in_passing(self, state: State, client: int) -> frozenset[int] | None:
+        """Return what a client looks at in a snapshot that it lets go of before others could do something.
 
-        A snapshot that it keeps would tell when it was taken, whatever was read in it.
+        A snapshot that it keeps would tell when it was taken, whatever was read in it; so would all that is read in
+        it before it is gone, unless that is constant as well.
+
+        Returns:
+            The root pages of the tables and indexes, or None if it keeps the snapshot.
         """
         local = state.locals[client]
-        found = self._passing.get(local)
-        if found is None:
+        if local not in self._passing:
             self.reach(state)
+            seen = self._nature(local, state.content).reads
             there = self.take(state, Step(client)).after
             while there.locals[client].locks and self._has_no_choice(there, client):
+                seen |= self._nature(there.locals[client], there.content).reads
                 there = self.take(there, Step(client)).after
-            found = self._passing[local] = not there.locals[client].locks
-        return found
+            self._passing[local] = None if there.locals[client].locks else seen
+        return self._passing[local]
 
     def _has_no_choice(self, state: State, client: int) -> bool:
         """Tell whether a client takes its next operation in any case before others do anything."""
@@ -344,6 +361,7 @@ class Product:
     def forget(self) -> None:
         """Forget what was told from tables that were wrongly taken for constant."""
         self.outdated = False
+        self._followed = None
         for known in (self.constant, self._passing, self._natures, self._stretches, self._ways, self._adopted):
             known.clear()
 
@@ -425,9 +443,9 @@ class Product:
         result = None if transition is None else transition.result
         node = self._backend.after(client, local.node, observation)
         holdings = local.holdings if result is None else self._updated(local.holdings, operation.connection, result)
+        world = None if transition is None else transition.after
         if node.operation is None and holdings:
-            world = self._backend.at(state) if transition is None else transition.after
-            self._backend.vanish(world, client + self._offset, only_idle=True)
+            world = self._backend.vanish(world or self._backend.at(state), client + self._offset, only_idle=True)
             holdings = tuple((number, held) for number, held in holdings if held.log)
         elif node.depth >= self._max_operations:
             raise OperationBoundError(
@@ -435,7 +453,7 @@ class Product:
                 f"one was {node.operation}. If it retries without end, give it an end; if it is that long, raise the "
                 "scenario's max_operations"
             )
-        return self._moved(
+        after = self._moved(
             state,
             client,
             self._locals.of(node, holdings),
@@ -444,6 +462,9 @@ class Product:
             moved_on=None if local.wait is None else local.wait.rank,
             spent=(locked, 0),
         )
+        if world is not None:
+            self._backend.came_to(after, world)
+        return after
 
     def _moved(
         self,
@@ -611,11 +632,18 @@ class Product:
         return (*self._adopted.get(state, ()), *reversed(way))
 
     def follow(self, way: Way) -> State:
-        """Return where a way leads to, from the root."""
-        state = self.root()
+        """Return where a way leads to, from the root; ways that begin alike are followed once up to there."""
+        state, onward = self._followed or self._follow_from(self.root())
         for client, fault in way:
-            state = self.run(state, Step(client) if fault is None else Fail(client, fault)).after
+            if (client, fault) not in onward:
+                choice = Step(client) if fault is None else Fail(client, fault)
+                onward[client, fault] = (self.run(state, choice).after, {})
+            state, onward = onward[client, fault]
         return state
+
+    def _follow_from(self, root: State) -> Followed:
+        self._followed = (root, {})
+        return self._followed
 
     def adopt(self, state: State, way: Way) -> None:
         """Note how a state is reached that was not reached here."""

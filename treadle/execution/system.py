@@ -56,6 +56,7 @@ class Learned:
         self.vanish = world.vanish
         self.effects = world.effects
         self.knows = world.knows
+        self._came_to: tuple[State, WorldState] | None = None
 
     def roots(self) -> tuple[Node, ...]:
         """Return where the clients start."""
@@ -65,8 +66,14 @@ class Learned:
         """Return where the world starts."""
         return self._world.root
 
+    def came_to(self, state: State, world: WorldState) -> None:
+        """Note where the world is in a state, which is asked for next as a rule."""
+        self._came_to = state, world
+
     def at(self, state: State) -> WorldState:
         """Return where the world is in a state."""
+        if self._came_to is not None and self._came_to[0] is state:
+            return self._came_to[1]
         holdings = {
             (client, number): held
             for client, local in enumerate(state.locals, self._offset)
@@ -116,6 +123,9 @@ class Live:
     def effects(self, operation: Operation, schema: int) -> Effects:
         """Return what a statement does to locks, under the schema with this number."""
         return self._world.effects(operation, schema)
+
+    def came_to(self, state: State, world: WorldState) -> None:
+        """Do nothing: the world is where it is."""
 
     def at(self, state: State) -> WorldState:
         """Return where the world is: always in the state that an execution has come to."""

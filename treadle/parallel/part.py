@@ -20,7 +20,7 @@ from treadle.execution.system import System
 from treadle.judge import Judge
 from treadle.scenario import Scenario
 from treadle.search.explorer import Explorer
-from treadle.search.graph import Goal, Graph
+from treadle.search.graph import Goal, Packed, packed
 from treadle.values.signals import NamesMatterError
 from treadle.world.content import Content
 
@@ -158,7 +158,7 @@ class Harvest:
     """
 
     has_root: bool
-    graph: Graph
+    graph: Packed
     todo: list[int]
     goals: dict[str, list[Goal]]
     broken: frozenset[str]
@@ -257,7 +257,7 @@ class Part:
             silent = system.silent_clients()
         return Harvest(
             has_root=self._has_root,
-            graph=explorer.graph,
+            graph=packed(explorer.graph),
             todo=explorer.todo,
             goals=dict(explorer.goals),
             broken=explorer.broken(0) if self._has_root else frozenset(),

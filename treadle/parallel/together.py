@@ -13,12 +13,12 @@ from attrs import define, field, frozen
 
 from treadle.parallel.crew import Crew, LostWorkerError
 from treadle.parallel.part import Answer, Harvest, Options, Report, Sent
-from treadle.search.graph import Goal, Graph, count_paths, smallest
+from treadle.search.graph import Goal, Graph, count_paths, smallest, unpacked
 from treadle.search.protocol import Finding, Limits
 from treadle.values.errors import TreadleError
 from treadle.values.schedule import Schedule
 from treadle.values.signals import SignalError
-from treadle.world.reach import ANYWHERE
+from treadle.world.reach import overlap
 
 _SLICE_S = 0.1
 """How long a part goes on before it reports, in seconds, at most."""
@@ -214,7 +214,7 @@ class _Search:
         """See to it that no part takes for constant what a client of some part changes."""
         self.changed |= report.changed
         self._constant |= report.constant
-        if report.outdated or self.changed & self._constant or (self._constant and ANYWHERE in self.changed):
+        if report.outdated or overlap(self.changed, self._constant):
             raise _OutdatedError
 
     def _together(self, found: list[Harvest], groups: tuple[int, ...]) -> Together:
@@ -223,7 +223,7 @@ class _Search:
         start: dict[int, int] = {}
         for number in sorted(range(len(found)), key=lambda number: number != first):  # the root is node 0
             start[number] = offset = len(graph)
-            graph += [[item._replace(target=item.target + offset) for item in arcs] for arcs in found[number].graph]
+            graph += unpacked(found[number].graph, offset)
         todo = {node + start[number] for number, harvest in enumerate(found) for node in harvest.todo}
         goals: dict[str, list[Goal]] = defaultdict(list)
         for number, harvest in enumerate(found):

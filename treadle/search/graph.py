@@ -12,6 +12,8 @@ renames them back as it goes.
 from __future__ import annotations
 
 import heapq
+import itertools
+from array import array
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -53,6 +55,55 @@ def arc(edge: Edge, target: int, operations: int, renaming: Renaming | None = No
     """Return the arc of an edge, or of its first operations."""
     essential = min(edge.essential, operations)
     return Arc(target, edge.first, operations, essential, int(edge.injected), int(edge.adversarial), renaming)
+
+
+class Packed(NamedTuple):
+    """A graph as it travels between processes.
+
+    Attributes:
+        degrees: how many arcs each node has.
+        numbers: five numbers for each arc: its target, the places of its first choice and of its renaming below, its
+            operations, and those that are essential.
+        choices: the distinct first choices, each with what it spends.
+        renamings: the distinct renamings.
+    """
+
+    degrees: array[int]
+    numbers: array[int]
+    choices: list[tuple[Choice, int, int]]
+    renamings: list[Renaming | None]
+
+
+def packed(graph: Graph) -> Packed:
+    """Return a graph ready to travel."""
+    choices: dict[tuple[Choice, int, int], int] = {}
+    renamings: dict[Renaming | None, int] = {}
+    numbers = array("q")
+    for arcs in graph:
+        for target, first, operations, essential, fault, adversarial, renaming in arcs:
+            choice = choices.setdefault((first, fault, adversarial), len(choices))
+            place = renamings.setdefault(renaming, len(renamings))
+            numbers.extend((target, choice, place, operations, essential))
+    return Packed(array("q", map(len, graph)), numbers, list(choices), list(renamings))
+
+
+def unpacked(graph: Packed, offset: int) -> Graph:
+    """Return a graph that has travelled.
+
+    Args:
+        graph: as it travelled.
+        offset: what is added to the numbers of its nodes.
+    """
+    numbers = iter(graph.numbers)
+    found: Graph = []
+    for degree in graph.degrees:
+        arcs = []
+        for target, choice, place, operations, essential in itertools.islice(zip(*[numbers] * 5, strict=True), degree):
+            first, fault, adversarial = graph.choices[choice]
+            renaming = graph.renamings[place]
+            arcs.append(Arc(target + offset, first, operations, essential, fault, adversarial, renaming))
+        found.append(arcs)
+    return found
 
 
 def count_paths(graph: Graph, unfinished: set[int]) -> int:

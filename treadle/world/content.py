@@ -151,12 +151,25 @@ class Content:
         schema: its schema.
         tables: for each layout, its rows.
         user_version: the PRAGMA of that name.
+        digest: what tells it from others, in every process.
     """
 
     number: int
     schema: Schema
     tables: tuple[Stretches, ...]
     user_version: int
+    digest: str = field(init=False)
+
+    @digest.default
+    def _digest(self) -> str:
+        """Return what tells this content from others, in every process."""
+        whole = hashlib.blake2b(self.schema.key, digest_size=16)
+        for stretches in self.tables:
+            whole.update(b"%d;" % len(stretches))
+            for stretch in stretches:
+                whole.update(stretch.digest)
+        whole.update(b"%d" % self.user_version)
+        return whole.hexdigest()
 
     @property
     def committed(self) -> Committed:
@@ -172,17 +185,6 @@ class Content:
                 for layout, stretches in self._own_tables()
             }
         )
-
-    @property
-    def digest(self) -> str:
-        """What tells the tables of this content from others, in any process."""
-        whole = hashlib.blake2b(digest_size=16)
-        for layout, stretches in sorted(self._own_tables(), key=lambda item: item[0].name):
-            if stretches:
-                whole.update(layout.name.encode("utf-8", "surrogatepass") + b"\0")
-                for stretch in stretches:
-                    whole.update(stretch.digest)
-        return whole.hexdigest()
 
     def _own_tables(self) -> Iterator[tuple[Layout, Stretches]]:
         for layout, stretches in zip(self.schema.layouts, self.tables, strict=True):

@@ -157,6 +157,7 @@ def _of_program(program: list[tuple[Any, ...]], sql: str, reach: Reach) -> Effec
             far = far or str(p4).startswith(_FAR_REACHING_FUNCTIONS)
             session = session or str(p4).startswith(_SESSION_FUNCTIONS)
             escapes = escapes or next((why for name, why in _ESCAPES.items() if str(p4).startswith(name)), "")
+    temporary = temporary and not begins  # BEGIN IMMEDIATE locks every database of the connection
     return Effects(
         reads=reads,
         writes=writes,
@@ -164,7 +165,7 @@ def _of_program(program: list[tuple[Any, ...]], sql: str, reach: Reach) -> Effec
         exclusive=exclusive,
         ends=ends,
         savepoint=savepoint,
-        temporary=temporary and not begins,  # BEGIN IMMEDIATE locks every database of the connection
+        temporary=temporary,
         setting=setting or far,
         far_reaching=far,
         inserts=inserts,

@@ -123,6 +123,7 @@ class Nature(NamedTuple):
         far: what it does may depend on more than its connection, the locks of others, and what is committed.
         looks_at: for a read with a snapshot of its own that bars nobody, the root pages of the tables and indexes
             that it looks at; else None.
+        reads: the root pages of those that its statement looks at, whatever else it does.
         changes: the root pages of those that it may change.
     """
 
@@ -131,6 +132,7 @@ class Nature(NamedTuple):
     fault_point: bool
     far: bool
     looks_at: frozenset[int] | None
+    reads: frozenset[int]
     changes: frozenset[int]
 
 
@@ -153,5 +155,6 @@ def nature_of(journal: str, holding: Holding, operation: Operation, effects: Eff
         is_fault_point(placement, journal, holding, operation, effects),
         effects.far_reaching or not effects.known,
         looks_at(journal, holding, operation, effects),
+        effects.reach.looked_at,
         effects.reach.changed,
     )

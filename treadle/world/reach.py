@@ -7,6 +7,7 @@ statement; a statement is compiled here as if all that a connection may switch o
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from attrs import frozen
@@ -77,6 +78,13 @@ NOWHERE = Reach()
 
 UNCLEAR = Reach(_ALL, _ALL, None)
 """The reach of a statement of which nothing is known."""
+
+
+def overlap(left: AbstractSet[int], right: AbstractSet[int]) -> bool:
+    """Tell whether tables and indexes given by their root pages, with ``ANYWHERE`` for all, have one in common."""
+    if ANYWHERE in left or ANYWHERE in right:
+        return bool(left) and bool(right)
+    return not left.isdisjoint(right)
 
 
 def reach_of(program: list[tuple[Any, ...]], tables: dict[int, str]) -> Reach:

@@ -122,6 +122,7 @@ class Book:
         self._states: dict[tuple[Content, tuple[Key, ...], tuple[Holding, ...]], WorldState] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._entries: list[tuple[object, ...]] = [()]
+        self._after_commit: dict[Holding, Holding] = {}
         self._digests: dict[int, bytes] = {0: b""}
 
     def state(self, content: Content, holdings: dict[Key, Holding]) -> WorldState:
@@ -157,9 +158,13 @@ class Book:
 
     def after_commit(self, held: Holding) -> Holding:
         """Return what a connection holds after another one has committed."""
-        if not held.reads_snapshot:
-            return held
-        return self.holding(*astuple(evolve(held, stale=True), recurse=False))
+        found = self._after_commit.get(held)
+        if found is None:
+            found = held
+            if held.reads_snapshot:
+                found = self.holding(*astuple(evolve(held, stale=True), recurse=False))
+            self._after_commit[held] = found
+        return found
 
     def extend(self, number: int, *entry: object) -> int:
         """Return the number of the chain that goes on from another chain with an entry.
