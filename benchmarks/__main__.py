@@ -96,7 +96,7 @@ def write_page() -> None:
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Also the cases that take minutes.")
+@click.option("--all", "everything", is_flag=True, help="Also the slow cases.")
 @click.option(
     "--record/--no-record", default=True, help="Record the figures in benchmarks/results.json and docs/cost.md."
 )
@@ -104,7 +104,7 @@ def write_page() -> None:
 def main(names: tuple[str, ...], *, everything: bool, record: bool, only_page: bool) -> None:
     """Measure, compare, and record.
 
-    NAMES are names of cases, or what they start with; without any, the cases that take seconds.
+    NAMES are names of cases, or what they start with; without any, all but the slow ones.
     """
     if only_page:
         write_page()
@@ -116,19 +116,29 @@ def main(names: tuple[str, ...], *, everything: bool, record: bool, only_page: b
 
 
 def measure_all(asked: list[Case], *, keep: bool) -> None:
-    """Measure cases, print how they compare with the last record, and record those that are among the listed ones."""
+    """Measure cases, print how they compare with the last record, and record those that are among the listed ones.
+
+    Raises:
+        SystemExit: some could not be measured; the others are printed and recorded.
+    """
     last = recorded()
     rows: dict[str, dict[str, Any]] = {}
     console = Console(width=None if sys.stdout.isatty() else 180)
     for case in asked:
-        rows[case.name] = measured(case)
+        try:
+            rows[case.name] = measured(case)
+        except subprocess.CalledProcessError:
+            console.print(f"{case.name}: failed, see above", highlight=False)
+            continue
         console.print(f"{case.name}: {number(rows[case.name]['ratio'])} plain runs", highlight=False)
-    console.print(table(asked, rows, last))
+    console.print(table([case for case in asked if case.name in rows], rows, last))
     for line in _grown(rows):
         console.print(line, highlight=False)
     if keep:
         record({name: row for name, row in rows.items() if name in cases()})
         write_page()
+    if len(rows) < len(asked):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
