@@ -3,6 +3,7 @@
 #
 #   make check CHECK_ARGS='-k "*/flush"'       arguments for `treadle check`
 #   make test PYTEST_ARGS='-x tests/world'     arguments for pytest
+#   make bench BENCH_ARGS=--all                arguments for `python -m benchmarks`
 #   make test PYTEST_WORKERS=0                 one process, for a debugger
 #   make test PYTHON=python3.13 VENV=.venv313  another interpreter, beside the usual one
 #   make test REQUIRE='sqlalchemy<2.1'         an extra requirement
@@ -39,7 +40,7 @@ test: $(READY) ## Run the tests.
 truth: $(READY) ## Compare fast paths with the slow truth; nightly-sized.
 	$(PYTEST) -m truth --no-header $(PYTEST_ARGS)
 
-bench: $(READY) ## Run the benchmarks.
+bench: $(READY) ## Measure what checks cost, compare with the last record, and record it.
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 docs: $(READY) ## Build the documentation; any warning is an error.

@@ -1,112 +1,134 @@
-"""Measure every case, compare with the last results, and record the new ones.
+"""Measure cases, compare them with the last record, and record them: ``python -m benchmarks``.
 
-Usage: ``python -m benchmarks [NAME ...] [--all] [--record]``. Without names, the cases that take seconds.
+Each case runs in a process of its own. What is recorded also appears on the page docs/cost.md and in its plot.
 """
 
 from __future__ import annotations
 
 import json
-import platform
-import sqlite3
-import statistics
+import subprocess
 import sys
-import time
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import click
-import sqlalchemy
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import Case, cases
-from benchmarks.plain import plain_run_s
-from treadle import Result, check
-
-RESULTS = Path(__file__).with_name("results.json")
-PLAIN_ROUNDS = 15
-
-
-def measure(case: Case) -> dict[str, Any]:
-    """Return the figures of one case: medians over its rounds, and the ratio to plain runs of the same process."""
-    seconds: list[float] = []
-    plain: list[float] = []
-    result: Result | None = None
-    for _ in range(case.rounds):
-        plain.append(plain_run_s(case.scenario, rounds=PLAIN_ROUNDS))
-        start = time.perf_counter()
-        result = check(case.scenario, search=case.search)
-        seconds.append(time.perf_counter() - start)
-        plain.append(plain_run_s(case.scenario, rounds=PLAIN_ROUNDS))
-    assert result is not None
-    median, unit = statistics.median(seconds), statistics.median(plain)
-    return {
-        "title": case.title,
-        "exhausted": result.exhausted,
-        "seconds": round(median, 3),
-        "plain_run_ms": round(unit * 1000, 3),
-        "ratio": round(median / unit, 1),
-        "states": result.stats.states,
-        "transitions": result.stats.transitions,
-        "schedules": result.stats.schedules,
-        "live_runs": result.stats.live_runs,
-        "peak_rss_mb": round(result.stats.peak_rss_bytes / 1e6, 1),
-    }
+from benchmarks.cases import Case, cases, find
+from benchmarks.growth import spoken
+from benchmarks.page import PAGE, large, number, page
+from benchmarks.plot import draw
+from benchmarks.results import Rows, Verdict, judged, record, recorded, series
+from treadle import UsageError
 
 
-def machine() -> dict[str, str]:
-    """Return what the figures were measured on."""
-    return {
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "sqlalchemy": sqlalchemy.__version__,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
+def chosen(names: tuple[str, ...], *, everything: bool) -> list[Case]:
+    """Return the cases that are asked for: by name, or all whose names start so."""
+    known = cases()
+    if not names:
+        return [case for case in known.values() if everything or not case.slow]
+    found: dict[str, Case] = {}
+    for name in names:
+        beneath = {other: case for other, case in known.items() if other == name or other.startswith(f"{name}/")}
+        found.update(beneath or {name: find(name)})
+    return list(found.values())
 
 
-def table(figures: dict[str, dict[str, Any]], last: dict[str, dict[str, Any]]) -> Table:
-    """Return the figures beside the ratios of the last results."""
+def measured(case: Case) -> dict[str, Any]:
+    """Return the figures of a case, measured in a fresh process.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    done = subprocess.run([sys.executable, "-m", "benchmarks.measure", case.name], stdout=subprocess.PIPE, check=True)
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+def table(chosen: list[Case], rows: Rows, last: Rows) -> Table:
+    """Return the figures beside the ratios of the last record."""
     shown = Table(title="What a proof costs, in plain runs", title_justify="left")
-    for name in ("case", "", "seconds", "plain ms", "plain runs", "last", "states", "schedules", "live runs", "MB"):
-        shown.add_column(name, justify="left" if name in {"case", ""} else "right")
-    for name, row in figures.items():
-        before = last.get(name, {}).get("ratio", "-")
+    for name in ("case", "", "seconds", "states", "schedules", "live runs", "MB", "plain runs", "last", "wanted"):
+        shown.add_column(name, justify="left" if name in {"case", "", "wanted"} else "right")
+    for case in chosen:
+        row = rows[case.name]
         shown.add_row(
-            name,
-            row["title"] + ("" if row["exhausted"] else " (not exhausted)"),
-            f"{row['seconds']:.2f}",
-            f"{row['plain_run_ms']:.2f}",
-            f"{row['ratio']:.0f}",
-            str(before),
-            f"{row['states']:,}",
-            f"{row['schedules']:,}",
-            f"{row['live_runs']:,}",
-            f"{row['peak_rss_mb']:.0f}",
+            case.name,
+            row["title"] + ("" if row.get("exhausted", True) or case.search != "exhaustive" else " (not exhausted)"),
+            number(row["seconds"]),
+            *(large(row[name]) if name in row else "-" for name in ("states", "schedules", "live_runs")),
+            number(row["peak_rss_mb"]) if "peak_rss_mb" in row else "-",
+            number(row["ratio"]),
+            number(last[case.name]["ratio"]) if case.name in last else "-",
+            _wanted(judged(case, row), {want.figure: row[want.figure] for want in case.wants}),
         )
     return shown
+
+
+def _wanted(verdicts: list[Verdict], figures: Mapping[str, float]) -> str:
+    parts = []
+    for (words, met), (name, value) in zip(verdicts, figures.items(), strict=True):
+        said = "" if name == "ratio" else f" ({value})"
+        parts.append(words + said + (": met" if met else ": not met"))
+    return "; ".join(parts)
+
+
+def _grown(rows: Rows) -> list[str]:
+    """Return what is wanted of each series that was measured, a line for each."""
+    lines = []
+    for growth, wanted in series(rows):
+        through = f"states {spoken(growth.polynomial)}" if growth.polynomial else "states no polynomial"
+        said = "; ".join(f"{words}: {'met' if met else 'not met'}" for words, met in wanted)
+        lines.append(
+            f"{growth.name}, n = {growth.sizes[0]} to {growth.sizes[-1]}: {through}, seconds as n^{growth.power:.2f}, "
+            f"{growth.steepening:.2f} times as long for each state at the largest. {said}"
+        )
+    return lines
+
+
+def write_page() -> None:
+    """Make the page and its plot from the record."""
+    rows = recorded()
+    PAGE.write_text(page(rows), encoding="utf-8")
+    draw(rows)
 
 
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Also the cases that take minutes.")
-@click.option("--record", is_flag=True, help="Write the figures to benchmarks/results.json.")
-def main(names: tuple[str, ...], *, everything: bool, record: bool) -> None:
-    """Measure, compare, and record."""
-    known = {case.name: case for case in cases()}
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        raise click.UsageError(f"{unknown[0]!r} is no case; there are {', '.join(known)}.")
-    chosen = [known[name] for name in names] or [case for case in known.values() if everything or not case.slow]
-    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"cases": {}}
-    figures: dict[str, dict[str, Any]] = {}
-    console = Console(width=150 if not sys.stdout.isatty() else None)
-    for case in chosen:
-        figures[case.name] = measure(case)
-        console.print(f"{case.name}: {figures[case.name]['ratio']:.0f} plain runs", highlight=False)
-    console.print(table(figures, before["cases"]))
-    if record:
-        kept = {"machine": machine(), "cases": {**before["cases"], **figures}}
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+@click.option(
+    "--record/--no-record", default=True, help="Record the figures in benchmarks/results.json and docs/cost.md."
+)
+@click.option("--page", "only_page", is_flag=True, help="Measure nothing: make the page of the last record anew.")
+def main(names: tuple[str, ...], *, everything: bool, record: bool, only_page: bool) -> None:
+    """Measure, compare, and record.
+
+    NAMES are names of cases, or what they start with; without any, the cases that take seconds.
+    """
+    if only_page:
+        write_page()
+        return
+    try:
+        measure_all(chosen(names, everything=everything), keep=record)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def measure_all(asked: list[Case], *, keep: bool) -> None:
+    """Measure cases, print how they compare with the last record, and record those that are among the listed ones."""
+    last = recorded()
+    rows: dict[str, dict[str, Any]] = {}
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    for case in asked:
+        rows[case.name] = measured(case)
+        console.print(f"{case.name}: {number(rows[case.name]['ratio'])} plain runs", highlight=False)
+    console.print(table(asked, rows, last))
+    for line in _grown(rows):
+        console.print(line, highlight=False)
+    if keep:
+        record({name: row for name, row in rows.items() if name in cases()})
+        write_page()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,9 @@ from sqlalchemy import event
 from treadle import Scenario
 
 _MEMORY = Path("/dev/shm")  # noqa: S108  # where worlds live too, so that the two are compared on one file system
+
+_LONG_S = 1.0
+"""From here on, what the first run does once is too little to matter."""
 
 
 @contextlib.contextmanager
@@ -36,26 +38,34 @@ def _redirected(scenario: Scenario, path: Path) -> Iterator[None]:
         event.remove(engine, "do_connect", connect)
 
 
-def plain_run_s(scenario: Scenario, *, rounds: int) -> float:
-    """Return how long one plain run takes, in seconds: the median of several.
+def plain_runs_s(scenario: Scenario, *, at_least: int = 3, for_s: float = 0.3) -> list[float]:
+    """Return how long each of several plain runs takes, in seconds.
 
     A plain run is all clients of a scenario, one after another, through plain SQLAlchemy on a fresh SQLite file,
-    in this process. Creating the file is not counted.
+    in this process. Creating the file is not counted. The first run fills caches and is not counted either, unless
+    it is so long that this does not matter: then it is the only one.
 
     Args:
         scenario: whose clients run.
-        rounds: how many runs are measured.
+        at_least: how many runs are measured.
+        for_s: measure on until this many seconds are over.
     """
-    times = []
+    times: list[float] = []
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as directory:
-        for number in range(rounds + 1):
-            path = Path(directory) / f"{number}.db"
-            with contextlib.closing(sqlite3.connect(path)) as first:
-                first.execute(f"PRAGMA journal_mode = {scenario.database.journal}")
-            with _redirected(scenario, path):
-                scenario.database.create()
-                start = time.perf_counter()
-                for client in scenario.clients:
-                    client.run()
-                times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+        first = _plain_run_s(scenario, Path(directory) / "first.db")
+        if first > _LONG_S:
+            return [first]
+        while len(times) < at_least or sum(times) < for_s:
+            times.append(_plain_run_s(scenario, Path(directory) / f"{len(times)}.db"))
+    return times
+
+
+def _plain_run_s(scenario: Scenario, path: Path) -> float:
+    with contextlib.closing(sqlite3.connect(path)) as first:
+        first.execute(f"PRAGMA journal_mode = {scenario.database.journal}")
+    with _redirected(scenario, path):
+        scenario.database.create()
+        start = time.perf_counter()
+        for client in scenario.clients:
+            client.run()
+        return time.perf_counter() - start
