@@ -309,8 +309,7 @@ class Product:
 
     def _may_change(self, pages: Collection[int]) -> bool:
         """Tell whether some client may change one of some tables and indexes, given by their root pages."""
-        everything = ANYWHERE in self.changed or (ANYWHERE in pages and bool(self.changed))
-        return bool(pages) and (everything or not self.changed.isdisjoint(pages))
+        return bool(pages) and (ANYWHERE in self.changed or not self.changed.isdisjoint(pages))
 
     def _is_local(self, state: State, client: int) -> bool:
         """Tell whether no other client can notice a client's pending operation, or be noticed by it."""
@@ -332,7 +331,7 @@ class Product:
         it before it is gone, unless that is constant as well.
 
         Returns:
-            The root pages of the tables and indexes, or None if it keeps the snapshot.
+            The root pages of the tables and indexes, or None if it keeps the snapshot or looks anywhere.
         """
         local = state.locals[client]
         if local not in self._passing:
@@ -342,7 +341,7 @@ class Product:
             while there.locals[client].locks and self._has_no_choice(there, client):
                 seen |= self._nature(there.locals[client], there.content).reads
                 there = self.take(there, Step(client)).after
-            self._passing[local] = None if there.locals[client].locks else seen
+            self._passing[local] = None if there.locals[client].locks or ANYWHERE in seen else seen
         return self._passing[local]
 
     def _has_no_choice(self, state: State, client: int) -> bool:
