@@ -182,6 +182,8 @@ class Scenario:
             run is inconclusive.
         max_step_s: how many seconds a client may compute between two operations; one that takes longer is
             stuck, and the run is inconclusive.
+        origin: makes the scenario anew in another process; must pickle. Scenarios that a target of the command
+            line names have one; workers on other machines need it.
 
     Raises:
         UsageError: there are no clients or properties, a name is taken twice, or a property that is expected
@@ -197,6 +199,7 @@ class Scenario:
     expect_violated: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_names)
     max_operations: int = field(kw_only=True, default=20_000, validator=validators.ge(1))
     max_step_s: float = field(kw_only=True, default=10.0, validator=validators.gt(0))
+    origin: Callable[[], Scenario] | None = field(kw_only=True, default=None, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Check the values."""

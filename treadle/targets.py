@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treadle.scenario import Scenario
 from treadle.values.errors import TargetError, UsageError
@@ -29,6 +29,40 @@ class Found:
 
     target: str
     scenario: Scenario
+
+
+@frozen
+class Origin:
+    """Where a scenario comes from: makes it anew, also in another process.
+
+    Attributes:
+        target: leads to it, perhaps among others.
+        parameters: values by name, for a callable target.
+        name: the scenario's.
+        directory: where the target's modules were found; no matter if that is not there.
+    """
+
+    target: str
+    parameters: Mapping[str, str]
+    name: str
+    directory: str
+
+    def __call__(self) -> Scenario:
+        """Return the scenario.
+
+        Raises:
+            TargetError: it cannot be found here.
+        """
+        if self.directory not in sys.path and Path(self.directory).is_dir():
+            sys.path.append(self.directory)
+        found = resolve([self.target], self.parameters)
+        for one in found:
+            if one.scenario.name == self.name:
+                return one.scenario
+        raise TargetError(
+            f"Target {self.target!r} leads to {_names(found)} in another process, and not to {self.name!r}. Let it "
+            "lead to the same scenarios everywhere."
+        )
 
 
 @frozen
@@ -92,7 +126,11 @@ def resolve(targets: Iterable[str], parameters: Mapping[str, str]) -> tuple[Foun
     Raises:
         TargetError: a target cannot be resolved.
     """
-    return tuple(Found(target, scenario) for target in targets for scenario in _scenarios(target, parameters))
+    return tuple(
+        Found(target, evolve(scenario, origin=Origin(target, dict(parameters), scenario.name, _home(target))))
+        for target in targets
+        for scenario in _scenarios(target, parameters)
+    )
 
 
 def keep(found: Sequence[Found], globs: Sequence[str]) -> tuple[Found, ...]:
@@ -157,6 +195,14 @@ def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ..
         f"Target {target!r} {got}: a target is a Scenario, a list of at least one, or a callable that "
         "returns one of these. Name another attribute."
     )
+
+
+def _home(target: str) -> str:
+    """Return the directory in which the package of an imported target was found."""
+    top = sys.modules[target.partition(":")[0].partition(".")[0]]
+    places = list(getattr(top, "__path__", ()))
+    found = Path(places[0]) if places else Path(getattr(top, "__file__", None) or "built-in")
+    return str(found.absolute().parent)
 
 
 def _attribute(target: str) -> Any:

@@ -31,7 +31,7 @@ from treadle.world.content import Content
 from treadle.world.effects import Effects
 from treadle.world.holding import Lock
 from treadle.world.locality import Nature, nature_of
-from treadle.world.reach import overlap
+from treadle.world.reach import ANYWHERE, overlap
 from treadle.world.state import Key, Result, Transition, WorldState
 
 
@@ -337,7 +337,7 @@ class Product:
         it before it is gone, unless that is constant as well.
 
         Returns:
-            The root pages of the tables and indexes, or None if it keeps the snapshot.
+            The root pages of the tables and indexes, or None if it keeps the snapshot or looks anywhere.
         """
         local = state.locals[client]
         if local not in self._passing:
@@ -347,7 +347,7 @@ class Product:
             while there.locals[client].locks and self._has_no_choice(there, client):
                 seen |= self._nature(there.locals[client], there.content).reads
                 there = self.take(there, Step(client)).after
-            self._passing[local] = None if there.locals[client].locks else seen
+            self._passing[local] = None if there.locals[client].locks or ANYWHERE in seen else seen
         return self._passing[local]
 
     def _has_no_choice(self, state: State, client: int) -> bool:

@@ -28,7 +28,11 @@ class Crew(Protocol):
         """How many parts there are."""
 
     def begin(self, part: int, options: Options) -> None:
-        """Begin a part, or begin it anew."""
+        """Begin a part, or begin it anew. If it fails, what is asked of it next raises the error.
+
+        Raises:
+            LostWorkerError: its worker died.
+        """
 
     def advance(self, part: int, arrivals: list[Parcel], *, states: int | None, seconds: float) -> None:
         """Ask a part to go on; ``wait`` gives the answer."""

@@ -5,17 +5,15 @@ A forked process has the scenario without its having to travel, whatever its cli
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import multiprocessing
-import signal
 import warnings
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from treadle.parallel.crew import LostWorkerError
-from treadle.parallel.part import Harvest, Options, Parcel, Part, Report
+from treadle.parallel.part import Harvest, Options, Parcel, Report
+from treadle.parallel.serving import serve
 from treadle.scenario import Scenario
 
 _PATIENCE_S = 5.0
@@ -23,33 +21,10 @@ _PATIENCE_S = 5.0
 
 
 def _work(pipe: Connection, others: list[Connection], scenario: Scenario, number: int, parts: int) -> None:
-    """Serve one part, until the pipe is closed."""
-    gc.disable()  # as in a search in one process; on again between two rounds, it would go through all that is known
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and closes the pipe
+    """Serve one part in a forked process."""
     for other in others:
         other.close()  # or a pipe would stay open when the process that asks dies
-    with contextlib.ExitStack() as stack:
-        part: Part | None = None
-        while True:
-            try:
-                name, arguments, options = pipe.recv()
-            except (EOFError, ConnectionError):
-                return
-            try:
-                if name == "begin":
-                    stack.close()
-                    part = Part(scenario, number, parts, *arguments)
-                    stack.callback(part.close)
-                    answer = None
-                else:
-                    answer = getattr(part, name)(*arguments, **options)
-                reply: tuple[bool, Any] = True, answer
-            except Exception as error:  # noqa: BLE001  # raised again where it was asked for
-                reply = False, error
-            try:
-                pipe.send(reply)
-            except (BrokenPipeError, ConnectionError):
-                return
+    serve(pipe, lambda: scenario, number, parts)
 
 
 class Processes:
@@ -92,7 +67,6 @@ class Processes:
             self._pipes.pop(part).close()
             self._start(part)
         self._ask(part, "begin", options)
-        self._answer(part)
 
     def advance(self, part: int, arrivals: list[Parcel], *, states: int | None, seconds: float) -> None:
         """Ask a part to go on."""

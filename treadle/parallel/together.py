@@ -23,6 +23,9 @@ from treadle.world.reach import overlap
 _SLICE_S = 0.1
 """How long a part goes on before it reports, in seconds, at most."""
 
+_MOST_DEATHS = 3
+"""How often the worker of a part may die before the part has come further."""
+
 
 @frozen
 class Together:
@@ -67,6 +70,8 @@ class _PartState:
         asked: the edges that it is to answer for now; None if it is not at work.
         departed: the edges that it sent.
         report: what it reported last.
+        states: how many states it has met, its earlier workers included.
+        deaths: how many of its workers died since that number grew.
     """
 
     arrivals: list[_Edge] = field(factory=list)
@@ -74,6 +79,8 @@ class _PartState:
     asked: list[_Edge] | None = None
     departed: list[_Edge] = field(factory=list)
     report: Report | None = None
+    states: int = 0
+    deaths: int = 0
 
     @property
     def has_work(self) -> bool:
@@ -84,6 +91,18 @@ class _PartState:
         """Forget edges that arrived."""
         self.told = sum(edge not in edges for edge in self.arrivals[: self.told])
         self.arrivals = [edge for edge in self.arrivals if edge not in edges]
+
+    def forget(self) -> None:
+        """Know nothing but the edges that arrived."""
+        self.told, self.asked, self.departed, self.report = 0, None, [], None
+        for edge in self.arrivals:
+            edge.answer = None
+
+    def note(self, report: Report) -> None:
+        """Note what it reports."""
+        self.asked, self.report = None, report
+        if report.states > self.states:
+            self.states, self.deaths = report.states, 0
 
 
 def search_together(crew: Crew, options: Options, groups: tuple[int, ...], limits: Limits) -> Together:
@@ -131,7 +150,7 @@ class _Search:
             try:
                 found = [self._crew.harvest(number) for number in range(len(self._parts))]
             except LostWorkerError as lost:
-                self._begin(lost.part)
+                self._begin_anew(lost.part)
             else:
                 return self._together(found, groups)
 
@@ -149,23 +168,35 @@ class _Search:
             for number, part in enumerate(self._parts):
                 if not self._why_not and part.asked is None and part.has_work:
                     self._ask(number)
-            if all(part.asked is None for part in self._parts):
-                return
-            self._hear()
+            if any(part.asked is not None for part in self._parts):
+                self._hear()
+            elif self._why_not or not any(part.has_work for part in self._parts):
+                return  # otherwise a worker died before it could be asked
 
     def _begin(self, number: int) -> None:
-        """Begin a part, or begin it anew with all edges that arrived; those that it sent, it will send again."""
+        try:
+            self._crew.begin(number, self._options)
+        except LostWorkerError:
+            self._begin_anew(number)
+
+    def _begin_anew(self, number: int) -> None:
+        """Begin a part whose worker died with all edges that arrived; those that it sent, it will send again.
+
+        Raises:
+            TreadleError: its workers die again and again.
+        """
         part = self._parts[number]
+        part.deaths += 1
+        if part.deaths > _MOST_DEATHS:
+            raise TreadleError(
+                f"{part.deaths} workers died one after another on the same states: does a client end its process, or "
+                "is there too little memory? Run the check with one worker to see where."
+            )
         gone = set(part.departed)
         for other in self._parts:
             other.drop(gone)
-        part.told, part.asked, part.departed, part.report = 0, None, [], None
-        while True:
-            try:
-                self._crew.begin(number, self._options)
-                return
-            except LostWorkerError:
-                continue
+        part.forget()
+        self._begin(number)
 
     def _ask(self, number: int) -> None:
         part = self._parts[number]
@@ -181,19 +212,19 @@ class _Search:
                 seconds=_SLICE_S,
             )
         except LostWorkerError:
-            self._begin(number)
+            self._begin_anew(number)
 
     def _hear(self) -> None:
         try:
             number, report = self._crew.wait()
         except LostWorkerError as lost:
-            self._begin(lost.part)
+            self._begin_anew(lost.part)
             return
         part = self._parts[number]
         assert part.asked is not None
         for edge, answer in zip(part.asked, report.answers, strict=True):
             edge.answer = answer
-        part.asked, part.report = None, report
+        part.note(report)
         for sent in report.sent:
             edge = _Edge(sent)
             part.departed.append(edge)

@@ -66,6 +66,10 @@ class NondeterminismError(TreadleError):
         self.expected = expected
         self.got = got
 
+    def __reduce__(self) -> tuple[type[NondeterminismError], tuple[str, int, str, str]]:
+        """Let it travel between processes."""
+        return type(self), (self.client, self.operation, self.expected, self.got)
+
 
 class UnsupportedOperationError(TreadleError):
     """A driver call that the gate cannot carry to the world."""

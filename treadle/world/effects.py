@@ -93,6 +93,13 @@ class Effects:
     known: bool = True
 
     @property
+    def only_reads(self) -> bool:
+        """Whether the statement reads the database and does nothing else."""
+        does = self.writes or self.begins or self.ends or self.savepoint is not None or self.temporary
+        depends = self.setting or self.far_reaching or self.session_functions
+        return self.known and self.reads and not (does or depends)
+
+    @property
     def touches_database(self) -> bool:
         """Whether the statement reads or writes the database, or controls a transaction."""
         return self.reads or self.writes or self.begins or self.ends or self.savepoint is not None
