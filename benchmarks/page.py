@@ -350,7 +350,7 @@ def _yes(met: bool) -> str:  # noqa: FBT001  # a word for each of the two
 
 def number(value: float) -> str:
     """Return a measured figure with the digits that count."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def large(value: int) -> str:

@@ -83,7 +83,9 @@ def test_there_is_no_such_case(name: str) -> None:
         find(name)
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.1234, "0.12"), (9.96, "9.96"), (12.34, "12.3"), (1234.5, "1,234")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.1234, "0.12"), (9.999, "10.0"), (12.34, "12.3"), (99.97, "100"), (1234.5, "1,234")]
+)
 def test_figures_have_the_digits_that_count(value: float, words: str) -> None:
     """And no more."""
     assert words == number(value)
