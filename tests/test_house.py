@@ -18,6 +18,7 @@ LAYERS = (
     ("treadle.execution",),
     ("treadle.judge", "treadle.shrinking"),
     ("treadle.search",),
+    ("treadle.parallel",),
     ("treadle.checking",),
     ("treadle.report",),
     ("treadle.targets",),

@@ -20,7 +20,7 @@ from treadle.execution.symmetry import groups_of
 from treadle.execution.system import System
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
-from treadle.parallel.crews import crew_of
+from treadle.parallel.crews import ADDRESS, crew_of
 from treadle.parallel.part import Options
 from treadle.parallel.together import Together, search_together
 from treadle.scenario import Scenario
@@ -82,8 +82,8 @@ def check(
         until_violated: let a search that samples stop as soon as it has found a violation; what else there is to
             find is inconclusive. An exhaustive search does not stop.
         seed: of the random numbers of a sampling search and of the spot checks.
-        workers: how many processes search, or the address of a Dask scheduler, as in ``tcp://host:8786``. Several
-            processes find exactly what one finds.
+        workers: how many processes search, or the address of a Dask scheduler, as in ``tcp://host:8786``; there, one
+            for each of its workers, and the scenario needs an ``origin``. Several find exactly what one finds.
         live: run every schedule live, and learn nothing.
         reduction: take local operations together and merge equal states. Without, every interleaving of
             every operation is walked to its end.
@@ -187,8 +187,12 @@ def _require_options(
 def _require_workers(workers: int | str, search: str, off: frozenset[str], *, live: bool) -> None:
     if workers == 1:
         return
-    if isinstance(workers, int) and workers < 1:
-        raise UsageError(f"workers={workers!r}: there must be at least one. Leave the option out for one process.")
+    right = ADDRESS.fullmatch(workers) if isinstance(workers, str) else workers >= 1
+    if not right:
+        raise UsageError(
+            f"workers={workers!r}: it must be a number of processes, at least 1, or the address of a Dask scheduler, "
+            "as 'tcp://localhost:8786'. Leave the option out for one process."
+        )
     if search != "exhaustive" or live or "merge" in off:
         raise UsageError(
             f"workers={workers!r}: several processes share an exhaustive search that merges equal states, and nothing "

@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 import click
 from attrs import define, field, frozen
 
-from treadle.checking import SEARCHES
+from treadle.checking import REDUCTIONS, SEARCHES
 from treadle.checking import check as run_check
 from treadle.checking import replay as run_replay
+from treadle.parallel.crews import ADDRESS
 from treadle.report import Directory, render_document, render_replay, render_result, render_summary, version
 from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code
@@ -151,6 +152,23 @@ def _with_faults(scenario: Scenario, faults: dict[str, int] | None, faults_at: s
     return scenario.with_faults(budget, Placement(faults_at) if faults_at is not None else scenario.faults_at)
 
 
+# --- Workers -----------------------------------------------------------------------------------------
+
+
+def _workers(context: click.Context, option: click.Parameter, value: str) -> int | str:
+    """Read N or ADDRESS."""
+    if re.fullmatch(r"0*[1-9][0-9]*", value):
+        return int(value)
+    if ADDRESS.fullmatch(value):
+        return value
+    raise click.BadParameter(
+        f"{value!r} is neither a number of processes, at least 1, nor the address of a Dask scheduler. Write for "
+        "instance --workers 4, or --workers tcp://localhost:8786.",
+        context,
+        option,
+    )
+
+
 # --- Commands ----------------------------------------------------------------------------------------
 
 
@@ -215,9 +233,22 @@ def cli() -> None:
 @click.option("--max-executions", type=click.IntRange(min=1), help="Executions at which each search stops.")
 @click.option("--until-violated", is_flag=True, help="Stop a search that samples at its first violation.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the searches that use chance.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes to use.")
+@click.option(
+    "--workers",
+    metavar="N|ADDRESS",
+    default="1",
+    show_default=True,
+    callback=_workers,
+    help="How many processes search, or the address of a Dask scheduler, as tcp://host:8786.",
+)
 @click.option("--live", is_flag=True, help="Run every schedule live; learn nothing.")
 @click.option("--no-reduction", is_flag=True, help="Branch on every operation, merge no states: the slow truth.")
+@click.option(
+    "--without",
+    type=click.Choice(list(REDUCTIONS)),
+    multiple=True,
+    help="Switch one reduction off. Repeatable.",
+)
 @click.option(
     "--format",
     "form",

@@ -204,21 +204,20 @@ class Surroundings:
             self._stack.close()
 
     def _replace_functions(self, stack: contextlib.ExitStack) -> None:
-        traveller = time_machine.travel(START, tick=False)
-        self._clock = traveller.start()
-        stack.callback(traveller.stop)
+        own = threading.get_ident()  # other threads have nothing to do with clients: an event loop, a watchdog
+        self._stop_clock(stack, own)
         sleep, urandom = time.sleep, os.urandom
-        self._now_s = 0.0
 
         def virtual_sleep(seconds: float, /) -> None:
-            if self._runner is None:
+            if self._runner is None or threading.get_ident() != own:
                 sleep(seconds)
             else:
                 self._runner.clock_s += seconds
                 self._set_clock(self._runner.clock_s)
 
         def seeded_urandom(size: int, /) -> bytes:
-            if self._owner is None or (self._runner is None and self._template is None):
+            idle = self._runner is None and self._template is None
+            if self._owner is None or idle or threading.get_ident() != own:
                 return urandom(size)
             return self._owner.entropy.randbytes(size)
 
@@ -253,6 +252,16 @@ class Surroundings:
         """Leave engines as they were, and without connections of clients."""
         for engine, pool in self._pools.items():
             engine.pool = pool
+
+    def _stop_clock(self, stack: contextlib.ExitStack, own: int) -> None:
+        """Let the clock stand still for one thread; for others it goes on, or what they wait for would never come."""
+        lag_ns = time.time_ns() - time.monotonic_ns()
+        traveller = time_machine.travel(START, tick=False)
+        clock: Any = traveller.start()
+        stack.callback(traveller.stop)
+        still = clock.time_ns
+        clock.time_ns = lambda: still() if threading.get_ident() == own else lag_ns + time.monotonic_ns()
+        self._clock, self._now_s = clock, 0.0
 
     def _set_clock(self, seconds: float) -> None:
         self._clock.move_to(START + dt.timedelta(seconds=seconds))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from treadle.parallel.crew import Crew
 from treadle.parallel.processes import Processes
 from treadle.scenario import Scenario
+
+ADDRESS = re.compile(r"(tcp|tls)://\S+:[0-9]+")
+"""The address of a Dask scheduler."""
 
 
 @contextlib.contextmanager
