@@ -167,7 +167,7 @@ class TestOptions:
         """Every option is passed on as it is."""
         recorder = record(monkeypatch)
         arguments = "--search pct --max-states 5 --max-seconds 2.5 --seed 7 --workers 2 --live --no-reduction"
-        arguments += " --max-executions 3 --until-violated"
+        arguments += " --max-executions 3 --until-violated --without local --without fork"
         run("check", f"{BANK}:fixed", *arguments.split())
         assert recorder.asked[0][1] == {
             "search": "pct",
@@ -179,6 +179,7 @@ class TestOptions:
             "workers": 2,
             "live": True,
             "reduction": False,
+            "without": ("local", "fork"),
             "progress": None,
         }
 
@@ -196,6 +197,7 @@ class TestOptions:
             "workers": 1,
             "live": False,
             "reduction": True,
+            "without": (),
             "progress": None,
         }
 
