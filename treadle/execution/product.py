@@ -584,7 +584,11 @@ class Product:
         on the faults that are left; the same stretch from another state is told from memory.
         """
         if not self._memory:
-            return self._edge(self._go(state, choice))
+            if state in self._adopted:
+                self.reach(state)
+            edge = self._edge(self._go(state, choice))
+            self._ways.setdefault(edge.after, (state, choice))
+            return edge
         client = choice.client
         kind = None if isinstance(choice, Step) else choice.fault
         at = (
