@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from treadle import cli
+from treadle.parallel.luggage import pack, unpack
 from treadle.scenario import Scenario
 from treadle.values.errors import NondeterminismError
 from treadle.values.fault import FaultBudget, Placement
@@ -136,6 +137,12 @@ class TestUsageErrors:
             ["check", SCENARIOS, "--max-seconds", "0"],
             ["check", SCENARIOS, "--seed", "x"],
             ["check", SCENARIOS, "--workers", "0"],
+            ["check", SCENARIOS, "--workers", "-1"],
+            ["check", SCENARIOS, "--workers", "two"],
+            ["check", SCENARIOS, "--workers", "tcp://localhost"],
+            ["check", SCENARIOS, "--workers", "localhost:8786"],
+            ["check", SCENARIOS, "--workers", "2", "--live"],
+            ["check", SCENARIOS, "--without", "nothing"],
             ["check", SCENARIOS, "--format", "yaml"],
             ["check", SCENARIOS, "--report", "/proc/treadle"],
             ["replay"],
@@ -166,8 +173,9 @@ class TestOptions:
     def test_reach_the_checker(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every option is passed on as it is."""
         recorder = record(monkeypatch)
-        arguments = "--search pct --max-states 5 --max-seconds 2.5 --seed 7 --workers 2 --live --no-reduction"
-        arguments += " --max-executions 3 --until-violated --without local --without fork"
+        arguments = "--search pct --max-states 5 --max-seconds 2.5 --seed 7 --workers 2 --live --no-reduction "
+        arguments += "--without memory --without symmetry"
+        arguments += " --max-executions 3 --until-violated"
         run("check", f"{BANK}:fixed", *arguments.split())
         assert recorder.asked[0][1] == {
             "search": "pct",
@@ -179,7 +187,7 @@ class TestOptions:
             "workers": 2,
             "live": True,
             "reduction": False,
-            "without": ("local", "fork"),
+            "without": ("memory", "symmetry"),
             "progress": None,
         }
 
@@ -222,6 +230,22 @@ class TestOptions:
         run("check", f"{BANK}:fixed", *arguments)
         scenario = recorder.asked[0][0]
         assert (budget, placement) == (scenario.faults, scenario.faults_at)
+
+    @pytest.mark.parametrize(("text", "expected"), [("3", 3), ("tcp://a:1", "tcp://a:1"), ("tls://[::1]:8786",) * 2])
+    def test_choose_workers(self, text: str, expected: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A number, or the address of a Dask scheduler."""
+        recorder = record(monkeypatch)
+        run("check", f"{BANK}:fixed", "--workers", text)
+        assert expected == recorder.asked[0][1]["workers"]
+
+    def test_travel_with_the_scenario(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What a worker on another machine makes is what is checked here."""
+        recorder = record(monkeypatch)
+        run("check", SCENARIOS, "-k", "*/one-*", "-p", "clients=3", "--faults", "crash=1", "--faults-at", "statement")
+        ((scenario, _),) = recorder.asked
+        there = unpack(pack(scenario))
+        assert (scenario.name, 3) == (there.name, len(there.clients))
+        assert (FaultBudget(0, 1), Placement.STATEMENT) == (there.faults, there.faults_at)
 
     def test_choose_scenarios(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Targets keep their order, and -k keeps what matches."""
@@ -274,6 +298,14 @@ class TestCheck:
         assert violated["counterexample"]["schedule"] == token
         assert violated["counterexample"]["confirmed"] is True
         assert (holds["verdict"], holds["counterexample"]) == ("holds", None)
+
+    def test_with_several_processes_is_the_same(self) -> None:
+        """Two workers decide and count as one does."""
+        one, two = (document(SCENARIOS, "--workers", workers)["results"] for workers in "12")
+        for result in (*one, *two):
+            for varying in ("live_runs", "seconds", "peak_rss_bytes"):
+                del result["stats"][varying]
+        assert one == two
 
     def test_writes_reports(self, tmp_path: Path) -> None:
         """--report writes a text for each scenario, and the document."""

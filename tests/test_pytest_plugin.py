@@ -76,6 +76,9 @@ class TestCheck:
         """Options are those of the checker."""
         with pytest.raises(UsageError, match="nonsense"):
             Treadle().check(bank.fixed, search="nonsense")
+        with pytest.raises(UsageError, match="no such reduction"):
+            Treadle().check(bank.fixed, without=["nonsense"])
+        assert Treadle().check(bank.fixed, workers=2, without=["memory"]).exhausted
 
 
 class TestPlugin:

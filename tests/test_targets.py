@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import pickle
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.report import bank
-from treadle.targets import Found, configured, import_from, keep, only, resolve
+from treadle.targets import Found, Origin, configured, import_from, keep, only, resolve
 from treadle.values.errors import TargetError, UsageError
 
 BANK = "tests.report.bank"
@@ -49,6 +50,27 @@ class TestResolve:
         found = resolve([f"{BANK}:scenarios"], {"clients": "3", "transactions": "begin"})
         assert len(found[0].scenario.clients) == 3
         assert found[0].scenario.database.transactions == "begin"
+
+    def test_gives_each_scenario_its_origin(self) -> None:
+        """It makes the scenario anew, also where it is the second of several, and travels."""
+        (_, found) = resolve([f"{BANK}:scenarios"], {"clients": "3"})
+        assert found.scenario.origin is not None
+        again = pickle.loads(pickle.dumps(found.scenario.origin))()  # noqa: S301  # made right here
+        assert again is not found.scenario
+        assert (again.name, again.clients[2].name) == (found.scenario.name, "atm-3")
+
+    def test_origin_adds_its_directory(self, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A module that cannot be imported otherwise is found where it was."""
+        monkeypatch.setattr(sys, "path", sys.path[1:])
+        monkeypatch.delitem(sys.modules, "module_for_origins", raising=False)
+        (tmp_path / "module_for_origins.py").write_text(f"from {BANK} import fixed\n")
+        assert "bank/fixed" == Origin("module_for_origins:fixed", {}, "bank/fixed", str(tmp_path))().name
+        assert str(tmp_path) == sys.path[-1]
+
+    def test_origin_that_leads_elsewhere_is_an_error(self) -> None:
+        """Another module of the same name, for instance."""
+        with pytest.raises(TargetError, match="and not to 'bank/other'"):
+            Origin(f"{BANK}:fixed", {}, "bank/other", "/no/such/directory")()
 
     @pytest.mark.parametrize(
         ("target", "parameters"),

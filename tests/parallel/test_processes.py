@@ -1,179 +1,299 @@
-"""Several processes find exactly what one finds, whoever dies."""
+"""Several processes find what one finds, also when some of them die."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
 import signal
-import tempfile
-import uuid
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
-from sqlalchemy import Engine, text
-from sqlalchemy.orm import Session
 
-from properties.backfill import scenarios
-from tests.checking.bank import add_in_place, bank, read_then_write
-from treadle import FaultBudget, NondeterminismError, Result, Scenario, UsageError, check
-from treadle.parallel.part import Report
+from tests.parallel import examples
+from tests.parallel.examples import FINISHED, facts
+from treadle import (
+    CounterexampleError,
+    NondeterminismError,
+    Progress,
+    PropertyError,
+    Scenario,
+    TreadleError,
+    UsageError,
+    Verdict,
+    check,
+)
 from treadle.parallel.processes import Processes
+from treadle.values import errors, signals
+
+ROOT = Path(__file__).parents[2]
 
 
-def facts(result: Result) -> tuple[object, ...]:
-    """Return all that must be the same."""
-    decided = [
-        (item.property.name, item.verdict, item.why, item.counterexample and item.counterexample.schedule.token)
-        for item in result.decisions
-    ]
-    stats = result.stats
-    return (decided, result.exhausted, stats.states, stats.transitions, stats.schedules, result.outcomes, result.notes)
+@pytest.mark.parametrize("make", FINISHED, ids=lambda make: make.__name__)
+def test_several_processes_find_what_one_finds(make: Callable[[], Scenario]) -> None:
+    """Verdicts, counts, schedules, outcomes and notes are the same."""
+    scenario = make()
+    expected = facts(check(scenario))
+    assert [expected, expected] == [facts(check(scenario, workers=workers)) for workers in (2, 3)]
 
 
-def faulty(run: Callable[..., object], *, clients: int = 3, **options: Any) -> Scenario:
-    """Return a scenario in which one operation may be refused a lock."""
-    return evolve(bank(run, clients=clients, **options), faults=FaultBudget(locked=1), faults_at="reachable")
+@pytest.mark.parametrize("without", ["local", "constants", "symmetry", "memory", "fork"])
+@pytest.mark.parametrize("make", [examples.witnessed, examples.different_clients], ids=lambda make: make.__name__)
+def test_several_processes_find_what_one_finds_without_a_reduction(make: Callable[[], Scenario], without: str) -> None:
+    """The same with a reduction switched off."""
+    scenario = make()
+    assert facts(check(scenario, without=[without])) == facts(check(scenario, without=[without], workers=2))
 
 
-def two_kinds(**options: Any) -> Scenario:
-    """Return a scenario whose clients run different code."""
-    scenario, other = bank(read_then_write, **options), bank(add_in_place, **options)
-    del other
-    engine = scenario.database.engine
-    first, second = scenario.clients
-    return evolve(scenario, clients=[first, evolve(second, run=lambda: add_in_place(engine))])
-
-
-def draw(engine: Engine) -> str:
-    """Add one, and draw a random number: clients that do so are not interchangeable."""
-    add_in_place(engine)
-    return str(uuid.uuid4())
-
-
-def remember(engine: Engine) -> int:
-    """Ask for what an earlier statement left behind."""
-    with Session(engine) as session:
-        session.execute(text("UPDATE account SET balance = balance + 1"))
-        number = session.execute(text("SELECT changes()")).scalar_one()
-        session.commit()
-        return int(number)
-
-
-SCENARIOS: dict[str, Callable[[], Scenario]] = {
-    "with a fault": lambda: faulty(read_then_write),
-    "different clients": two_kinds,
-    "rollback journal": lambda: faulty(read_then_write, clients=2, journal="delete"),
-    "crash": lambda: evolve(bank(add_in_place, clients=3), faults=FaultBudget(crash=1)),
-    "random": lambda: bank(draw),
-    "logs": lambda: bank(remember),
-    "create-backfill": lambda: scenarios(algorithms="shipped-3.2.2", requests=2, runs=1, locked=1)[0],
-    "create-backfill, three": lambda: scenarios(algorithms="flush", requests=3, runs=1, locked=0)[0],
-}
-
-
-@pytest.mark.parametrize("workers", [2, 3])
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_several_processes_find_what_one_finds(name: str, workers: int) -> None:
-    """Verdicts, counts, schedules and outcomes are the same."""
-    scenario = SCENARIOS[name]()
-    assert facts(check(scenario)) == facts(check(scenario, workers=workers))
-
-
-@pytest.mark.parametrize("without", [["symmetry"], ["constants"], ["memory"], ["local"], ["symmetry", "constants"]])
-def test_with_each_reduction_switched_off(without: list[str]) -> None:
-    """Parts of a search are searched as the whole is."""
-    scenario = faulty(read_then_write, clients=2)
-    assert facts(check(scenario, without=without)) == facts(check(scenario, without=without, workers=2))
-
-
-@pytest.mark.parametrize("when", [0, 1, 2, 4])
-def test_a_worker_that_is_killed_loses_nothing(when: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part whose process dies begins anew with all that had arrived in it."""
-    scenario = SCENARIOS["create-backfill"]()
-    alone = facts(check(scenario))
-    killed: list[int] = []
-    right = Processes.wait
-
-    def wait(self: Processes) -> tuple[int, Report]:
-        if len(killed) <= when:
-            killed.append(0)
-            if len(killed) == when + 1:
-                victim = self._processes[when % 2]
-                assert victim.pid is not None
-                os.kill(victim.pid, signal.SIGKILL)
-        return right(self)
-
-    monkeypatch.setattr(Processes, "wait", wait)
-    assert alone == facts(check(scenario, workers=2))
-    assert len(killed) == when + 1
-
-
-def test_a_worker_that_is_killed_at_the_end_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it found is found again."""
-    scenario = SCENARIOS["with a fault"]()
-    alone = facts(check(scenario))
-    killed: list[int] = []
-    right = Processes.harvest
-
-    def harvest(self: Processes, part: int) -> Any:
-        if not killed:
-            victim = self._processes[part]
-            assert victim.pid is not None
-            killed.append(victim.pid)
-            os.kill(victim.pid, signal.SIGKILL)
-            victim.join()
-        return right(self, part)
-
-    monkeypatch.setattr(Processes, "harvest", harvest)
-    assert alone == facts(check(scenario, workers=2))
-    assert killed
-
-
-def test_a_bound_makes_it_inconclusive() -> None:
-    """What was not violated by then is not said to hold."""
-    result = check(SCENARIOS["create-backfill"](), workers=2, max_states=20)
+def test_a_bound_of_states_is_inconclusive() -> None:
+    """A search that stops early says so, and what it found by then is confirmed."""
+    result = check(examples.create_backfill(), workers=2, max_states=20)
     assert not result.exhausted
-    assert any("bound of 20 states" in item.why for item in result.decisions)
+    assert "bound of 20 states" in str([item.why for item in result.decisions])
+    assert Verdict.HOLDS not in {item.verdict for item in result.decisions if item.property.kind.value == "always"}
 
 
-def test_errors_of_clients_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that differs from run to run is reported as in one process."""
-    seen: list[int] = []
-
-    def fickle(engine: Engine) -> None:
-        seen.append(0)
-        with engine.connect() as connection:
-            connection.execute(text(f"SELECT {len(seen)} FROM account"))
-            connection.execute(text("UPDATE account SET balance = 1"))
-            connection.commit()
-
-    with pytest.raises(NondeterminismError):
-        check(bank(fickle), workers=2)
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_client_without_end_is_inconclusive(workers: int) -> None:
+    """The reason names the client."""
+    result = check(examples.endless(), workers=workers)
+    assert (False, [Verdict.INCONCLUSIVE]) == (result.exhausted, [item.verdict for item in result.decisions])
+    assert "client 'C' took 60 operations" in result.decisions[0].why
 
 
-def left_behind() -> set[Path]:
-    """Return the directories of processes that are no more, wherever they may be."""
-    roots = [Path(tempfile.gettempdir()), Path("/dev/shm")]  # noqa: S108  # where the sandbox puts them
-    found = {path for root in roots for path in root.glob("treadle-*-*")}
-    return {path for path in found if not Path(f"/proc/{path.name.split('-')[1]}").exists()}
+def test_progress_is_that_of_all() -> None:
+    """What is reported grows to what is found."""
+    told: list[Progress] = []
+    result = check(examples.create_backfill(), workers=2, progress=told.append)
+    assert told
+    assert sorted(item.states for item in told) == [item.states for item in told]
+    assert 0 < told[-1].states <= result.stats.states
 
 
-def test_nothing_is_left_behind() -> None:
-    """Neither processes nor directories."""
-    before = left_behind()
-    check(SCENARIOS["with a fault"](), workers=2)
-    assert not multiprocessing.active_children()
-    assert before == left_behind()
+# --- Errors ------------------------------------------------------------------------------------------
+
+
+def test_errors_come_out_as_they_are() -> None:
+    """An error that ends a check in another process is of the same type, with the same attributes."""
+    with pytest.raises(PropertyError, match="the predicate is broken"):
+        check(examples.failing_predicate(), workers=2)
+    with pytest.raises(NondeterminismError, match="UPDATE account SET balance") as caught:
+        check(examples.drifting(), workers=2)
+    assert caught.value.client in {"A", "B"}
+
+
+def test_an_error_that_does_not_pickle_comes_out_as_text() -> None:
+    """And with the traceback of the process that it is from."""
+    # Where the library tblib is in use, as in Dask, it can be pickled, and is what it was.
+    with pytest.raises((TreadleError, examples.PickyError), match="this and that") as caught:
+        check(examples.failing_seed(), workers=2)
+    assert "in seed" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"workers": 0}, {"workers": -1}, {"workers": 2, "search": "pct"}, {"workers": 2, "live": True}],
+    "error",
+    [
+        *(
+            kind("text")
+            for kind in vars(errors).values()
+            if isinstance(kind, type)
+            and kind is not CounterexampleError
+            and issubclass(kind, TreadleError)
+            and kind is not NondeterminismError
+        ),
+        *(kind("text") for kind in vars(signals).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+        NondeterminismError("A", 3, "SELECT", "UPDATE"),
+    ],
+    ids=lambda error: type(error).__name__,
 )
-def test_what_cannot_be_shared_is_refused(options: dict[str, Any]) -> None:
-    """Only an exhaustive search is divided among processes."""
-    with pytest.raises(UsageError, match="workers="):
-        check(bank(add_in_place), **options)
+def test_errors_travel(error: Exception) -> None:
+    """Each comes out of another process as it went in."""
+    there = pickle.loads(pickle.dumps(error))  # noqa: S301  # made right here
+    assert (type(error), str(error), vars(error)) == (type(there), str(there), vars(there))
+
+
+def test_a_client_that_ends_its_process_ends_the_check() -> None:
+    """A part whose workers die again and again is given up."""
+    with pytest.raises(TreadleError, match="workers died one after another"):
+        check(examples.leaving(), workers=2)
+
+
+@pytest.mark.parametrize("workers", [0, -1, "", "2", "localhost:8786", "tcp://localhost", "http://localhost:1"])
+def test_what_is_no_number_and_no_address_is_refused(workers: Any) -> None:
+    """One clear error."""
+    with pytest.raises(UsageError, match="number of processes, at least 1, or the address"):
+        check(examples.witnessed(), workers=workers)
+
+
+@pytest.mark.parametrize("options", [{"search": "random"}, {"live": True}, {"reduction": False}, {"without": "merge"}])
+def test_what_several_processes_cannot_do_is_refused(options: dict[str, Any]) -> None:
+    """They share an exhaustive search that merges states."""
+    with pytest.raises(UsageError, match="exhaustive search that merges"):
+        check(examples.witnessed(), workers=2, **options)
+
+
+# --- Deaths ------------------------------------------------------------------------------------------
+
+
+def _kill(crew: Processes, part: int) -> None:
+    process = crew._processes[part]
+    process.kill()
+    process.join()
+
+
+def _kill_before_report(monkeypatch: pytest.MonkeyPatch, part: int, number: int) -> list[int]:
+    """Kill the process of a part before some report; return a list that grows by each report."""
+    right = Processes.wait
+    reports: list[int] = []
+
+    def wait(self: Processes) -> Any:
+        reports.append(len(reports))
+        if len(reports) == number:
+            _kill(self, part)
+        return right(self)
+
+    monkeypatch.setattr(Processes, "wait", wait)
+    return reports
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_killed_process_loses_nothing(monkeypatch: pytest.MonkeyPatch, part: int, number: int) -> None:
+    """Its part begins anew, with all states that had arrived in it."""
+    scenario = examples.create_backfill()
+    expected = facts(check(scenario))
+    reports = _kill_before_report(monkeypatch, part, number)
+    assert expected == facts(check(scenario, workers=2))
+    assert len(reports) > number
+
+
+def _kill_at_harvest(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    right = Processes.harvest
+    killed: list[int] = []
+
+    def harvest(self: Processes, asked: int) -> Any:
+        if not killed:
+            killed.append(part)
+            _kill(self, part)
+        return right(self, asked)
+
+    monkeypatch.setattr(Processes, "harvest", harvest)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_process_that_is_killed_at_the_end_loses_nothing(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    """Also when all was explored."""
+    scenario = examples.create_backfill()
+    expected = facts(check(scenario))
+    _kill_at_harvest(monkeypatch, part)
+    assert expected == facts(check(scenario, workers=2))
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_process_that_is_killed_at_a_bound_leaves_it_inconclusive(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    """What it had answered for is forgotten with it."""
+    _kill_at_harvest(monkeypatch, part)
+    assert not check(examples.create_backfill(), workers=2, max_states=60).exhausted
+
+
+def test_processes_that_die_one_after_another_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of three parts dies once."""
+    scenario = examples.create_backfill()
+    expected = facts(check(scenario))
+    right = Processes.wait
+    reports: list[int] = []
+
+    def wait(self: Processes) -> Any:
+        reports.append(len(reports))
+        if len(reports) in {2, 5, 8}:
+            _kill(self, len(reports) % 3)
+        return right(self)
+
+    monkeypatch.setattr(Processes, "wait", wait)
+    assert expected == facts(check(scenario, workers=3))
+    assert len(reports) > 8
+
+
+# --- Nothing is left ---------------------------------------------------------------------------------
+
+_LONG = """
+from properties.backfill import scenarios
+from treadle import check
+print("ready", flush=True)
+check(scenarios(requests=4, runs=3, locked=2)[0], workers=2, progress=lambda _: print("works", flush=True))
+"""
+
+
+def _long() -> subprocess.Popen[str]:
+    """Start a long check in a session of its own, and wait until it works."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LONG],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert ["ready\n", "works\n", "works\n"] == [process.stdout.readline() for _ in range(3)]
+    return process
+
+
+def _is_gone(group: int, patience_s: float) -> bool:
+    """Tell whether no process of a group is left after a while at most."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _sandboxes(pids: list[int]) -> list[Path]:
+    roots = (Path("/dev/shm"), Path("/tmp"))  # noqa: S108  # where sandboxes are made
+    return [path for pid in pids for root in roots for path in root.glob(f"treadle-{pid}-*")]
+
+
+def _members(group: int) -> list[int]:
+    """Return the processes of a group."""
+    found = subprocess.run(["pgrep", "-g", str(group)], capture_output=True, text=True, check=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+@pytest.mark.parametrize("group", [True, False])
+def test_an_interrupt_leaves_nothing(group: bool) -> None:
+    """Ctrl-C, given to all processes or to the first alone: no process and no directory stay."""
+    process = _long()
+    pids = _members(process.pid)
+    assert 3 <= len(pids)
+    try:
+        os.killpg(process.pid, signal.SIGINT) if group else process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert _is_gone(process.pid, 1)
+    finally:
+        if not _is_gone(process.pid, 0.1):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "KeyboardInterrupt" in errors
+    assert 1 == errors.count("Traceback")
+    assert [] == _sandboxes(pids)
+
+
+def test_the_processes_of_a_killed_check_end() -> None:
+    """They notice that nobody asks any more, and clean up."""
+    process = _long()
+    pids = _members(process.pid)
+    process.kill()
+    process.communicate(timeout=30)
+    try:
+        assert _is_gone(process.pid, 10)
+    finally:
+        if not _is_gone(process.pid, 0.1):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert [] == _sandboxes([pid for pid in pids if pid != process.pid])

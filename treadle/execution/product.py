@@ -583,36 +583,33 @@ class Product:
         What a stretch does depends on the client's local state, on what is committed, on the locks of the others and
         on the faults that are left; the same stretch from another state is told from memory.
         """
-        if not self._memory:
-            if state in self._adopted:
-                self.reach(state)
-            edge = self._edge(self._go(state, choice))
+        at = self._circumstances(state, choice) if self._memory else None
+        stretch = self._stretches.get(at) if at is not None else None
+        if stretch is not None:
+            edge = self._again(state, choice, stretch)
+        else:
+            self.reach(state)
+            taken = self._go(state, choice)
+            edge = self._edge(taken)
+            if at is not None and not any(item.far for item in taken):
+                self._stretches[at] = self._stretch(state, taken, edge)
+        if self._backend.learns:
             self._ways.setdefault(edge.after, (state, choice))
-            return edge
+        return edge
+
+    def _circumstances(self, state: State, choice: Choice) -> tuple[object, ...]:
+        """Return all that decides what a stretch does."""
         client = choice.client
-        kind = None if isinstance(choice, Step) else choice.fault
-        at = (
+        return (
             state.locals[client],
             state.content,
             state.others(client),
             state.locked,
             state.crash,
             _queue(state),
-            kind,
+            None if isinstance(choice, Step) else choice.fault,
             self._is_free(state, choice),
         )
-        stretch = self._stretches.get(at)
-        if stretch is not None:
-            edge = self._again(state, choice, stretch)
-            self._ways.setdefault(edge.after, (state, choice))
-            return edge
-        self.reach(state)
-        taken = self._go(state, choice)
-        edge = self._edge(taken)
-        if not any(item.far for item in taken):
-            self._stretches[at] = self._stretch(state, taken, edge)
-        self._ways.setdefault(edge.after, (state, choice))
-        return edge
 
     def reach(self, state: State) -> WorldState:
         """Return where the world is in a state, and see to it that operations can be performed there."""

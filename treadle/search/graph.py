@@ -189,7 +189,7 @@ class _Ways:
 
 
 def smallest(graph: Graph, goals: dict[str, list[Goal]], groups: tuple[int, ...]) -> dict[str, Schedule]:
-    """Return for each name the smallest schedule that ends with one of its goals.
+    """Return for each name the smallest schedule that ends with one of its goals, if a path leads to one.
 
     Args:
         graph: the arcs of each node.
@@ -215,7 +215,7 @@ def smallest(graph: Graph, goals: dict[str, list[Goal]], groups: tuple[int, ...]
             elif total == found[name][0]:
                 found[name][1].append((place, item))
         ways.relax(place, cost, graph[place.node])
-    return {name: _first(ways, found[name][1], groups) for name in goals}
+    return {name: _first(ways, lasts, groups) for name, (_, lasts) in found.items()}
 
 
 _END = _Place(-1, -1, stepped=False)
