@@ -73,6 +73,15 @@ def _compare_reductions(case: Case, faults: tuple[int, int, str], most: int) -> 
         event(f"without {'all' if len(off) > 1 else off[0]}: {'all' if result.exhausted else 'some'} states")
 
 
+def _compare_processes(case: Case, faults: tuple[int, int, str]) -> None:
+    note(f"{case}")
+    locked, crash, faults_at = faults
+    one, two = (outcomes(case, faults=(locked, crash), faults_at=faults_at, workers=workers)[1] for workers in (1, 2))
+    assert (one.exhausted, one.outcomes) == (two.exhausted, two.outcomes)
+    counts = [(stats.states, stats.transitions, stats.schedules) for stats in (one.stats, two.stats)]
+    assert counts[0] == counts[1]
+
+
 @_sized(100)
 @given(cases(longest=3))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
@@ -99,6 +108,13 @@ def test_searches_without_a_reduction_agree(case: Case, faults: tuple[int, int, 
 def test_searches_of_interchangeable_clients_agree(case: Case) -> None:
     """The same for three clients of which two run the same program."""
     _compare_reductions(case, (0, 0, "reachable"), 500)
+
+
+@_sized(10)
+@given(cases(longest=3), _FAULTS)
+def test_two_processes_agree_with_one(case: Case, faults: tuple[int, int, str]) -> None:
+    """The same outcomes, states, transitions and schedules."""
+    _compare_processes(case, faults)
 
 
 @pytest.mark.truth
@@ -139,3 +155,11 @@ def test_searches_of_longer_programs_without_a_reduction_agree(case: Case, fault
 def test_searches_of_more_interchangeable_clients_agree(case: Case) -> None:
     """The same for three clients of which two run the same program."""
     _compare_reductions(case, (0, 0, "reachable"), 10_000)
+
+
+@pytest.mark.truth
+@_sized(300)
+@given(cases(clients=3, longest=3), _FAULTS)
+def test_two_processes_agree_with_one_on_three_clients(case: Case, faults: tuple[int, int, str]) -> None:
+    """The same for more programs, side by side."""
+    _compare_processes(case, faults)

@@ -5,8 +5,9 @@ and Jha, "Exploiting Symmetry in Temporal Logic Model Checking", 1996; Ip and Di
 Symmetry", 1996). So one state of each such class is visited. What is *not* assumed is that properties cannot tell
 the names apart: the judge asks them under every naming.
 
-Clients are interchangeable if they run the same callable, or equal ``functools.partial`` objects, and consume no
-randomness, which is seeded by a client's name (the check starts over without symmetry if one does).
+Clients are interchangeable if they run the same callable, or ``functools.partial`` objects of it with the same
+arguments (equal, of the same type, and with the same ``repr``), and consume no randomness, which is seeded by a
+client's name (the check starts over without symmetry if one does).
 """
 
 from __future__ import annotations
@@ -23,11 +24,16 @@ Renaming = tuple[int, ...]
 """For each client the position that it has under another naming."""
 
 
+def _same(left: object, right: object) -> bool:
+    """Tell whether two values are the same to any code: 1, 1.0 and True are equal, and are not."""
+    return left is right or (type(left) is type(right) and left == right and repr(left) == repr(right))
+
+
 def _same_code(left: Client, right: Client) -> bool:
     one, other = left.run, right.run
     if isinstance(one, partial) and isinstance(other, partial):
-        return (one.func, one.args, one.keywords) == (other.func, other.args, other.keywords)
-    return bool(one == other)
+        return _same((one.func, one.args, one.keywords), (other.func, other.args, other.keywords))
+    return _same(one, other)
 
 
 def groups_of(clients: Sequence[Client], *, symmetry: bool = True) -> tuple[int, ...]:
