@@ -105,20 +105,7 @@ def check(
     def run(*, keep_logs: bool, interchangeable: bool) -> Result:
         limits = Limits(max_states, max_seconds, max_executions, until_violated, progress)
         symmetry = interchangeable and search == "exhaustive" and not off & {"symmetry", "merge"}
-        together = None
-        if workers != 1:
-            options = Options(
-                local="local" not in off,
-                constants="constants" not in off,
-                memory="memory" not in off,
-                symmetry=symmetry,
-                fork="fork" not in off,
-                keep_logs=keep_logs,
-            )
-            with crew_of(scenario, workers) as crew:
-                together = search_together(crew, options, groups_of(scenario.clients, symmetry=symmetry), limits)
-        system = System(
-            scenario,
+        options = Options(
             local="local" not in off,
             constants="constants" not in off,
             memory="memory" not in off,
@@ -126,7 +113,11 @@ def check(
             fork="fork" not in off,
             keep_logs=keep_logs,
         )
-        with system, system.active():
+        together = None
+        if workers != 1:
+            with crew_of(scenario, workers) as crew:
+                together = search_together(crew, options, groups_of(scenario.clients, symmetry=symmetry), limits)
+        with options.system(scenario) as system, system.active():
             policy = _policy(search, system, seed, merge="merge" not in off)
             return _Check(system, limits, seed).decide(policy, search, live=live, together=together)
 
