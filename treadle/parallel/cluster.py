@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from treadle.parallel.crew import LostWorkerError
+from treadle.parallel.crew import Crew, LostWorkerError
 from treadle.parallel.host import Host, versions
 from treadle.parallel.luggage import pack
-from treadle.parallel.part import Harvest, Options, Parcel, Report
+from treadle.parallel.part import Options
 from treadle.scenario import Scenario
 from treadle.values.errors import TreadleError, UsageError
 
@@ -65,7 +65,7 @@ class _Home:
     host: Any
 
 
-class Cluster:
+class Cluster(Crew):
     """One actor of a Dask cluster for each part."""
 
     def __init__(self, scenario: Scenario, address: str) -> None:
@@ -121,21 +121,9 @@ class Cluster:
             self._homes[part] = self._client.sync(self._settle, part)
         self._openings[part] = [pickle.dumps(("begin", (options,), {}))]
 
-    def advance(self, part: int, arrivals: list[Parcel], *, states: int | None, seconds: float) -> None:
-        """Ask a part to go on."""
-        self._ask(part, "advance", arrivals, states=states, seconds=seconds)
-
-    def wait(self) -> tuple[int, Report]:
-        """Return the next answer."""
-        part = self._client.sync(self._first)
-        report: Report = self._answer(part)
-        return part, report
-
-    def harvest(self, part: int) -> Harvest:
-        """Return what a part found."""
-        self._ask(part, "harvest")
-        found: Harvest = self._answer(part)
-        return found
+    def _next(self) -> int:
+        part: int = self._client.sync(self._first)
+        return part
 
     def _ask(self, part: int, name: str, *arguments: Any, **options: Any) -> None:
         request = pickle.dumps((name, arguments, options))

@@ -1,8 +1,9 @@
-"""The small protocol behind which workers stand, wherever they are."""
+"""The small interface behind which workers stand, wherever they are."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import abc
+from typing import Any
 
 from treadle.parallel.part import Harvest, Options, Parcel, Report
 from treadle.values.signals import SignalError
@@ -20,13 +21,16 @@ class LostWorkerError(SignalError):
         self.part = part
 
 
-class Crew(Protocol):
-    """Workers, each with one part. What is asked of a part is answered later, in any order between parts."""
+class Crew(abc.ABC):
+    """Workers, each with one part. What is asked of a part is answered later, in any order between parts.
 
-    @property
-    def size(self) -> int:
-        """How many parts there are."""
+    Attributes:
+        size: how many parts there are.
+    """
 
+    size: int
+
+    @abc.abstractmethod
     def begin(self, part: int, options: Options) -> None:
         """Begin a part, or begin it anew. If it fails, what is asked of it next raises the error.
 
@@ -35,7 +39,12 @@ class Crew(Protocol):
         """
 
     def advance(self, part: int, arrivals: list[Parcel], *, states: int | None, seconds: float) -> None:
-        """Ask a part to go on; ``wait`` gives the answer."""
+        """Ask a part to go on; ``wait`` gives the answer.
+
+        Raises:
+            LostWorkerError: its worker died.
+        """
+        self._ask(part, "advance", arrivals, states=states, seconds=seconds)
 
     def wait(self) -> tuple[int, Report]:
         """Return the next answer of some part, and which.
@@ -43,6 +52,9 @@ class Crew(Protocol):
         Raises:
             LostWorkerError: the worker of a part died.
         """
+        part = self._next()
+        report: Report = self._answer(part)
+        return part, report
 
     def harvest(self, part: int) -> Harvest:
         """Return what a part found.
@@ -50,6 +62,22 @@ class Crew(Protocol):
         Raises:
             LostWorkerError: its worker died.
         """
+        self._ask(part, "harvest")
+        found: Harvest = self._answer(part)
+        return found
 
+    @abc.abstractmethod
+    def _ask(self, part: int, name: str, *arguments: Any, **options: Any) -> None:
+        """Send a request to a part."""
+
+    @abc.abstractmethod
+    def _next(self) -> int:
+        """Return a part that has answered, or whose worker died."""
+
+    @abc.abstractmethod
+    def _answer(self, part: int) -> Any:
+        """Return what a part answers."""
+
+    @abc.abstractmethod
     def close(self) -> None:
         """End all parts."""

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from treadle.parallel.crew import LostWorkerError
-from treadle.parallel.part import Harvest, Options, Parcel, Report
+from treadle.parallel.crew import Crew, LostWorkerError
+from treadle.parallel.part import Options
 from treadle.parallel.serving import serve
 from treadle.scenario import Scenario
 
@@ -27,7 +27,7 @@ def _work(pipe: Connection, others: list[Connection], scenario: Scenario, number
     serve(pipe, lambda: scenario, number, parts)
 
 
-class Processes:
+class Processes(Crew):
     """One forked process for each part."""
 
     def __init__(self, scenario: Scenario, size: int) -> None:
@@ -68,22 +68,9 @@ class Processes:
             self._start(part)
         self._ask(part, "begin", options)
 
-    def advance(self, part: int, arrivals: list[Parcel], *, states: int | None, seconds: float) -> None:
-        """Ask a part to go on."""
-        self._ask(part, "advance", arrivals, states=states, seconds=seconds)
-
-    def wait(self) -> tuple[int, Report]:
-        """Return the next answer."""
+    def _next(self) -> int:
         ready = wait(self._pipes.values())
-        part = next(number for number, pipe in self._pipes.items() if pipe is ready[0])
-        report: Report = self._answer(part)
-        return part, report
-
-    def harvest(self, part: int) -> Harvest:
-        """Return what a part found."""
-        self._ask(part, "harvest")
-        found: Harvest = self._answer(part)
-        return found
+        return next(number for number, pipe in self._pipes.items() if pipe is ready[0])
 
     def _ask(self, part: int, name: str, *arguments: Any, **options: Any) -> None:
         try:
