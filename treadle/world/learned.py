@@ -93,7 +93,7 @@ class LearnedWorld:
             transition = self._world.perform(key, operation, outside=outside)
             self._results[at] = transition.result
         else:
-            if at[-1] is None:  # a local operation leaves the content as it is
+            if at[-1] is None:  # what does not depend on what is committed does not change it
                 result = evolve(result, content=state.content)
             transition = self._book.apply(state, key, result)
         self._remember(state, transition.after, _Action(key, operation, outside))
@@ -109,7 +109,8 @@ class LearnedWorld:
             return (holding, operation, state.content.schema.number, None)
         others = (held for other, held in state.holdings.items() if other != key and held.lock)
         locks = tuple(sorted((held.lock, held.bars_readers) for held in others))
-        return (holding, operation, outside, locks, state.content)
+        seen = None if _sees_no_commits(holding, operation) else state.content
+        return (holding, operation, outside, locks, seen)
 
     def _reach_of(self, state: WorldState, holding: Holding, operation: Operation) -> _Reach:
         at = (holding, operation, state.content.schema.number)
@@ -222,3 +223,11 @@ class LearnedWorld:
     def close(self) -> None:
         """Close the live world."""
         self._world.close()
+
+
+def _sees_no_commits(holding: Holding, operation: Operation) -> bool:
+    """Tell whether what others have committed makes no difference: a stale snapshot sees none of it, and bars writes.
+
+    A script ends the transaction before it runs.
+    """
+    return holding.stale and holding.in_transaction and operation.kind is not Kind.EXECUTESCRIPT
