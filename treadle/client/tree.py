@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 
 from treadle.client.coroutine import Coroutine
-from treadle.client.forked import Forked, can_fork
+from treadle.client.forked import Forked, can_fork, wait_for_ended
 from treadle.client.surroundings import Surroundings
 from treadle.interning import intern_operation
 from treadle.scenario import Client
@@ -260,6 +260,7 @@ class Tree:
         """Unwind the live run, if there is one, and end its copies."""
         while self._forked:
             self._forked.popitem()[1].abandon()
+        wait_for_ended()
         self._abandon_parked()
 
     def _abandon_parked(self) -> None:
