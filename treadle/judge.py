@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 from treadle.client.tree import Node
@@ -92,7 +92,7 @@ class Judge:
             PropertyError: a predicate failed, or returned no verdict.
         """
         ends = [self._number(local.node) for local in state.locals]
-        key: Hashable = (state.content, self._symmetry.sorted(list(ends)))
+        key: Hashable = (state.content, self._symmetry.sorted(ends.copy()))
         if key in self._goes_on and not state.quiescent:  # what others hold decides how one more client ends
             key = state
         broken = self._broken.get(key)
@@ -115,18 +115,25 @@ class Judge:
 
     def _evaluate(self, state: State, ends: list[int]) -> frozenset[str]:
         committed = state.content.committed
-        views = [self.view(state, naming, committed) for naming in self._symmetry.arrangements(ends)]
         properties = self._invariants
         if state.ended:
             properties = (*properties, *self._ends)
-            self.outcomes.update(self._spoken(view, state) for view in views)
-        return frozenset(item.name for item in properties if self._breaks(item, views))
+            self.outcomes.update(self._spoken(state, ends))
+        broken: set[str] = set()
+        for naming in self._symmetry.arrangements(ends):
+            pending = [item for item in properties if item.name not in broken and item.name not in self.witnessed]
+            if not pending:
+                break
+            view = self.view(state, naming, committed)
+            # All properties look at one view before any looks at the next: so they may share what they make of it.
+            broken.update([item.name for item in pending if self._breaks(item, view)])
+        return frozenset(broken)
 
-    def _breaks(self, item: Property, views: list[View]) -> bool:
-        """Tell whether a property is broken under some naming; note whether a ``sometimes`` is seen under some."""
+    def _breaks(self, item: Property, view: View) -> bool:
+        """Tell whether a property is broken in a view; note whether a ``sometimes`` is seen there."""
         if item.kind is not Kind.SOMETIMES:
-            return any(item.breaches(view) for view in views)
-        if item.name not in self.witnessed and not all(item.breaches(view) for view in views):
+            return bool(item.breaches(view))
+        if not item.breaches(view):
             self.witnessed.add(item.name)
         return False
 
@@ -137,6 +144,9 @@ class Judge:
         found = {item.name: item.breaches(view) for item in properties if item.kind is not Kind.SOMETIMES}
         return {name: breaches for name, breaches in found.items() if breaches}
 
-    def _spoken(self, view: View, state: State) -> str:
-        ends = "; ".join(f"{name} {outcome}" for name, outcome in view.outcomes.items())
-        return f"{ends} | {state.content.digest}"
+    def _spoken(self, state: State, ends: list[int]) -> Iterator[str]:
+        """Yield how an execution ended, under every naming."""
+        words = [str(local.node.outcome) for local in state.locals]
+        for naming in self._symmetry.arrangements(ends):
+            said = "; ".join([f"{name} {words[place]}" for name, place in zip(self._names, naming, strict=True)])
+            yield f"{said} | {state.content.digest}"

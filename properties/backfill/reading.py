@@ -83,25 +83,29 @@ class Reading:
 
     def answer(self, name: str) -> Response | None:
         """Return what a client was told, or None if it got no answer (it raised, or it died, or it still runs)."""
-        answer = self.view.returned().get(name)
+        answer = self._returned.get(name)
         return answer if isinstance(answer, Response) else None
+
+    @cached_property
+    def _returned(self) -> Mapping[str, Any]:
+        return self.view.returned()
 
     def status(self, name: str) -> int | None:
         """Return the HTTP status that a client got, or None if it got no answer."""
         answer = self.answer(name)
         return answer.status if answer is not None else None
 
-    @property
+    @cached_property
     def finished(self) -> tuple[str, ...]:
         """The clients that sent the request and have finished."""
         return tuple(name for name in self.clients if name in self.view.outcomes)
 
-    @property
+    @cached_property
     def created(self) -> tuple[str, ...]:
         """Those of them that got 201."""
         return tuple(name for name in self.finished if self.status(name) == CREATED)
 
-    @property
+    @cached_property
     def crashed(self) -> tuple[str, ...]:
         """Those of them that died before they got an answer."""
         return tuple(name for name in self.finished if isinstance(self.view.outcomes[name], Crashed))
@@ -117,12 +121,12 @@ class Reading:
         done = {*self.created, *self.crashed[: len(self.credited)]}
         return tuple(name for name in self.finished if name in done)
 
-    @property
+    @cached_property
     def failed(self) -> tuple[str, ...]:
         """Those of them that finished in any other way."""
         return tuple(name for name in self.finished if name not in self.succeeded)
 
-    @property
+    @cached_property
     def server_errors(self) -> tuple[str, ...]:
         """Those of them that failed with a status from 500 on, or without an answer."""
         return tuple(name for name in self.failed if (self.status(name) or SERVER_ERROR) >= SERVER_ERROR)

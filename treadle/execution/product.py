@@ -220,6 +220,7 @@ class Product:
         self._backend = backend
         self._locals = local_states
         self._names = names
+        self._steps = tuple(map(Step, range(len(names))))
         self._budget = budget
         self._placement = placement
         self._max_operations = max_operations
@@ -259,12 +260,13 @@ class Product:
         if self._local:
             alone = self._persistent(state, unfinished)
             if alone is not None:
-                return (Step(alone), *self._faults(state, alone))
-        found: list[Choice] = [Step(client) for client in unfinished if self._may_step(state, client)]
+                return (self._steps[alone], *self._faults(state, alone))
+        found: list[Choice] = [self._steps[client] for client in unfinished if self._may_step(state, client)]
         if not found and unfinished:
             found.append(Fail(_first_in_line(state)))
-        for client in unfinished:
-            found += [fault for fault in self._faults(state, client) if fault not in found]
+        if state.locked > 0 or state.crash > 0:
+            for client in unfinished:
+                found += [fault for fault in self._faults(state, client) if fault not in found]
         return tuple(found)
 
     def _persistent(self, state: State, unfinished: list[int]) -> int | None:
@@ -272,14 +274,13 @@ class Product:
 
         Where there are several, which one it is must not depend on what interchangeable clients are called.
         """
-        found = [
-            client
-            for client in unfinished
-            if (local := state.locals[client]).node.depth
-            and local.wait is None
-            and self._is_local(state, client)
-            and not (state.crash > 0 and local.locks)
-        ]
+        found = []
+        for client in unfinished:
+            local = state.locals[client]
+            if local.wait is not None or not local.node.depth or (state.crash > 0 and local.locks):
+                continue
+            if self._is_local(state, client):
+                found.append(client)
         if len(found) > 1:
             return min(found, key=lambda client: (self._groups[client], self._locals.digest(state.locals[client])))
         return found[0] if found else None
@@ -411,7 +412,7 @@ class Product:
         transition = self._backend.perform(self._backend.at(state), self._key(client, operation), operation)
         result = transition.result
         if result.waits:
-            rank = _queue(state) if local.wait is None else local.wait.rank
+            rank = state.waiting if local.wait is None else local.wait.rank
             wait = Wait(rank, state.others(client, operation.connection), result.observation)
             waiting = self._locals.of(local.node, self._updated(local.holdings, operation.connection, result), wait)
             after = state._replace(locals=_put(state.locals, client, waiting))
@@ -478,15 +479,13 @@ class Product:
         spent: tuple[int, int],
     ) -> State:
         """Return the state after a client moved: what that changes for the others is told here, and only here."""
-        found = list(state.locals)
-        rest = state.rest
+        others, _, locked, crash, rest = state
         if committed:
-            found = [self._locals.stale(other) for other in found]
+            others = tuple([self._locals.stale(other) for other in others])
             rest = tuple((key, self._locals.after_commit(held)) for key, held in rest)
         if moved_on is not None:
-            found = [self._locals.moved_up(other, moved_on) for other in found]
-        found[client] = local
-        return State(tuple(found), content, state.locked - spent[0], state.crash - spent[1], rest)
+            others = tuple([self._locals.moved_up(other, moved_on) for other in others])
+        return State(_put(others, client, local), content, locked - spent[0], crash - spent[1], rest)
 
     def _updated(self, holdings: Holdings, connection: int, result: Result) -> Holdings:
         """Return what a client's connections hold after an operation on one of them."""
@@ -515,10 +514,10 @@ class Product:
         )
         return Taken(choice, state, after, None, None)
 
-    def _is_free(self, state: State, choice: Choice) -> bool:
-        """Tell whether a choice is a timeout that expires since nobody can go on: that of the longest waiter."""
+    def _is_free(self, state: State, choice: Fail) -> bool:
+        """Tell whether a fault is a timeout that expires since nobody can go on: that of the longest waiter."""
         wait = state.locals[choice.client].wait
-        if not isinstance(choice, Fail) or choice.fault is not Fault.LOCKED or wait is None or wait.rank:
+        if choice.fault is not Fault.LOCKED or wait is None or wait.rank:
             return False
         return not any(not local.ended and self._may_step(state, client) for client, local in enumerate(state.locals))
 
@@ -606,9 +605,9 @@ class Product:
             state.others(client),
             state.locked,
             state.crash,
-            _queue(state),
+            state.waiting,
             None if isinstance(choice, Step) else choice.fault,
-            self._is_free(state, choice),
+            isinstance(choice, Fail) and self._is_free(state, choice),
         )
 
     def reach(self, state: State) -> WorldState:
@@ -757,11 +756,6 @@ def _pending(local: LocalState) -> Operation:
 def _first_in_line(state: State) -> int:
     """Return the client that waits longest."""
     return next(client for client, local in enumerate(state.locals) if local.wait is not None and not local.wait.rank)
-
-
-def _queue(state: State) -> int:
-    """Return how many clients wait."""
-    return sum(local.wait is not None for local in state.locals)
 
 
 def _put(locals_: tuple[LocalState, ...], client: int, local: LocalState) -> tuple[LocalState, ...]:

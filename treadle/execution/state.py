@@ -190,10 +190,22 @@ class State(NamedTuple):
 
     def others(self, client: int, connection: int | None = None) -> Locks:
         """Return the locks of all connections but one, or but those of one client."""
-        found = [pair for place, local in enumerate(self.locals) if place != client for pair in local.locks]
+        found: list[tuple[Lock, bool]] = []
+        for place, local in enumerate(self.locals):
+            if local.locks and place != client:
+                found += local.locks
         if connection is not None and len(self.locals[client].holdings) > 1:
             own = self.locals[client].holdings
             found += [(held.lock, held.bars_readers) for number, held in own if number != connection and held.lock]
         if self.rest:
             found += [(held.lock, held.bars_readers) for _, held in self.rest if held.lock]
         return tuple(sorted(found)) if found else NO_LOCKS
+
+    @property
+    def waiting(self) -> int:
+        """How many clients wait."""
+        count = 0
+        for local in self.locals:
+            if local.wait is not None:
+                count += 1
+        return count

@@ -57,6 +57,8 @@ class Symmetry:
         self.groups = groups
         members = [tuple(place for place, group in enumerate(groups) if group == one) for one in dict.fromkeys(groups)]
         self._members = tuple(places for places in members if len(places) > 1)
+        self._all_alike = len(groups) > 1 and len(set(groups)) == 1
+        self._arranged: dict[tuple[int, ...], tuple[Renaming, ...]] = {}
 
     @property
     def trivial(self) -> bool:
@@ -72,6 +74,8 @@ class Symmetry:
 
     def sorted(self, numbers: list[int]) -> tuple[int, ...]:
         """Return numbers, one for each client, sorted among interchangeable clients."""
+        if self._all_alike:
+            return tuple(sorted(numbers))
         for places in self._members:
             for place, number in zip(places, sorted([numbers[place] for place in places]), strict=True):
                 numbers[place] = number
@@ -94,12 +98,20 @@ class Symmetry:
                 found[here] = there
         return tuple(found)
 
-    def arrangements(self, values: Sequence[Hashable]) -> Iterator[Renaming]:
-        """Yield renamings that lead to every distinct arrangement of the clients' values, each once.
+    def arrangements(self, values: Sequence[Hashable]) -> tuple[Renaming, ...]:
+        """Return renamings that lead to every distinct arrangement of the clients' values, each once.
 
         Args:
             values: one for each client.
         """
+        numbers: dict[Hashable, int] = {}
+        pattern = tuple([numbers.setdefault(value, len(numbers)) for value in values])
+        found = self._arranged.get(pattern)
+        if found is None:
+            found = self._arranged[pattern] = tuple(self._arrangements(pattern))
+        return found
+
+    def _arrangements(self, values: tuple[int, ...]) -> Iterator[Renaming]:
         seen = set()
         choices = [list(itertools.permutations(places)) for places in self._members]
         for combination in itertools.product(*choices):

@@ -126,11 +126,13 @@ class Explorer:
                 self.departures.append(Departure(node, len(arcs), after))
                 arcs.append(arc(edge, -1, operations))
                 now = self._judge.broken(after)
-            self._note_broken(node, arcs[-1], now)
+            if now:
+                self._note_broken(node, arcs[-1], now)
             for count, there in edge.moments[:-1]:
-                self._note_broken(node, arc(edge, -1, count), self._judge.broken(there))
+                names = self._judge.broken(there)
+                if names:
+                    self._note_broken(node, arc(edge, -1, count), names)
 
     def _note_broken(self, node: int, item: Arc, names: frozenset[str]) -> None:
-        if names:
-            for name in names - self._broken[node]:  # one that is broken before has a shorter way than this
-                self.goals[name].append((node, item))
+        for name in names - self._broken[node]:  # one that is broken before has a shorter way than this
+            self.goals[name].append((node, item))

@@ -108,6 +108,7 @@ class Committed:
 
     tables: Mapping[str, Table]
     _rows: dict[str, tuple[Row, ...]] = field(factory=dict, init=False, eq=False, repr=False)
+    _beside: dict[str, tuple[Committed, tuple[Row, ...]]] = field(factory=dict, init=False, eq=False, repr=False)
 
     def table(self, name: str) -> Table:
         """Return a table.
@@ -132,16 +133,19 @@ class Committed:
             self._rows[table] = self.table(table).rows()
         return self._rows[table]
 
+    def rows_beside(self, other: Committed, table: str) -> tuple[Row, ...]:
+        """Return the committed rows of a table that are not in another content, in linear time.
 
-def _only_in(mine: Committed, other: Committed, name: str) -> tuple[Row, ...]:
-    """Return the rows of a table in one content that are not in another one, in linear time.
-
-    Raises:
-        PropertyError: one of them has no such table.
-    """
-    theirs, ours = other.table(name), mine.table(name)
-    known = _values_by(ours.columns, theirs)
-    return tuple(row for row, values in zip(mine.rows(name), ours.values, strict=True) if values not in known)
+        Raises:
+            PropertyError: one of them has no such table.
+        """
+        asked, rows = self._beside.get(table, (None, ()))
+        if asked is not other:
+            theirs, ours = other.table(table), self.table(table)
+            known = _values_by(ours.columns, theirs)
+            rows = tuple(row for row, values in zip(self.rows(table), ours.values, strict=True) if values not in known)
+            self._beside[table] = other, rows
+        return rows
 
 
 def _values_by(columns: tuple[str, ...], table: Table) -> set[tuple[Any, ...]]:
@@ -203,11 +207,11 @@ class View:
 
     def new_rows(self, table: str) -> tuple[Row, ...]:
         """Return the committed rows of a table that were not there, in this form, before any client started."""
-        return _only_in(self.committed, self.initial, table)
+        return self.committed.rows_beside(self.initial, table)
 
     def lost_rows(self, table: str) -> tuple[Row, ...]:
         """Return the rows that were there before any client started and are not there, in this form, now."""
-        return _only_in(self.initial, self.committed, table)
+        return self.initial.rows_beside(self.committed, table)
 
     def returned(self) -> Mapping[str, Any]:
         """Return the values of the clients that returned, by name."""
