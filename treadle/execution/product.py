@@ -49,7 +49,6 @@ class Taken:
         lock_kind: why the client saw ``database is locked``, if it did.
         reachable: for an injected ``locked``: whether SQLite could have answered so.
         free: the fault costs nothing, since all clients wait.
-        far: what the operation does may depend on all there is.
     """
 
     choice: Choice
@@ -61,7 +60,6 @@ class Taken:
     lock_kind: LockKind | None = None
     reachable: bool = True
     free: bool = False
-    far: bool = False
 
 
 class Backend(Protocol):
@@ -147,8 +145,8 @@ class _Stretch(NamedTuple):
     """What an edge does, whatever the other clients are.
 
     Attributes:
-        moments: after how many operations, what the client's local state is, what is committed, and whether
-            something was committed by then.
+        moments: after how many operations, what the client's local state is, what is committed (None where that is
+            as it was), and whether something was committed by then.
         moved_on: the rank of the client's wait that is over, or None.
         locked: how many ``locked`` faults it spends.
         crash: how many ``crash`` faults it spends.
@@ -157,7 +155,7 @@ class _Stretch(NamedTuple):
         essential: as for ``Edge``.
     """
 
-    moments: tuple[tuple[int, LocalState, Content, bool], ...]
+    moments: tuple[tuple[int, LocalState, Content | None, bool], ...]
     essential: int
     moved_on: int | None
     locked: int
@@ -235,7 +233,7 @@ class Product:
         self.constant: set[int] = set()
         self._passing: dict[LocalState, frozenset[int] | None] = {}
         self._natures: dict[tuple[LocalState, int], Nature] = {}
-        self._stretches: dict[tuple[object, ...], _Stretch] = {}
+        self._stretches: dict[tuple[Content | int, tuple[object, ...]], _Stretch] = {}
         self._ways: dict[State, tuple[State, Choice]] = {}
         self._adopted: dict[State, Way] = {}
         self._followed: Followed | None = None
@@ -426,7 +424,6 @@ class Product:
             None if result.waits else result.observation,
             transition,
             lock_kind=None if result.waits else result.lock_kind,
-            far=self._nature(local, state.content).far,
         )
 
     def _go_on(
@@ -558,7 +555,6 @@ class Product:
                 transition.observation,
                 transition,
                 lock_kind=LockKind.OUTSIDE,
-                far=nature.far,
             )
         holding = local.holding(operation.connection)
         reset: Transition | None = None
@@ -569,7 +565,7 @@ class Product:
             holding = reset.result.holding
         seen = intern_observation(Observation(failure=LOCKED, in_transaction=holding.in_transaction))
         after = self._go_on(state, client, seen, operation, reset, locked=1)
-        return Taken(choice, state, after, operation, seen, lock_kind=LockKind.OUTSIDE, reachable=False, far=nature.far)
+        return Taken(choice, state, after, operation, seen, lock_kind=LockKind.OUTSIDE, reachable=False)
 
     # What it does, one stretch at a time.
 
@@ -579,29 +575,45 @@ class Product:
         A client that starts goes on through its first operation that others can notice: what it did before
         that commutes with everything.
 
-        What a stretch does depends on the client's local state, on what is committed, on the locks of the others and
-        on the faults that are left; the same stretch from another state is told from memory.
+        What a stretch does depends on the client's local state, on the locks of the others, on the faults that are
+        left and, mostly, on what is committed; the same stretch from another state is told from memory.
         """
-        at = self._circumstances(state, choice) if self._memory else None
-        stretch = self._stretches.get(at) if at is not None else None
+        stretch = self._remembered(state, choice) if self._memory else None
         if stretch is not None:
             edge = self._again(state, choice, stretch)
         else:
             self.reach(state)
             taken = self._go(state, choice)
             edge = self._edge(taken)
-            if at is not None and not any(item.far for item in taken):
-                self._stretches[at] = self._stretch(state, taken, edge)
+            if self._memory:
+                self._remember(state, taken, edge)
         if self._backend.learns:
             self._ways.setdefault(edge.after, (state, choice))
         return edge
 
+    def _remembered(self, state: State, choice: Choice) -> _Stretch | None:
+        circumstances = self._circumstances(state, choice)
+        schema = state.content.schema.number
+        return self._stretches.get((state.content, circumstances)) or self._stretches.get((schema, circumstances))
+
+    def _remember(self, state: State, taken: list[Taken], edge: Edge) -> None:
+        client = edge.first.client
+        natures = [
+            self._nature(item.before.locals[client], item.before.content)
+            for item in taken
+            if item.operation is not None
+        ]
+        if any(nature.far for nature in natures):
+            return
+        blind = len(natures) == len(taken) and all(nature.blind for nature in natures)
+        at = (state.content.schema.number if blind else state.content, self._circumstances(state, edge.first))
+        self._stretches[at] = self._stretch(state, taken, edge, blind=blind)
+
     def _circumstances(self, state: State, choice: Choice) -> tuple[object, ...]:
-        """Return all that decides what a stretch does."""
+        """Return all that decides what a stretch does, beside what is committed."""
         client = choice.client
         return (
             state.locals[client],
-            state.content,
             state.others(client),
             state.locked,
             state.crash,
@@ -698,12 +710,15 @@ class Product:
         return nature.local or nature.looks_at is not None
 
     @staticmethod
-    def _stretch(state: State, taken: list[Taken], edge: Edge) -> _Stretch:
+    def _stretch(state: State, taken: list[Taken], edge: Edge, *, blind: bool) -> _Stretch:
         client = edge.first.client
         commits = [item.transition is not None and item.transition.result.committed for item in taken]
         before, after = state.locals[client].wait, edge.after.locals[client].wait
         return _Stretch(
-            tuple((count, there.locals[client], there.content, any(commits[:count])) for count, there in edge.moments),
+            tuple(
+                (count, there.locals[client], None if blind else there.content, any(commits[:count]))
+                for count, there in edge.moments
+            ),
             edge.essential,
             before.rank if before is not None and after is None else None,
             state.locked - edge.after.locked,
@@ -721,7 +736,7 @@ class Product:
                     state,
                     choice.client,
                     local,
-                    content,
+                    content or state.content,
                     committed=committed,
                     moved_on=stretch.moved_on,
                     spent=(stretch.locked, stretch.crash),

@@ -18,7 +18,7 @@ from treadle.values.errors import NondeterminismError
 from treadle.values.operation import FETCHES, Kind, Operation
 from treadle.world.effects import Effects
 from treadle.world.holding import Holding, Lock
-from treadle.world.locality import is_local
+from treadle.world.locality import is_local, sees_no_commits
 from treadle.world.state import Book, Key, Result, Transition, WorldState
 from treadle.world.world import World
 
@@ -109,7 +109,7 @@ class LearnedWorld:
             return (holding, operation, state.content.schema.number, None)
         others = (held for other, held in state.holdings.items() if other != key and held.lock)
         locks = tuple(sorted((held.lock, held.bars_readers) for held in others))
-        seen = None if _sees_no_commits(holding, operation) else state.content
+        seen = None if sees_no_commits(holding, operation) else state.content
         return (holding, operation, outside, locks, seen)
 
     def _reach_of(self, state: WorldState, holding: Holding, operation: Operation) -> _Reach:
@@ -223,11 +223,3 @@ class LearnedWorld:
     def close(self) -> None:
         """Close the live world."""
         self._world.close()
-
-
-def _sees_no_commits(holding: Holding, operation: Operation) -> bool:
-    """Tell whether what others have committed makes no difference: a stale snapshot sees none of it, and bars writes.
-
-    A script ends the transaction before it runs.
-    """
-    return holding.stale and holding.in_transaction and operation.kind is not Kind.EXECUTESCRIPT

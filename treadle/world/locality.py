@@ -121,6 +121,7 @@ class Nature(NamedTuple):
         acquires: SQLite asks the file system for a lock.
         fault_point: a ``locked`` fault may be injected.
         far: what it does may depend on more than its connection, the locks of others, and what is committed.
+        blind: what it does does not depend on what is committed, and does not change that.
         looks_at: for a read with a snapshot of its own that bars nobody, the root pages of the tables and indexes
             that it looks at; else None.
         reads: the root pages of those that its statement looks at, whatever else it does.
@@ -131,6 +132,7 @@ class Nature(NamedTuple):
     acquires: bool
     fault_point: bool
     far: bool
+    blind: bool
     looks_at: frozenset[int] | None
     reads: frozenset[int]
     changes: frozenset[int]
@@ -147,13 +149,28 @@ def looks_at(journal: str, holding: Holding, operation: Operation, effects: Effe
     return effects.reach.looked_at if journal == "wal" and lone and plain else None
 
 
+def sees_no_commits(holding: Holding, operation: Operation) -> bool:
+    """Tell whether what others have committed makes no difference: a stale snapshot sees none of it, and bars writes.
+
+    A script ends the transaction before it runs.
+
+    Args:
+        holding: what the operation's connection holds before it.
+        operation: the operation.
+    """
+    return holding.stale and holding.in_transaction and operation.kind is not Kind.EXECUTESCRIPT
+
+
 def nature_of(journal: str, holding: Holding, operation: Operation, effects: Effects, placement: Placement) -> Nature:
     """Return what an operation is to others; the arguments are those of the functions above."""
+    local = is_local(journal, holding, operation, effects)
+    far = effects.far_reaching or not effects.known
     return Nature(
-        is_local(journal, holding, operation, effects),
+        local,
         acquires(journal, holding, operation, effects),
         is_fault_point(placement, journal, holding, operation, effects),
-        effects.far_reaching or not effects.known,
+        far,
+        local or (sees_no_commits(holding, operation) and not far),
         looks_at(journal, holding, operation, effects),
         effects.reach.looked_at,
         effects.reach.changed,
