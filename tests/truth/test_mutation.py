@@ -8,7 +8,7 @@ a stale snapshot fails at once                     the busy handler
 a RELEASE of an outermost savepoint may commit     all interleavings (test_reductions)
 an open cursor holds a lock                        sqlite3_txn_state (test_wait_or_fail)
 to take a snapshot is not local                    all interleavings
-to take the write lock is not local                all interleavings
+to take the write lock is not local                the world, in which two cannot write
 to let go of the write lock is not local           all interleavings
 to drop a read lock is not local in delete mode    all interleavings
 a commit makes the snapshots of others stale       live executions (NondeterminismError), or all interleavings
@@ -23,7 +23,12 @@ what is found to be changed starts the search over all interleavings
 a read that keeps its snapshot is not local        all interleavings
 nor is one in whose snapshot something else is read all interleavings
 clients with other arguments differ                all interleavings
-what a stretch does depends on the locks of others the world, which no operations lead to such a state
+what a stretch does depends on the locks of others the world, in which two cannot write
+a stale snapshot alone sees nothing of commits     live executions (NondeterminismError), or all interleavings
+a past starts from what was committed then         the past, which shows something else (NondeterminismError)
+a stale snapshot is made stale again               live executions (NondeterminismError), or all interleavings
+another writer is in the way of a rebuilt past     live executions (NondeterminismError), or all interleavings
+only reads in a snapshot that is held are left out the past, which shows something else (NondeterminismError)
 =================================================  ==============================================================
 """
 
@@ -46,7 +51,7 @@ from treadle.execution import product, symmetry
 from treadle.execution.state import NO_LOCKS, State
 from treadle.values.fault import LockKind
 from treadle.values.operation import Kind
-from treadle.world import aftermath, content, learned, line, locality, world
+from treadle.world import aftermath, content, learned, line, locality, observer, past, world
 from treadle.world.holding import Holding, Lock
 
 
@@ -169,7 +174,8 @@ def test_a_local_snapshot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_local_write_lock_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To take the write lock is not local."""
     _seen_as_local(monkeypatch, lambda journal, holding, operation, effects: effects.writes)
-    assert not _agrees(_READ_WRITE)
+    with pytest.raises(AssertionError, match="two cannot write"):
+        _agrees(_READ_WRITE)
 
 
 def test_a_local_commit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,5 +303,43 @@ def test_a_stretch_that_ignores_locks_is_noticed(monkeypatch: pytest.MonkeyPatch
         return NO_LOCKS if connection is None else right(self, client, connection)
 
     monkeypatch.setattr(State, "others", wrong)
-    with pytest.raises(KeyError, match="WorldState"):  # one with two writers: nothing leads there
+    with pytest.raises(AssertionError, match="two cannot write"):
         _agrees(_PATIENT)
+
+
+@pytest.mark.parametrize("case", [_READ_WRITE, _BACK])
+def test_a_fresh_snapshot_that_is_taken_for_stale_is_noticed(monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
+    """What others committed makes a difference to a snapshot that is not stale."""
+    for module in (locality, learned):
+        monkeypatch.setattr(module, "sees_no_commits", lambda held, _: held.in_transaction)
+    assert not _agrees(case)
+
+
+def test_a_past_that_starts_anywhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection is brought back to what it held from what was committed when it took its snapshot."""
+    right = past.past_of
+
+    def wrong(*given: Any) -> Any:
+        found = right(*given)
+        return found and [done._replace(snapshot=None) for done in found]
+
+    monkeypatch.setattr(learned, "past_of", wrong)
+    assert not _agrees(_READ_WRITE)
+
+
+def test_a_stale_snapshot_that_is_rebuilt_fresh_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where others changed nothing, or changed it back, a snapshot is stale all the same."""
+    monkeypatch.setattr(observer.Observer, "commit_nothing", lambda _: None)
+    assert not _agrees(_BACK)
+
+
+def test_a_writer_that_is_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is brought back to what it held finds the write lock held if another one holds it."""
+    monkeypatch.setattr(world.World, "perform_beside_writer", lambda self, *given: self.perform(*given))
+    assert not _agrees(_PATIENT)
+
+
+def test_a_snapshot_that_is_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The read that takes the snapshot is part of the past, and only those after it may be left out."""
+    monkeypatch.setattr(past, "_passing", lambda *_: 1)
+    assert not _agrees(_READ_WRITE)

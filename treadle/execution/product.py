@@ -26,7 +26,7 @@ from treadle.values.fault import Fault, LockKind, Placement
 from treadle.values.observation import LOCKED, Observation
 from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
-from treadle.values.signals import OperationBoundError
+from treadle.values.signals import OperationBoundError, UnreachedError
 from treadle.world.content import Content
 from treadle.world.effects import Effects
 from treadle.world.holding import Lock
@@ -256,7 +256,11 @@ class Product:
         """
         unfinished = [client for client, local in enumerate(state.locals) if not local.ended]
         if self._local:
-            alone = self._persistent(state, unfinished)
+            try:
+                alone = self._persistent(state, unfinished)
+            except UnreachedError:
+                self.reach(state)
+                alone = self._persistent(state, unfinished)
             if alone is not None:
                 return (self._steps[alone], *self._faults(state, alone))
         found: list[Choice] = [self._steps[client] for client in unfinished if self._may_step(state, client)]
@@ -296,8 +300,10 @@ class Product:
             found.append(Fail(client, Fault.CRASH))
         return found
 
-    def _key(self, client: int, operation: Operation) -> Key:
-        return (client + self._offset, operation.connection)
+    def _perform(self, state: State, client: int, operation: Operation, *, outside: bool = False) -> Transition:
+        world = self._backend.at(state)
+        key = (client + self._offset, operation.connection)
+        return self._backend.perform(world, key, operation, outside=outside)
 
     def _nature(self, local: LocalState, content: Content) -> Nature:
         """Return what a client's pending operation is to others."""
@@ -340,7 +346,6 @@ class Product:
         """
         local = state.locals[client]
         if local not in self._passing:
-            self.reach(state)
             seen = self._nature(local, state.content).reads
             there = self.take(state, Step(client)).after
             while there.locals[client].locks and self._has_no_choice(there, client):
@@ -407,7 +412,7 @@ class Product:
         client = choice.client
         local = state.locals[client]
         operation = _pending(local)
-        transition = self._backend.perform(self._backend.at(state), self._key(client, operation), operation)
+        transition = self._perform(state, client, operation)
         result = transition.result
         if result.waits:
             rank = state.waiting if local.wait is None else local.wait.rank
@@ -542,10 +547,9 @@ class Product:
         client = choice.client
         local = state.locals[client]
         operation = _pending(local)
-        key = self._key(client, operation)
         nature = self._nature(local, state.content)
         if nature.acquires and not self._others_write(state, client):
-            transition = self._backend.perform(self._backend.at(state), key, operation, outside=True)
+            transition = self._perform(state, client, operation, outside=True)
             after = self._go_on(state, client, transition.observation, operation, transition, locked=1)
             return Taken(
                 choice,
@@ -560,7 +564,7 @@ class Product:
         reset: Transition | None = None
         if operation.cursor in holding.active:  # running another statement would have ended this one
             close = intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
-            reset = self._backend.perform(self._backend.at(state), key, close)
+            reset = self._perform(state, client, close)
             assert reset.result.holding is not None
             holding = reset.result.holding
         seen = intern_observation(Observation(failure=LOCKED, in_transaction=holding.in_transaction))
@@ -582,8 +586,11 @@ class Product:
         if stretch is not None:
             edge = self._again(state, choice, stretch)
         else:
-            self.reach(state)
-            taken = self._go(state, choice)
+            try:
+                taken = self._go(state, choice)
+            except UnreachedError:
+                self.reach(state)
+                taken = self._go(state, choice)
             edge = self._edge(taken)
             if self._memory:
                 self._remember(state, taken, edge)
@@ -622,18 +629,22 @@ class Product:
             isinstance(choice, Fail) and self._is_free(state, choice),
         )
 
-    def reach(self, state: State) -> WorldState:
-        """Return where the world is in a state, and see to it that operations can be performed there."""
-        world = self._backend.at(state)
+    def reach(self, state: State) -> None:
+        """Lead the world to a state, for what cannot be performed in one that is the same to it.
+
+        Raises:
+            UnreachedError: nothing that was done here leads there.
+        """
         way: list[tuple[State, Choice]] = []
-        while not self._backend.knows(self._backend.at(state)):  # memory alone led here
+        while not self._backend.knows(self._backend.at(state)):
             if state not in self._ways:
+                if state not in self._adopted:
+                    raise UnreachedError
                 self.follow(self._adopted[state])
             state, choice = self._ways[state]
             way.append((state, choice))
         for before, choice in reversed(way):
             self._go(before, choice)
-        return world
 
     def way(self, state: State) -> Way:
         """Return how a state was reached that ``run`` or ``adopt`` led to."""

@@ -21,3 +21,7 @@ class LogsNeededError(SignalError):
 
 class ForkLostError(SignalError):
     """A forked continuation of a client cannot tell what comes next: the client must be replayed."""
+
+
+class UnreachedError(SignalError):
+    """The world was never in the state in which it is to execute something, and cannot be brought there directly."""

@@ -16,9 +16,11 @@ from attrs import evolve, frozen
 
 from treadle.values.errors import NondeterminismError
 from treadle.values.operation import FETCHES, Kind, Operation
+from treadle.values.signals import UnreachedError
 from treadle.world.effects import Effects
 from treadle.world.holding import Holding, Lock
 from treadle.world.locality import is_local, sees_no_commits
+from treadle.world.past import past_of
 from treadle.world.state import Book, Key, Result, Transition, WorldState
 from treadle.world.world import World
 
@@ -85,17 +87,17 @@ class LearnedWorld:
             key: the connection.
             operation: an interned operation.
             outside: a process outside holds the lock that the operation needs.
+
+        Raises:
+            UnreachedError: the world must be led to the state first.
         """
         at = self._circumstances(state, key, operation, outside=outside)
         result = self._results.get(at)
         if result is None:
-            self._go_to(state)
-            transition = self._world.perform(key, operation, outside=outside)
-            self._results[at] = transition.result
-        else:
-            if at[-1] is None:  # what does not depend on what is committed does not change it
-                result = evolve(result, content=state.content)
-            transition = self._book.apply(state, key, result)
+            result = self._results[at] = self._execute(state, key, operation, outside=outside)
+        if at[-1] is None and result.content is not state.content:  # what does not depend on it does not change it
+            result = evolve(result, content=state.content)
+        transition = self._book.apply(state, key, result)
         self._remember(state, transition.after, _Action(key, operation, outside))
         return transition
 
@@ -153,17 +155,56 @@ class LearnedWorld:
         self._remember(state, after, _Action(key, operation, variant))
 
     def _remember(self, state: WorldState, after: WorldState, action: _Action) -> None:
-        if after is not self.root and after is not state:
+        if after is not self.root and after is not state and self.knows(state):  # or ways could run in circles
             self._origins.setdefault(after, (state, action))
 
     def knows(self, state: WorldState) -> bool:
         """Tell whether the live world can go to a state."""
         return state is self.root or state in self._origins or self._world.reachable_directly(state)
 
-    def _go_to(self, wanted: WorldState) -> None:
+    def _execute(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> Result:
+        """Execute an operation in a state, or in one that is the same to it."""
         world = self._world
-        if world.state is wanted:
-            return
+        held = state.holding(key)
+        if self._reach_of(state, held, operation) is _Reach.FAR or not self._is_rebuilt(state, key, operation):
+            self._retrace(state)
+        elif _is_written(state, key) and not _is_written(world.state, key):
+            return world.perform_beside_writer(key, operation).result
+        return world.perform(key, operation, outside=outside).result
+
+    def _is_rebuilt(self, state: WorldState, key: Key, operation: Operation) -> bool:
+        """Bring the live world to a state that is the same to an operation on a connection, or tell that it cannot be.
+
+        It is the same if the connection holds the same, and what is committed is the same, as far as that makes a
+        difference. Of the others' locks only the write lock does in WAL mode, and for that the checker's own
+        connection can stand in; where readers bar others, there must be none.
+        """
+        world, held = self._world, state.holding(key)
+        if world.state is state:
+            return True
+        schema = state.content.schema.number
+        barred = self.journal != "wal"
+        if barred and state.other_locks(key):
+            return False
+        if self.effects(operation, schema).exclusive:  # this one does tell readers from a writer
+            return False
+        open_here = key in world.state.holdings
+        if world.state.holding(key) is held and open_here is (key in state.holdings):
+            same = world.content is state.content or sees_no_commits(held, operation)
+            in_the_way = world.state.other_locks(key) if barred else _is_written(world.state, key)
+            if same and (_is_written(state, key) or not in_the_way):
+                return True
+        past = past_of(held, self._book, lambda done: self.effects(done, schema))
+        if past is None or not world.can_write(state.content):
+            return False
+        world.rebuild(key, held, state.content, past)
+        return True
+
+    def _retrace(self, wanted: WorldState) -> None:
+        """Do again what led to a state, from the last one in which no connection held anything."""
+        world = self._world
+        if not self.knows(wanted):
+            raise UnreachedError
         way: list[tuple[_Action, WorldState]] = []
         state = wanted
         while state is not world.state and not world.reachable_directly(state):
@@ -223,3 +264,8 @@ class LearnedWorld:
     def close(self) -> None:
         """Close the live world."""
         self._world.close()
+
+
+def _is_written(state: WorldState, key: Key) -> bool:
+    """Tell whether another connection holds the write lock."""
+    return any(lock is Lock.WRITE for _, lock in state.other_locks(key))

@@ -48,6 +48,11 @@ class Observer:
             return None
         return version
 
+    def commit_nothing(self) -> None:
+        """Commit what is there already: it makes the snapshots of others stale."""
+        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        self.connection.execute(f"PRAGMA user_version = {version}")
+
     def write_locked(self) -> bool:
         """Ask SQLite whether some connection holds the write lock."""
         self.questions += 1
@@ -57,6 +62,15 @@ class Observer:
             return True
         self.connection.execute("ROLLBACK")
         return False
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the write lock."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            self.connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def outside_lock(self, holding: Holding) -> Iterator[bool]:

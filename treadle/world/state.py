@@ -166,6 +166,11 @@ class Book:
             self._after_commit[held] = found
         return found
 
+    def resting(self, held: Holding) -> Holding:
+        """Return what a connection that holds something held when it held nothing."""
+        at_rest = Holding(busy_timeout_ms=held.busy_timeout_ms, settings=held.settings)
+        return self.holding(*astuple(at_rest, recurse=False))
+
     def extend(self, number: int, *entry: object) -> int:
         """Return the number of the chain that goes on from another chain with an entry.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
 from treadle.interning import intern_observation, the_observation
-from treadle.values.errors import TreadleError, UnsupportedOperationError
+from treadle.values.errors import NondeterminismError, TreadleError, UnsupportedOperationError
 from treadle.values.fault import LockKind
 from treadle.values.instant import START
 from treadle.values.observation import LOCKED, Failure, Observation
@@ -25,7 +26,8 @@ from treadle.world.holding import Holding, Lock
 from treadle.world.ledger import Ledger
 from treadle.world.line import DRIVER_ERRORS, Line, is_under_way
 from treadle.world.observer import Observer
-from treadle.world.state import Book, Key, Result, Transition, WorldState
+from treadle.world.past import Done
+from treadle.world.state import IDLE, Book, Key, Result, Transition, WorldState
 
 _SPARES = 4
 _REMEMBERED = frozenset({"total_changes", "lastrowid"})
@@ -183,6 +185,17 @@ class World:
         self.state = transition.after
         return transition
 
+    def perform_beside_writer(self, key: Key, operation: Operation) -> Transition:
+        """Carry out an operation as ``perform`` does, while another connection holds the write lock.
+
+        Args:
+            key: the connection.
+            operation: what is asked of it.
+        """
+        assert self.state.holding(key).lock is not Lock.WRITE, "two cannot write"
+        with self._observer.writing():
+            return self.perform(key, operation)
+
     def repeat(self, key: Key, operation: Operation, after: WorldState, *, outside: bool = False) -> bool:
         """Carry out an operation again, in the state in which it was performed before.
 
@@ -225,6 +238,38 @@ class World:
             return self._lines.pop(key, None) is line
         held = after.holdings[key]
         return line.real.in_transaction == held.in_transaction
+
+    def rebuild(self, key: Key, held: Holding, content: Content, past: Iterable[Done]) -> None:
+        """Move to a state in which one connection holds what it holds in another one, and no other holds anything.
+
+        Args:
+            key: the connection.
+            held: what it is to hold; ``IDLE`` if it is not to be open.
+            content: what is to be committed.
+            past: what brings it there from rest.
+
+        Raises:
+            NondeterminismError: it saw something else than before.
+        """
+        resting = held if not held.log else self._book.resting(held)
+        deeds = list(past)
+        start = next((done.snapshot for done in deeds if done.snapshot is not None), content)
+        self.restore(self._book.state(start, {} if held is IDLE else {key: resting}))
+        for operation, seen, snapshot in deeds:
+            if snapshot is not None and snapshot is not self.content:
+                self._write(snapshot)
+            self._clock.clock_s = operation.clock_s
+            effects = self.effects(operation, self.content.schema.number)
+            now, _, changes = self._carry_out(key, operation, effects)
+            self._ledger.note(effects, changes, self.content.schema.number)
+            if now is not seen:
+                raise NondeterminismError("the database", self.executed, f"{seen} of {operation}", str(now))
+        if content is not self.content:
+            self._write(content)
+        elif held.stale:
+            self._observer.commit_nothing()
+        self._version = None
+        self.state = self._book.state(content, {} if held is IDLE else {key: held})
 
     def pass_over(self, after: WorldState) -> None:
         """Move to a state to which operations lead that leave no trace, without carrying them out."""
@@ -350,7 +395,12 @@ class World:
         """Tell whether ``restore`` can move to a state."""
         if not state.quiescent:
             return False
-        return state.content.number == 0 or (state.content.schema.simple and state.content.schema.number == 0)
+        return state.content.number == 0 or self.can_write(state.content)
+
+    @staticmethod
+    def can_write(content: Content) -> bool:
+        """Tell whether the world can be given a content, whatever is committed now."""
+        return content.schema.simple and content.schema.number == 0
 
     def _write(self, content: Content) -> None:
         bring_back(self._observer.connection, self.content, content)
