@@ -30,10 +30,6 @@ RUNS_SQL = frozenset({Kind.EXECUTE, Kind.EXECUTEMANY, Kind.EXECUTESCRIPT})
 """The kinds that carry SQL text."""
 
 
-FETCHES = frozenset({Kind.FETCHONE, Kind.FETCHMANY, Kind.FETCHALL, Kind.CLOSE_CURSOR})
-"""The kinds that go on with a statement, or end it."""
-
-
 def canonical(value: object) -> bytes:
     """Return bytes that are equal for equal values of equal types.
 

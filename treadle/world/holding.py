@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-import operator
 
-from attrs import fields, frozen
+from attrs import frozen
 
 from treadle.world.effects import Effects, SavepointAction
 
@@ -61,10 +60,6 @@ class Holding:
     stale: bool = False
     pinned: bool = False
 
-    def is_but_for_log(self, other: Holding) -> bool:
-        """Tell whether a connection holds the same as another, however it came to it."""
-        return bool(_but_for_log(self) == _but_for_log(other))
-
     @property
     def reads_snapshot(self) -> bool:
         """Whether it pins a snapshot that a commit of others makes stale."""
@@ -91,6 +86,3 @@ class Holding:
             return self.savepoints, self.savepoint_began, self.first_write_due
         kept = self._innermost(name) + (action is SavepointAction.ROLLBACK_TO)
         return self.savepoints[:kept], self.savepoint_began, False
-
-
-_but_for_log = operator.attrgetter(*(field.name for field in fields(Holding) if field.name != "log"))

@@ -3,9 +3,11 @@
 What an operation does depends on what its own connection holds (how it came to hold it included), on what is
 committed, and on the locks of the other connections: never on what others did under their locks, for that is
 what isolation means. A local operation depends on its own connection alone. Real SQL runs once for each distinct
-combination of these, whoever the client. To execute in a state other than the one the
-live world is in, the live world goes back to the nearest state on the way there in which no connection held
-anything, and repeats the operations since; what it then sees must be what it saw before.
+combination of these, whoever the client.
+
+To execute in a state other than the one that the live world is in, just these are made to be as they are there: see
+``treadle.world.past``. Where that cannot be, the live world goes back to the nearest state on the way there in which
+no connection held anything, and repeats all operations since; what it then sees must be what it saw before.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import enum
 from attrs import evolve, frozen
 
 from treadle.values.errors import NondeterminismError
-from treadle.values.operation import FETCHES, Kind, Operation
+from treadle.values.operation import Operation
 from treadle.values.signals import UnreachedError
 from treadle.world.effects import Effects
 from treadle.world.holding import Holding, Lock
@@ -213,41 +215,8 @@ class LearnedWorld:
             state = origin
         if state is not world.state:
             world.restore(state)
-        way.reverse()
-        place = 0
-        while place < len(way):
-            action, after = way[place]
-            read = self._passing_read(world.state, way, place)
-            if read:
-                place += read
-                world.pass_over(way[place - 1][1])
-            else:
-                place += 1
-                self._repeat(action, after)
-
-    def _passing_read(self, before: WorldState, way: list[tuple[_Action, WorldState]], place: int) -> int:
-        """Return how many actions from a place on read in a snapshot that is held, and leave no trace; 0 if none do.
-
-        They are a statement that reads and what is fetched of it, up to where its connection holds what it held
-        before, but for the log. Whatever comes later does not depend on their having been executed.
-        """
-        key, operation, outside = way[place][0].key, way[place][0].operation, way[place][0].variant
-        if operation is None or outside or operation.kind is not Kind.EXECUTE or self._book.keep_logs:
-            return 0
-        held = before.holding(key)
-        if held.lock is Lock.NONE or not held.in_transaction:
-            return 0
-        if not self.effects(operation, before.content.schema.number).only_reads:
-            return 0
-        for count, (action, after) in enumerate(way[place:], 1):
-            asked = action.operation
-            if action.key != key or asked is None or asked.cursor != operation.cursor or action.variant:
-                return 0
-            if count > 1 and asked.kind not in FETCHES:
-                return 0
-            if after.holding(key).is_but_for_log(held):
-                return count
-        return 0
+        for action, after in reversed(way):
+            self._repeat(action, after)
 
     def _repeat(self, action: _Action, after: WorldState) -> None:
         self.repeated += 1

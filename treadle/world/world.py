@@ -271,11 +271,6 @@ class World:
         self._version = None
         self.state = self._book.state(content, {} if held is IDLE else {key: held})
 
-    def pass_over(self, after: WorldState) -> None:
-        """Move to a state to which operations lead that leave no trace, without carrying them out."""
-        assert after.content is self.content
-        self.state = after
-
     def vanish(self, client: int, *, only_idle: bool) -> WorldState:
         """Close connections of a client, without its doing, and move to the state after that.
 
