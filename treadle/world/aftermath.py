@@ -27,12 +27,14 @@ class Deed(NamedTuple):
         operation: what was asked of it.
         effects: what the statement does to locks.
         seen: what the driver answered.
+        unwritten: no other connection held the write lock.
     """
 
     before: Holding
     operation: Operation
     effects: Effects
     seen: Observation
+    unwritten: bool
 
 
 class Aftermath:
@@ -91,7 +93,7 @@ class Aftermath:
         waits: bool,
         outside: bool,
     ) -> Holding:
-        before, operation, effects, seen = deed
+        before, operation, effects, seen, _ = deed
         holding = frozenset([cursor for cursor in active if self._holds(cursor, deed)]) if active else active
         ended = self._ended(deed)
         lock = self._lock_after(deed, holding, observer, ended=ended)
@@ -146,11 +148,16 @@ class Aftermath:
 
     @staticmethod
     def _lock_after(deed: Deed, holding: frozenset[int], observer: Observer, *, ended: bool) -> Lock:
-        before, _, effects, seen = deed
+        before, _, effects, seen, _ = deed
         if not seen.in_transaction:
             if not holding:
                 return Lock.NONE
-            written = before.lock is Lock.WRITE or (effects.writes and seen.failure is None)
+            # One that failed keeps the lock where a cursor is under way whose statement wrote, if only once.
+            failure = seen.failure
+            ran = failure is None or (failure.code is not None and not failure.busy)
+            # Where others only read, what BEGIN EXCLUSIVE came to hold it keeps as long as a cursor is under way.
+            kept = effects.exclusive and deed.unwritten
+            written = before.lock is Lock.WRITE or (effects.writes and (ran or kept))
             return Lock.WRITE if written and observer.write_locked() else Lock.READ
         lock = before.lock
         if ended:
@@ -167,7 +174,7 @@ class Aftermath:
 
     def _settings_after(self, deed: Deed, line: Line) -> tuple[int, int, bool]:
         """Return the busy timeout, the number of the settings, and whether the log is pinned."""
-        before, operation, effects, seen = deed
+        before, operation, effects, seen, _ = deed
         timeout_ms, settings, pinned = before.busy_timeout_ms, before.settings, before.pinned
         if operation.kind is Kind.CONNECT:
             timeout_ms = max(0, int(operation.payload.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))

@@ -196,7 +196,7 @@ class LearnedWorld:
             in_the_way = world.state.other_locks(key) if barred else _is_written(world.state, key)
             if same and (_is_written(state, key) or not in_the_way):
                 return True
-        past = past_of(held, self._book, lambda done: self.effects(done, schema))
+        past = past_of(held, self._book, lambda done: self.effects(done, schema), self.journal)
         if past is None or not world.can_write(state.content):
             return False
         world.rebuild(key, held, state.content, past)

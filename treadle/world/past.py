@@ -38,13 +38,14 @@ class Done(NamedTuple):
     snapshot: Content | None
 
 
-def past_of(held: Holding, book: Book, effects_of: Callable[[Operation], Effects]) -> list[Done] | None:
+def past_of(held: Holding, book: Book, effects_of: Callable[[Operation], Effects], journal: str) -> list[Done] | None:
     """Return what a connection at rest has to do to hold something; None if that cannot be told.
 
     Args:
         held: what it is to hold.
         book: where its log is.
         effects_of: tells what a statement does to locks.
+        journal: the journal mode.
     """
     if held.pinned:
         return None
@@ -59,14 +60,17 @@ def past_of(held: Holding, book: Book, effects_of: Callable[[Operation], Effects
         effects = effects_of(deed.operation)
         if not _is_plain(deed, effects):
             return None
+        looks = effects.reads or effects.writes
+        if looks and deed.snapshot is None and not (locked and in_transaction) and not _was_barred(deed):
+            return None  # it saw what was committed then, and the log does not tell what that was
         passing = _passing(deeds, place) if locked and in_transaction and effects.only_reads else 0
         if passing:
             place += passing
             continue
-        failure = deed.seen.failure
-        if failure is not None and failure.busy:
-            if not in_transaction or not deed.seen.in_transaction or deed.operation.kind is not Kind.EXECUTE:
-                return None  # the driver may have begun a transaction, or done a part
+        if _was_barred(deed):
+            did_nothing = in_transaction and deed.seen.in_transaction and deed.operation.kind is Kind.EXECUTE
+            if not did_nothing or journal != "wal":  # where readers bar a COMMIT, it bars new readers then
+                return None
         else:
             found.append(deed)
         locked = locked or deed.snapshot is not None
@@ -102,6 +106,11 @@ def _is_plain(deed: Done, effects: Effects) -> bool:
     if effects.ends or effects.setting or effects.temporary or effects.far_reaching or effects.session_functions:
         return False
     return deed.seen.in_transaction or deed.operation.kind not in RUNS_SQL or effects.only_reads
+
+
+def _was_barred(deed: Done) -> bool:
+    """Tell whether another connection was in the way, so that the operation did nothing."""
+    return deed.seen.failure is not None and deed.seen.failure.busy
 
 
 def _passing(deeds: list[Done], place: int) -> int:

@@ -161,8 +161,9 @@ class World:
         else:
             observation, line, changes = self._carry_out(key, operation, effects)
         self._ledger.note(effects, changes, self.content.schema.number)
-        deed = Deed(before, operation, effects, observation)
-        kind = None if observation.failure is None else why_busy(deed, self.state.other_locks(key))
+        others = self.state.other_locks(key)
+        deed = Deed(before, operation, effects, observation, all(lock is not Lock.WRITE for _, lock in others))
+        kind = None if observation.failure is None else why_busy(deed, others)
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
             raise UnsupportedOperationError(
