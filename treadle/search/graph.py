@@ -15,7 +15,8 @@ import heapq
 import itertools
 from array import array
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from attrs import field, frozen
 
@@ -50,6 +51,9 @@ class Arc(NamedTuple):
 Graph = list[list[Arc]]
 """The arcs that leave each node."""
 
+Goal = tuple[int, Arc]
+"""A node, and an arc that leaves it."""
+
 
 def arc(edge: Edge, target: int, operations: int, renaming: Renaming | None = None) -> Arc:
     """Return the arc of an edge, or of its first operations."""
@@ -57,60 +61,113 @@ def arc(edge: Edge, target: int, operations: int, renaming: Renaming | None = No
     return Arc(target, edge.first, operations, essential, int(edge.injected), int(edge.adversarial), renaming)
 
 
+class Arcs(Protocol):
+    """A graph that can be asked for the arcs that leave a node."""
+
+    def __getitem__(self, node: int, /) -> list[Arc]:
+        """Return the arcs that leave a node."""
+
+
 class Packed(NamedTuple):
     """A graph as it travels between processes.
 
     Attributes:
         degrees: how many arcs each node has.
-        numbers: five numbers for each arc: its target, the places of its first choice and of its renaming below, its
-            operations, and those that are essential.
-        choices: the distinct first choices, each with what it spends.
-        renamings: the distinct renamings.
+        targets: where each arc leads to.
+        kinds: which of the arcs below each arc is, but for where it leads to.
+        distinct: arcs that lead nowhere.
+        goals: for each name, the nodes and the arcs that leave them, as above.
     """
 
     degrees: array[int]
-    numbers: array[int]
-    choices: list[tuple[Choice, int, int]]
-    renamings: list[Renaming | None]
+    targets: array[int]
+    kinds: array[int]
+    distinct: list[Arc]
+    goals: dict[str, tuple[array[int], array[int]]]
 
 
-def packed(graph: Graph) -> Packed:
+def packed(graph: Graph, goals: dict[str, list[Goal]]) -> Packed:
     """Return a graph ready to travel."""
-    choices: dict[tuple[Choice, int, int], int] = {}
-    renamings: dict[Renaming | None, int] = {}
-    numbers = array("q")
-    for arcs in graph:
-        for target, first, operations, essential, fault, adversarial, renaming in arcs:
-            choice = choices.setdefault((first, fault, adversarial), len(choices))
-            place = renamings.setdefault(renaming, len(renamings))
-            numbers.extend((target, choice, place, operations, essential))
-    return Packed(array("q", map(len, graph)), numbers, list(choices), list(renamings))
+    distinct: dict[tuple[Any, ...], int] = {}
+
+    def kinds(arcs: Iterable[Arc]) -> array[int]:
+        return array("q", (distinct.setdefault(item[1:], len(distinct)) for item in arcs))
+
+    return Packed(
+        degrees=array("q", map(len, graph)),
+        targets=array("q", (item.target for arcs in graph for item in arcs)),
+        kinds=kinds(itertools.chain.from_iterable(graph)),
+        goals={
+            name: (array("q", (node for node, _ in places)), kinds(item for _, item in places))
+            for name, places in goals.items()
+        },
+        distinct=[Arc(-1, *item) for item in distinct],
+    )
 
 
-def unpacked(graph: Packed, offset: int) -> Graph:
-    """Return a graph that has travelled.
+class Joined:
+    """A graph put together from several; its arcs are made when they are asked for.
 
-    Args:
-        graph: as it travelled.
-        offset: what is added to the numbers of its nodes.
+    Attributes:
+        size: how many nodes they have together.
+        starts: the number of the first node of each.
+        goals: for each name, edges.
     """
-    numbers = iter(graph.numbers)
-    found: Graph = []
-    for degree in graph.degrees:
-        arcs = []
-        for target, choice, place, operations, essential in itertools.islice(zip(*[numbers] * 5, strict=True), degree):
-            first, fault, adversarial = graph.choices[choice]
-            renaming = graph.renamings[place]
-            arcs.append(Arc(target + offset, first, operations, essential, fault, adversarial, renaming))
-        found.append(arcs)
-    return found
+
+    def __init__(self, graphs: Sequence[Packed]) -> None:
+        """Number the nodes of all graphs one after another, and one more after them, without arcs.
+
+        Args:
+            graphs: arcs that leave their graph have a target below zero, and lead to that last node until ``lead``.
+        """
+        self.starts = [0, *itertools.accumulate(len(graph.degrees) for graph in graphs)]
+        self.size = self.starts.pop()
+        self.goals: dict[str, list[Goal]] = defaultdict(list)
+        self._first = array("q", (0,))
+        self._targets = array("q")
+        self._kinds = array("q")
+        self._numbers: dict[Arc, int] = {}
+        self._distinct: list[Arc] = []
+        for start, graph in zip(self.starts, graphs, strict=True):
+            kinds = [self._kind(item) for item in graph.distinct]
+            self._first.extend(itertools.accumulate(graph.degrees, initial=self._first.pop()))
+            self._targets.extend(self.size if target < 0 else start + target for target in graph.targets)
+            self._kinds.extend(map(kinds.__getitem__, graph.kinds))
+            for name, (nodes, arcs) in graph.goals.items():
+                self.goals[name] += [
+                    (start + node, graph.distinct[kind]) for node, kind in zip(nodes, arcs, strict=True)
+                ]
+        self._first.append(self._first[-1])
+
+    def _kind(self, item: Arc) -> int:
+        number = self._numbers.setdefault(item, len(self._distinct))
+        if number == len(self._distinct):
+            self._distinct.append(item)
+        return number
+
+    def lead(self, node: int, place: int, target: int, renaming: Renaming | None) -> None:
+        """Say where an arc leads to, and how clients are called there."""
+        at = self._first[node] + place
+        self._targets[at] = target
+        self._kinds[at] = self._kind(self._distinct[self._kinds[at]]._replace(renaming=renaming))
+
+    def targets(self, node: int) -> Sequence[int]:
+        """Return where the arcs of a node lead to."""
+        return self._targets[self._first[node] : self._first[node + 1]]
+
+    def __getitem__(self, node: int) -> list[Arc]:
+        """Return the arcs of a node."""
+        kinds = self._kinds[self._first[node] : self._first[node + 1]]
+        return [
+            self._distinct[kind]._replace(target=target) for kind, target in zip(kinds, self.targets(node), strict=True)
+        ]
 
 
-def count_paths(graph: Graph, unfinished: set[int]) -> int:
-    """Return how many complete paths an acyclic graph has from its first node.
+def count_paths(targets: Callable[[int], Sequence[int]], unfinished: Iterable[int]) -> int:
+    """Return how many complete paths an acyclic graph has from its first node, which is node 0.
 
     Args:
-        graph: the arcs of each node.
+        targets: returns where the arcs of a node lead to.
         unfinished: nodes that were not expanded; paths that end there are not complete.
     """
     counts: dict[int, int] = dict.fromkeys(unfinished, 0)
@@ -120,11 +177,12 @@ def count_paths(graph: Graph, unfinished: set[int]) -> int:
         if node in counts:
             stack.pop()
             continue
-        missing = [item.target for item in graph[node] if item.target not in counts]
+        onward = targets(node)
+        missing = [target for target in onward if target not in counts]
         if missing:
             stack += missing
             continue
-        counts[node] = sum(counts[item.target] for item in graph[node]) if graph[node] else 1
+        counts[node] = sum(map(counts.__getitem__, onward)) if onward else 1
         stack.pop()
     return counts[0]
 
@@ -158,9 +216,6 @@ def _spend(cost: _Cost, place: _Place, item: Arc) -> _Cost:
     )
 
 
-Goal = tuple[int, Arc]
-"""A node, and an arc that leaves it."""
-
 _START = _Place(0, -1, stepped=False)
 
 
@@ -188,7 +243,7 @@ class _Ways:
                 self.before[after].append((place, item))
 
 
-def smallest(graph: Graph, goals: dict[str, list[Goal]], groups: tuple[int, ...]) -> dict[str, Schedule]:
+def smallest(graph: Arcs, goals: dict[str, list[Goal]], groups: tuple[int, ...]) -> dict[str, Schedule]:
     """Return for each name the smallest schedule that ends with one of its goals, if a path leads to one.
 
     Args:
