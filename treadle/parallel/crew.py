@@ -65,13 +65,20 @@ class Crew(abc.ABC):
         report: Report = self._answer(part)
         return part, report
 
-    def harvest(self, part: int) -> Harvest:
-        """Return what a part found.
+    def finish(self, part: int) -> None:
+        """Ask a part for what it found; ``harvest`` gives the answer.
 
         Raises:
             LostWorkerError: its worker died.
         """
         self._ask(part, "harvest")
+
+    def harvest(self, part: int) -> Harvest:
+        """Return what a part found that was asked for it.
+
+        Raises:
+            LostWorkerError: its worker died.
+        """
         found: Harvest = self._answer(part)
         return found
 

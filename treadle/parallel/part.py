@@ -192,22 +192,23 @@ class Part:
             number: of this part.
             options: the same for every part.
         """
-        self._stack = contextlib.ExitStack()
         self._number = number
         self._contents: dict[str, Content] = {}
         self._owners: dict[Content, int] = {}
         self._held: dict[Content, list[Departure]] = {}
         self._taken: list[str] = []
-        system = self._system = self._stack.enter_context(options.system(scenario))
-        self._judge = Judge(scenario, system.sequel, system.serial, system.symmetry)
-        self._explorer = Explorer(system.product, self._judge, system.symmetry, owns=self._owns)
-        with system.active():
+        with contextlib.ExitStack() as stack:
+            system = self._system = stack.enter_context(options.system(scenario))
+            stack.enter_context(system.active())  # for good: this process does nothing else
+            self._judge = Judge(scenario, system.sequel, system.serial, system.symmetry)
+            self._explorer = Explorer(system.product, self._judge, system.symmetry, owns=self._owns)
             root = system.product.root()
             self._judge.start(root)
             if number == FIRST:
                 self._own(root.content)
                 self._taken.append(root.content.digest)
                 self._explorer.arrive(root)
+            self._stack = stack.pop_all()
 
     def _owns(self, state: State) -> bool:
         return self._owners.get(state.content) == self._number
@@ -235,24 +236,23 @@ class Part:
         until = time.perf_counter() + seconds
         sent: list[Sent] = []
         met: list[str] = []
-        with system.active():
-            for digest, owner in owners.items():
-                sent += self._settle(self._contents[digest], owner)
-            answers = [Answer(*explorer.arrive(self._unpacked(parcel))) for parcel in arrivals]
-            while not explorer.endless and not product.outdated:
-                if time.perf_counter() >= until or (states is not None and len(explorer.graph) >= states):
-                    break
-                if explorer.todo:
-                    explorer.visit()
-                elif offers:
-                    self._sort(sent, met)
-                    self._taken.append(offers.pop())
-                    self._settle(self._contents[self._taken[-1]], self._number)
-                else:
-                    break
-            self._sort(sent, met)
-            if not system.symmetry.trivial and system.active().drew_randomness():
-                raise NamesMatterError
+        for digest, owner in owners.items():
+            sent += self._settle(self._contents[digest], owner)
+        answers = [Answer(*explorer.arrive(self._unpacked(parcel))) for parcel in arrivals]
+        while not explorer.endless and not product.outdated:
+            if time.perf_counter() >= until or (states is not None and len(explorer.graph) >= states):
+                break
+            if explorer.todo:
+                explorer.visit()
+            elif offers:
+                self._sort(sent, met)
+                self._taken.append(offers.pop())
+                self._settle(self._contents[self._taken[-1]], self._number)
+            else:
+                break
+        self._sort(sent, met)
+        if not system.symmetry.trivial and system.active().drew_randomness():
+            raise NamesMatterError
         taken, self._taken = self._taken, []
         return Report(
             sent=sent,
@@ -272,8 +272,6 @@ class Part:
     def harvest(self) -> Harvest:
         """Return what was found."""
         explorer, judge, system = self._explorer, self._judge, self._system
-        with system.active():
-            silent = system.silent_clients()
         return Harvest(
             graph=packed(explorer.graph, explorer.goals),
             todo=explorer.todo,
@@ -281,7 +279,7 @@ class Part:
             witnessed=judge.witnessed,
             outcomes=judge.outcomes,
             met_fault_point=system.product.met_fault_point,
-            silent=silent,
+            silent=system.silent_clients(),
             live_runs=system.live_runs,
         )
 
@@ -346,14 +344,10 @@ class Part:
         known: list[LocalState] = [local for local in found if local is not None]
         if content is None or len(known) < len(found):
             state = product.follow(parcel.way)
+            if self._packed(state)[:-1] != parcel[:-1]:  # what is constant was told differently there
+                product.outdated = True
         else:
             state = State(tuple(known), content, parcel.locked, parcel.crash)
             product.adopt(state, parcel.way)
-        if self._packed_names(state) != parcel[:-1]:  # what is constant was told differently there
-            product.outdated = True
         self._own(state.content)
         return state
-
-    def _packed_names(self, state: State) -> tuple[object, ...]:
-        digests = tuple(map(self._system.local_states.digest, state.locals))
-        return state.content.digest, digests, state.locked, state.crash

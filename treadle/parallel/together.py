@@ -170,12 +170,28 @@ class _Search:
             self._begin(number)
         while True:
             self._go_on()
-            try:
-                found = [self._crew.harvest(number) for number in range(len(self._parts))]
-            except LostWorkerError as lost:
-                self._begin_anew(lost.part)
-            else:
+            found = self._harvest()
+            if len(found) == len(self._parts):
                 return self._together(found, groups)
+
+    def _harvest(self) -> list[Harvest]:
+        """Return what the parts found; those whose workers died begin anew, and nothing is returned for them."""
+        found: dict[int, Harvest] = {}
+        lost: list[int] = []
+        for number in range(len(self._parts)):
+            try:
+                self._crew.finish(number)
+            except LostWorkerError:
+                lost.append(number)
+        for number in range(len(self._parts)):
+            if number not in lost:
+                try:
+                    found[number] = self._crew.harvest(number)
+                except LostWorkerError:
+                    lost.append(number)
+        for number in lost:
+            self._begin_anew(number)
+        return list(found.values())
 
     def drain(self) -> None:
         """Wait until no part is at work."""

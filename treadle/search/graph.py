@@ -16,7 +16,7 @@ import itertools
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import field, frozen
 
@@ -88,20 +88,27 @@ class Packed(NamedTuple):
 
 def packed(graph: Graph, goals: dict[str, list[Goal]]) -> Packed:
     """Return a graph ready to travel."""
-    distinct: dict[tuple[Any, ...], int] = {}
+    numbers: dict[tuple[object, ...], int] = {}
+    distinct: list[Arc] = []
 
-    def kinds(arcs: Iterable[Arc]) -> array[int]:
-        return array("q", (distinct.setdefault(item[1:], len(distinct)) for item in arcs))
+    def number(item: Arc) -> int:
+        first = item.first  # taken apart, since the hash of a choice is slow
+        how = (type(first), first.client, first.fault if isinstance(first, Fail) else first.operations, item[2:])
+        found = numbers.get(how)
+        if found is None:
+            found = numbers[how] = len(distinct)
+            distinct.append(item._replace(target=-1))
+        return found
 
     return Packed(
         degrees=array("q", map(len, graph)),
         targets=array("q", (item.target for arcs in graph for item in arcs)),
-        kinds=kinds(itertools.chain.from_iterable(graph)),
+        kinds=array("q", map(number, itertools.chain.from_iterable(graph))),
         goals={
-            name: (array("q", (node for node, _ in places)), kinds(item for _, item in places))
+            name: (array("q", (node for node, _ in places)), array("q", (number(item) for _, item in places)))
             for name, places in goals.items()
         },
-        distinct=[Arc(-1, *item) for item in distinct],
+        distinct=distinct,
     )
 
 
