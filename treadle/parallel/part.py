@@ -162,7 +162,6 @@ class Harvest:
 
     Attributes:
         graph: its nodes' arcs, and the edges that break properties.
-        todo: the nodes that were not visited.
         broken: the properties that are broken at its first node.
         witnessed: the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes.
@@ -172,7 +171,6 @@ class Harvest:
     """
 
     graph: Packed
-    todo: list[int]
     broken: frozenset[str]
     witnessed: set[str]
     outcomes: set[str]
@@ -273,8 +271,7 @@ class Part:
         """Return what was found."""
         explorer, judge, system = self._explorer, self._judge, self._system
         return Harvest(
-            graph=packed(explorer.graph, explorer.goals),
-            todo=explorer.todo,
+            graph=packed(explorer.graph, explorer.goals, explorer.todo),
             broken=explorer.broken(0) if self._number == FIRST else frozenset(),
             witnessed=judge.witnessed,
             outcomes=judge.outcomes,

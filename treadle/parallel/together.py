@@ -1,7 +1,7 @@
 """Searching together: several parts, and one process that passes edges between them and puts the graph together.
 
 It also says which part a content is in. Whoever met a content first is offered it; a part that has nothing left to do
-is given contents that another one met long ago and did not come to. How they are divided so differs from run to run.
+is given one that another part met long ago and did not come to. How they are divided so differs from run to run.
 
 A part is a function of the edges that arrived in it. So when its worker dies, it begins anew with all of them, and
 nothing is lost. What comes out is the graph that one process would have explored: the same states, edges, counts and
@@ -234,10 +234,10 @@ class _Search:
         return free[len(free) - min(count, _MOST_OFFERS) :]
 
     def _give(self, number: int) -> None:
-        """Give a part without work the older half of what some other part met."""
+        """Give a part without work what some other part met longest ago, of the one that has most to give."""
         free = max(map(self._free, self._parts), key=len)
-        for digest in free[: (len(free) + 1) // 2]:
-            self._assign(digest, number)
+        if free:
+            self._assign(free[0], number)
 
     def _assign(self, digest: str, number: int) -> None:
         """Note whose a content is, for good."""
@@ -341,7 +341,6 @@ class _Search:
                 if edge.answer is not None:
                     target = graph.starts[edge.sent.to] + edge.answer.node
                     graph.lead(graph.starts[number] + edge.sent.node, edge.sent.place, target, edge.answer.renaming)
-        todo = [node + start for start, harvest in zip(graph.starts, found, strict=True) for node in harvest.todo]
         reports = [part.report for part in self._parts if part.report is not None]
         return Together(
             finding=Finding(
@@ -349,7 +348,7 @@ class _Search:
                 why_not=self._why_not,
                 states=graph.size,
                 transitions=sum(report.transitions for report in reports),
-                schedules=count_paths(graph.targets, [*todo, graph.size]),
+                schedules=count_paths(graph.targets, graph.unfinished),
                 examples=dict.fromkeys(found[FIRST].broken, Schedule()) | smallest(graph, graph.goals, groups),
                 minimal=True,
             ),

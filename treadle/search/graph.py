@@ -69,7 +69,7 @@ class Arcs(Protocol):
 
 
 class Packed(NamedTuple):
-    """A graph as it travels between processes.
+    """A graph as it travels between processes, with a node more, without arcs, for wherever edges lead that left it.
 
     Attributes:
         degrees: how many arcs each node has.
@@ -77,6 +77,7 @@ class Packed(NamedTuple):
         kinds: which of the arcs below each arc is, but for where it leads to.
         distinct: arcs that lead nowhere.
         goals: for each name, the nodes and the arcs that leave them, as above.
+        unfinished: the nodes that were not expanded.
     """
 
     degrees: array[int]
@@ -84,10 +85,18 @@ class Packed(NamedTuple):
     kinds: array[int]
     distinct: list[Arc]
     goals: dict[str, tuple[array[int], array[int]]]
+    unfinished: list[int]
 
 
-def packed(graph: Graph, goals: dict[str, list[Goal]]) -> Packed:
-    """Return a graph ready to travel."""
+def packed(graph: Graph, goals: dict[str, list[Goal]], unfinished: Iterable[int]) -> Packed:
+    """Return a graph ready to travel.
+
+    Args:
+        graph: the arcs of each node; those that leave the graph have a target below zero.
+        goals: for each name, edges.
+        unfinished: nodes that were not expanded.
+    """
+    beyond = len(graph)
     numbers: dict[tuple[object, ...], int] = {}
     distinct: list[Arc] = []
 
@@ -101,14 +110,15 @@ def packed(graph: Graph, goals: dict[str, list[Goal]]) -> Packed:
         return found
 
     return Packed(
-        degrees=array("q", map(len, graph)),
-        targets=array("q", (item.target for arcs in graph for item in arcs)),
+        degrees=array("q", [*map(len, graph), 0]),
+        targets=array("q", (beyond if item.target < 0 else item.target for arcs in graph for item in arcs)),
         kinds=array("q", map(number, itertools.chain.from_iterable(graph))),
         goals={
             name: (array("q", (node for node, _ in places)), array("q", (number(item) for _, item in places)))
             for name, places in goals.items()
         },
         distinct=distinct,
+        unfinished=[*unfinished, beyond],
     )
 
 
@@ -116,35 +126,32 @@ class Joined:
     """A graph put together from several; its arcs are made when they are asked for.
 
     Attributes:
-        size: how many nodes they have together.
+        size: how many nodes they have together, but for the additional ones.
         starts: the number of the first node of each.
         goals: for each name, edges.
+        unfinished: the nodes that were not expanded.
     """
 
     def __init__(self, graphs: Sequence[Packed]) -> None:
-        """Number the nodes of all graphs one after another, and one more after them, without arcs.
-
-        Args:
-            graphs: arcs that leave their graph have a target below zero, and lead to that last node until ``lead``.
-        """
-        self.starts = [0, *itertools.accumulate(len(graph.degrees) for graph in graphs)]
-        self.size = self.starts.pop()
+        """Number the nodes of all graphs one after another."""
+        *self.starts, size = itertools.accumulate((len(graph.degrees) for graph in graphs), initial=0)
+        self.size = size - len(graphs)
         self.goals: dict[str, list[Goal]] = defaultdict(list)
-        self._first = array("q", (0,))
-        self._targets = array("q")
-        self._kinds = array("q")
+        self.unfinished: list[int] = []
+        self._first = [0]
+        self._targets: list[int] = []
+        self._kinds: list[int] = []
         self._numbers: dict[Arc, int] = {}
         self._distinct: list[Arc] = []
         for start, graph in zip(self.starts, graphs, strict=True):
             kinds = [self._kind(item) for item in graph.distinct]
-            self._first.extend(itertools.accumulate(graph.degrees, initial=self._first.pop()))
-            self._targets.extend(self.size if target < 0 else start + target for target in graph.targets)
-            self._kinds.extend(map(kinds.__getitem__, graph.kinds))
+            self._first += itertools.accumulate(graph.degrees, initial=self._first.pop())
+            self._targets += map(start.__add__, graph.targets)
+            self._kinds += map(kinds.__getitem__, graph.kinds)
+            self.unfinished += map(start.__add__, graph.unfinished)
             for name, (nodes, arcs) in graph.goals.items():
-                self.goals[name] += [
-                    (start + node, graph.distinct[kind]) for node, kind in zip(nodes, arcs, strict=True)
-                ]
-        self._first.append(self._first[-1])
+                goals = map(graph.distinct.__getitem__, arcs)
+                self.goals[name] += zip(map(start.__add__, nodes), goals, strict=True)
 
     def _kind(self, item: Arc) -> int:
         number = self._numbers.setdefault(item, len(self._distinct))
@@ -156,9 +163,10 @@ class Joined:
         """Say where an arc leads to, and how clients are called there."""
         at = self._first[node] + place
         self._targets[at] = target
-        self._kinds[at] = self._kind(self._distinct[self._kinds[at]]._replace(renaming=renaming))
+        if renaming is not None:
+            self._kinds[at] = self._kind(self._distinct[self._kinds[at]]._replace(renaming=renaming))
 
-    def targets(self, node: int) -> Sequence[int]:
+    def targets(self, node: int) -> list[int]:
         """Return where the arcs of a node lead to."""
         return self._targets[self._first[node] : self._first[node + 1]]
 
@@ -170,7 +178,7 @@ class Joined:
         ]
 
 
-def count_paths(targets: Callable[[int], Sequence[int]], unfinished: Iterable[int]) -> int:
+def count_paths(targets: Callable[[int], list[int]], unfinished: Iterable[int]) -> int:
     """Return how many complete paths an acyclic graph has from its first node, which is node 0.
 
     Args:
@@ -185,12 +193,16 @@ def count_paths(targets: Callable[[int], Sequence[int]], unfinished: Iterable[in
             stack.pop()
             continue
         onward = targets(node)
-        missing = [target for target in onward if target not in counts]
-        if missing:
-            stack += missing
-            continue
-        counts[node] = sum(map(counts.__getitem__, onward)) if onward else 1
-        stack.pop()
+        height, total = len(stack), 0
+        for target in onward:
+            count = counts.get(target)
+            if count is None:
+                stack.append(target)
+            else:
+                total += count
+        if len(stack) == height:
+            counts[node] = total if onward else 1
+            stack.pop()
     return counts[0]
 
 
