@@ -162,6 +162,7 @@ class Harvest:
 
     Attributes:
         graph: its nodes' arcs, and the edges that break properties.
+        held: how many edges lead to contents of which it was not told whose they are.
         broken: the properties that are broken at its first node.
         witnessed: the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes.
@@ -171,6 +172,7 @@ class Harvest:
     """
 
     graph: Packed
+    held: int
     broken: frozenset[str]
     witnessed: set[str]
     outcomes: set[str]
@@ -272,6 +274,7 @@ class Part:
         explorer, judge, system = self._explorer, self._judge, self._system
         return Harvest(
             graph=packed(explorer.graph, explorer.goals, explorer.todo),
+            held=sum(map(len, self._held.values())),
             broken=explorer.broken(0) if self._number == FIRST else frozenset(),
             witnessed=judge.witnessed,
             outcomes=judge.outcomes,

@@ -10,7 +10,8 @@ smallest schedules.
 
 from __future__ import annotations
 
-from collections.abc import Container
+import itertools
+from collections.abc import Iterable, Iterator
 
 from attrs import define, field, frozen
 
@@ -103,6 +104,11 @@ class _PartState:
     def is_busy(self) -> bool:
         """Whether there is something to ask for, even if no content is offered."""
         return self.report is None or self.report.busy or self.told < len(self.arrivals) or bool(self.owners)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is not at work, and has nothing to do by itself."""
+        return self.asked is None and not self.is_busy and not self.met
 
     def sends_to(self, number: int) -> bool:
         """Tell whether it will send something to another part, being told that a content is there."""
@@ -222,22 +228,24 @@ class _Search:
             if part.asked is None and not any(other.sends_to(number) for other in self._parts):
                 self._give(number)
 
-    def _free(self, part: _PartState) -> list[str]:
-        """Return the contents that a part met, and that nobody has or is offered."""
-        offered: Container[str] = {digest for other in self._parts for digest in other.offered}
-        return [digest for digest in part.met if digest not in offered]
+    def _free(self, met: Iterable[str]) -> Iterator[str]:
+        """Yield the contents that nobody is offered."""
+        offered = {digest for part in self._parts for digest in part.offered}
+        return (digest for digest in met if digest not in offered)
 
     def _offers(self, part: _PartState) -> list[str]:
-        """Return what a part may take: the newer half of what it met."""
-        free = self._free(part)
-        count = len(free) // 2 if part.is_busy else (len(free) + 1) // 2
-        return free[len(free) - min(count, _MOST_OFFERS) :]
+        """Return what a part may take of what it met, the newest last: the newer half."""
+        count = min(len(part.met) // 2 if part.is_busy else (len(part.met) + 1) // 2, _MOST_OFFERS)
+        return list(itertools.islice(self._free(reversed(part.met)), count))[::-1]
 
     def _give(self, number: int) -> None:
-        """Give a part without work what some other part met longest ago, of the one that has most to give."""
-        free = max(map(self._free, self._parts), key=len)
-        if free:
-            self._assign(free[0], number)
+        """Give a part without work what another part met longest ago: one that has much to give."""
+        others = [part for other, part in enumerate(self._parts) if other != number]
+        for part in sorted(others, key=lambda part: -len(part.met)):
+            oldest = next(self._free(part.met), None)
+            if oldest is not None:
+                self._assign(oldest, number)
+                return
 
     def _assign(self, digest: str, number: int) -> None:
         """Note whose a content is, for good."""
@@ -287,7 +295,7 @@ class _Search:
                 part.told_owners,
                 part.offered,
                 states=None if most is None else max(1, most - elsewhere),
-                seconds=_SLICE_S if all(other.is_busy or other.offered for other in self._parts) else _SHORT_SLICE_S,
+                seconds=_SHORT_SLICE_S if any(other.is_idle for other in self._parts) else _SLICE_S,
             )
         except LostWorkerError:
             self._begin_anew(number)
@@ -334,6 +342,7 @@ class _Search:
             raise _OutdatedError
 
     def _together(self, found: list[Harvest], groups: tuple[int, ...]) -> Together:
+        assert self._why_not or not any(harvest.held for harvest in found)
         graph = Joined([harvest.graph for harvest in found])
         for number, part in enumerate(self._parts):
             for edge in part.departed:
