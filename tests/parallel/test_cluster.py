@@ -114,15 +114,15 @@ def test_a_worker_that_is_killed_at_the_end_loses_nothing(workers: Any, monkeypa
     """Also when all was explored."""
     scenario = example(examples.with_a_fault)
     expected = facts(check(scenario))
-    right, harvests = Cluster.harvest, []
+    right, harvests = Cluster.finish, []
 
-    def harvest(self: Cluster, part: int) -> Any:
+    def finish(self: Cluster, part: int) -> Any:
         harvests.append(part)
         if len(harvests) == 1:
             kill(workers, homes(self)[part])
         return right(self, part)
 
-    monkeypatch.setattr(Cluster, "harvest", harvest)
+    monkeypatch.setattr(Cluster, "finish", finish)
     assert expected == facts(check(scenario, workers=workers.scheduler_address))
     assert len(harvests) > 2
 

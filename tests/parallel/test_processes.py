@@ -172,16 +172,16 @@ def test_a_killed_process_loses_nothing(monkeypatch: pytest.MonkeyPatch, part: i
 
 
 def _kill_at_harvest(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
-    right = Processes.harvest
+    right = Processes.finish
     killed: list[int] = []
 
-    def harvest(self: Processes, asked: int) -> Any:
+    def finish(self: Processes, asked: int) -> Any:
         if not killed:
             killed.append(part)
             _kill(self, part)
         return right(self, asked)
 
-    monkeypatch.setattr(Processes, "harvest", harvest)
+    monkeypatch.setattr(Processes, "finish", finish)
 
 
 @pytest.mark.parametrize("part", [0, 1])

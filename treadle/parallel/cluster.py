@@ -203,7 +203,6 @@ class Cluster(Crew):
             Host,
             self._packed,
             part,
-            self.size,
             actor=True,
             pure=False,
             workers=[address],

@@ -38,13 +38,22 @@ class Crew(abc.ABC):
             LostWorkerError: its worker died.
         """
 
-    def advance(self, part: int, arrivals: list[Parcel], *, states: int | None, seconds: float) -> None:
-        """Ask a part to go on; ``wait`` gives the answer.
+    def advance(
+        self,
+        part: int,
+        arrivals: list[Parcel],
+        owners: dict[str, int],
+        offers: list[str],
+        *,
+        states: int | None,
+        seconds: float,
+    ) -> None:
+        """Ask a part to go on, as ``Part.advance`` says; ``wait`` gives the answer.
 
         Raises:
             LostWorkerError: its worker died.
         """
-        self._ask(part, "advance", arrivals, states=states, seconds=seconds)
+        self._ask(part, "advance", arrivals, owners, offers, states=states, seconds=seconds)
 
     def wait(self) -> tuple[int, Report]:
         """Return the next answer of some part, and which.
@@ -56,13 +65,20 @@ class Crew(abc.ABC):
         report: Report = self._answer(part)
         return part, report
 
-    def harvest(self, part: int) -> Harvest:
-        """Return what a part found.
+    def finish(self, part: int) -> None:
+        """Ask a part for what it found; ``harvest`` gives the answer.
 
         Raises:
             LostWorkerError: its worker died.
         """
         self._ask(part, "harvest")
+
+    def harvest(self, part: int) -> Harvest:
+        """Return what a part found that was asked for it.
+
+        Raises:
+            LostWorkerError: its worker died.
+        """
         found: Harvest = self._answer(part)
         return found
 

@@ -45,13 +45,12 @@ def versions() -> dict[str, str]:
 class Host:
     """Starts the process of a part, and carries requests to it. Dask calls its methods from the coordinator."""
 
-    def __init__(self, packed: bytes, number: int, parts: int) -> None:
+    def __init__(self, packed: bytes, number: int) -> None:
         """Start the process.
 
         Args:
             packed: the scenario, as it travels.
-            number: of the part, from 0.
-            parts: how many there are.
+            number: of the part.
         """
         here, there = socket.socketpair()
         with there:
@@ -62,7 +61,7 @@ class Host:
                 stdout=2,  # what clients print is no result of the worker's
             )
         self._pipe = Connection(here.detach())
-        self._pipe.send((packed, number, parts))
+        self._pipe.send((packed, number))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"treadle part {number}")
 
     def versions(self) -> dict[str, str]:
@@ -117,7 +116,7 @@ def main(pipe: int) -> None:
 
     with Connection(pipe) as requests:
         try:
-            packed, number, parts = requests.recv()
+            packed, number = requests.recv()
         except (EOFError, ConnectionError):
             return
-        serve(requests, functools.cache(lambda: unpack(packed)), number, parts)
+        serve(requests, functools.cache(lambda: unpack(packed)), number)

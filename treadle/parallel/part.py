@@ -1,8 +1,17 @@
 """A part of the states, and what the process does that visits them.
 
-Which part a state is in follows from what is committed there, so that most edges stay within their part: only a
-commit leads to another one. An edge to another part departs, and arrives there as plain values; what its state is
-made of is mostly known there already, and otherwise learned on the way to it.
+Which part a state is in follows from what is committed there: each committed content has one part, for good. Contents
+branch like a tree, whose branches seldom meet again, and what is learned in one branch is of little use in another. So
+a part goes on with what it met itself, newest first, as in a search by one process; and one that has nothing left is
+given what another part met first and did not come to, as a rule the root of a large branch (Blumofe and Leiserson,
+"Scheduling Multithreaded Computations by Work Stealing", 1999)::
+
+    met   ▢ ▢ ▢ ▢ ▢ ▢
+          │         └── offered to the part itself, which takes one after another
+          └── given to a part without work
+
+An edge to a content that is nobody's yet is held until that is settled. An edge to another part departs, and arrives
+there as plain values; what its state is made of is known there already, or learned on the way to it.
 """
 
 from __future__ import annotations
@@ -11,7 +20,7 @@ import contextlib
 import time
 from typing import NamedTuple
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from treadle.execution.product import Way
 from treadle.execution.state import LocalState, State
@@ -19,10 +28,13 @@ from treadle.execution.symmetry import Renaming
 from treadle.execution.system import System
 from treadle.judge import Judge
 from treadle.scenario import Scenario
-from treadle.search.explorer import Explorer
-from treadle.search.graph import Goal, Packed, packed
+from treadle.search.explorer import Departure, Explorer
+from treadle.search.graph import Packed, packed
 from treadle.values.signals import NamesMatterError
 from treadle.world.content import Content
+
+FIRST = 0
+"""The number of the part in which everything starts."""
 
 
 @frozen
@@ -118,6 +130,8 @@ class Report:
     Attributes:
         sent: the edges that departed.
         answers: one for each edge that arrived.
+        met: the digests of contents met for the first time of which this part does not know whose they are.
+        taken: the digests of the contents that it took, of those that it was offered.
         busy: whether states are left to be visited.
         states: how many states were met by now.
         transitions: how many edges were walked by now.
@@ -130,6 +144,8 @@ class Report:
 
     sent: list[Sent]
     answers: list[Answer]
+    met: list[str]
+    taken: list[str]
     busy: bool
     states: int
     transitions: int
@@ -145,10 +161,8 @@ class Harvest:
     """What a part found in the end.
 
     Attributes:
-        has_root: whether its first node is where everything starts.
-        graph: its nodes' arcs.
-        todo: the nodes that were not visited.
-        goals: for each property that was broken, the edges that break it.
+        graph: its nodes' arcs, and the edges that break properties.
+        held: how many edges lead to contents of which it was not told whose they are.
         broken: the properties that are broken at its first node.
         witnessed: the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes.
@@ -157,10 +171,8 @@ class Harvest:
         live_runs: how often client code was started.
     """
 
-    has_root: bool
     graph: Packed
-    todo: list[int]
-    goals: dict[str, list[Goal]]
+    held: int
     broken: frozenset[str]
     witnessed: set[str]
     outcomes: set[str]
@@ -169,56 +181,51 @@ class Harvest:
     live_runs: int
 
 
-@frozen(eq=False)
-class _Places:
-    """Finds what a parcel names among what was met here."""
-
-    contents: dict[str, Content] = field(factory=dict)
-
-    def note(self, state: State) -> None:
-        """Remember what is committed in a state."""
-        self.contents.setdefault(state.content.digest, state.content)
-
-
 class Part:
     """Visits the states of one part, as they arrive."""
 
-    def __init__(self, scenario: Scenario, number: int, parts: int, options: Options) -> None:
+    def __init__(self, scenario: Scenario, number: int, options: Options) -> None:
         """Make the scenario runnable.
 
         Args:
             scenario: what is searched.
-            number: of this part, from 0.
-            parts: how many there are.
+            number: of this part.
             options: the same for every part.
         """
-        self._stack = contextlib.ExitStack()
-        self._parts = parts
         self._number = number
-        system = self._system = self._stack.enter_context(options.system(scenario))
-        self._places = _Places()
-        self._judge = Judge(scenario, system.sequel, system.serial, system.symmetry)
-        self._explorer = Explorer(system.product, self._judge, system.symmetry, owns=self._owns)
-        with system.active():
+        self._contents: dict[str, Content] = {}
+        self._owners: dict[Content, int] = {}
+        self._held: dict[Content, list[Departure]] = {}
+        self._taken: list[str] = []
+        with contextlib.ExitStack() as stack:
+            system = self._system = stack.enter_context(options.system(scenario))
+            stack.enter_context(system.active())  # for good: this process does nothing else
+            self._judge = Judge(scenario, system.sequel, system.serial, system.symmetry)
+            self._explorer = Explorer(system.product, self._judge, system.symmetry, owns=self._owns)
             root = system.product.root()
             self._judge.start(root)
-            self._has_root = self._owns(root)
-            if self._has_root:
+            if number == FIRST:
+                self._own(root.content)
+                self._taken.append(root.content.digest)
                 self._explorer.arrive(root)
+            self._stack = stack.pop_all()
 
     def _owns(self, state: State) -> bool:
-        self._places.note(state)
-        return self._owner(state) == self._number
+        return self._owners.get(state.content) == self._number
 
-    def _owner(self, state: State) -> int:
-        """Return the number of the part that a state is in."""
-        return int(state.content.digest[:8], 16) % self._parts
+    def _own(self, content: Content) -> None:
+        self._contents[content.digest] = content
+        self._owners[content] = self._number
 
-    def advance(self, arrivals: list[Parcel], *, states: int | None, seconds: float) -> Report:
+    def advance(
+        self, arrivals: list[Parcel], owners: dict[str, int], offers: list[str], *, states: int | None, seconds: float
+    ) -> Report:
         """Visit states for a while.
 
         Args:
             arrivals: states that edges of other parts lead to.
+            owners: for digests of contents that this part met, whose they are.
+            offers: digests of contents that it met and may take; the last one first.
             states: how many states may be met by the end, or None.
             seconds: how long it may take.
 
@@ -227,19 +234,31 @@ class Part:
         """
         system, explorer, product = self._system, self._explorer, self._system.product
         until = time.perf_counter() + seconds
-        with system.active():
-            answers = [Answer(*explorer.arrive(self._unpacked(parcel))) for parcel in arrivals]
-            while explorer.todo and not explorer.endless and not product.outdated:
-                if time.perf_counter() >= until or (states is not None and len(explorer.graph) >= states):
-                    break
+        sent: list[Sent] = []
+        met: list[str] = []
+        for digest, owner in owners.items():
+            sent += self._settle(self._contents[digest], owner)
+        answers = [Answer(*explorer.arrive(self._unpacked(parcel))) for parcel in arrivals]
+        while not explorer.endless and not product.outdated:
+            if time.perf_counter() >= until or (states is not None and len(explorer.graph) >= states):
+                break
+            if explorer.todo:
                 explorer.visit()
-            departed, explorer.departures = explorer.departures, []
-            sent = [Sent(item.node, item.place, self._owner(item.state), self._packed(item.state)) for item in departed]
-            if not system.symmetry.trivial and system.active().drew_randomness():
-                raise NamesMatterError
+            elif offers:
+                self._sort(sent, met)
+                self._taken.append(offers.pop())
+                self._settle(self._contents[self._taken[-1]], self._number)
+            else:
+                break
+        self._sort(sent, met)
+        if not system.symmetry.trivial and system.active().drew_randomness():
+            raise NamesMatterError
+        taken, self._taken = self._taken, []
         return Report(
             sent=sent,
             answers=answers,
+            met=met,
+            taken=taken,
             busy=bool(explorer.todo),
             states=len(explorer.graph),
             transitions=explorer.transitions,
@@ -253,24 +272,56 @@ class Part:
     def harvest(self) -> Harvest:
         """Return what was found."""
         explorer, judge, system = self._explorer, self._judge, self._system
-        with system.active():
-            silent = system.silent_clients()
         return Harvest(
-            has_root=self._has_root,
-            graph=packed(explorer.graph),
-            todo=explorer.todo,
-            goals=dict(explorer.goals),
-            broken=explorer.broken(0) if self._has_root else frozenset(),
+            graph=packed(explorer.graph, explorer.goals, explorer.todo),
+            held=sum(map(len, self._held.values())),
+            broken=explorer.broken(0) if self._number == FIRST else frozenset(),
             witnessed=judge.witnessed,
             outcomes=judge.outcomes,
             met_fault_point=system.product.met_fault_point,
-            silent=silent,
+            silent=system.silent_clients(),
             live_runs=system.live_runs,
         )
 
     def close(self) -> None:
         """Unwind clients, close connections, remove files."""
         self._stack.close()
+
+    # Whose an edge's target is.
+
+    def _sort(self, sent: list[Sent], met: list[str]) -> None:
+        """Let the edges that departed go on: to other parts, to this one, or nowhere for now.
+
+        Args:
+            sent: where those to other parts are added.
+            met: where the digests of contents are added that nobody is known to own.
+        """
+        departures, self._explorer.departures = self._explorer.departures, []
+        for item in departures:
+            content = item.state.content
+            owner = self._owners.get(content)
+            if owner is not None:
+                sent += self._lead(item, owner)
+            elif content in self._held:
+                self._held[content].append(item)
+            else:
+                self._contents[content.digest] = content
+                self._held[content] = [item]
+                met.append(content.digest)
+
+    def _settle(self, content: Content, owner: int) -> list[Sent]:
+        """Learn whose a content is; return what is to be sent there."""
+        self._owners[content] = owner
+        return [sent for item in self._held.pop(content, ()) for sent in self._lead(item, owner)]
+
+    def _lead(self, item: Departure, owner: int) -> list[Sent]:
+        """Let an edge lead to a part; return what is to be sent there: nothing, if it is this one."""
+        if owner != self._number:
+            return [Sent(item.node, item.place, owner, self._packed(item.state))]
+        target, renaming = self._explorer.arrive(item.state)
+        arcs = self._explorer.graph[item.node]
+        arcs[item.place] = arcs[item.place]._replace(target=target, renaming=renaming)
+        return []
 
     # States as they travel.
 
@@ -286,21 +337,17 @@ class Part:
 
     def _unpacked(self, parcel: Parcel) -> State:
         product = self._system.product
-        content = self._places.contents.get(parcel.content)
+        content = self._contents.get(parcel.content)
         roots = product.root().locals
         find = self._system.local_states.find
         found = [find(root.node, digest) for root, digest in zip(roots, parcel.locals, strict=True)]
         known: list[LocalState] = [local for local in found if local is not None]
         if content is None or len(known) < len(found):
             state = product.follow(parcel.way)
-            self._places.note(state)
+            if self._packed(state)[:-1] != parcel[:-1]:  # what is constant was told differently there
+                product.outdated = True
         else:
             state = State(tuple(known), content, parcel.locked, parcel.crash)
             product.adopt(state, parcel.way)
-        if self._packed_names(state) != parcel[:-1]:  # what is constant was told differently there
-            product.outdated = True
+        self._own(state.content)
         return state
-
-    def _packed_names(self, state: State) -> tuple[object, ...]:
-        digests = tuple(map(self._system.local_states.digest, state.locals))
-        return state.content.digest, digests, state.locked, state.crash

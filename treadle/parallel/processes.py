@@ -20,11 +20,11 @@ _PATIENCE_S = 5.0
 """How long a process may take to end by itself."""
 
 
-def _work(pipe: Connection, others: list[Connection], scenario: Scenario, number: int, parts: int) -> None:
+def _work(pipe: Connection, others: list[Connection], scenario: Scenario, number: int) -> None:
     """Serve one part in a forked process."""
     for other in others:
         other.close()  # or a pipe would stay open when the process that asks dies
-    serve(pipe, lambda: scenario, number, parts)
+    serve(pipe, lambda: scenario, number)
 
 
 class Processes(Crew):
@@ -50,7 +50,7 @@ class Processes(Crew):
         others = [mine, *self._pipes.values()]
         process = context.Process(
             target=_work,
-            args=(theirs, others, self._scenario, part, self.size),
+            args=(theirs, others, self._scenario, part),
             name=f"treadle part {part}",
             daemon=True,
         )

@@ -21,14 +21,13 @@ from treadle.scenario import Scenario
 from treadle.values.errors import TreadleError
 
 
-def serve(pipe: Connection, make: Callable[[], Scenario], number: int, parts: int) -> None:
+def serve(pipe: Connection, make: Callable[[], Scenario], number: int) -> None:
     """Serve one part, until the pipe is closed.
 
     Args:
         pipe: where requests come from.
         make: returns the scenario.
-        number: of the part, from 0.
-        parts: how many there are.
+        number: of the part.
     """
     gc.disable()  # as in a search in one process; on again between two rounds, it would go through all that is known
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks is interrupted, and closes the pipe
@@ -44,7 +43,7 @@ def serve(pipe: Connection, make: Callable[[], Scenario], number: int, parts: in
                 if name == "begin":
                     stack.close()
                     failure = None
-                    part = Part(make(), number, parts, *arguments)
+                    part = Part(make(), number, *arguments)
                     stack.callback(part.close)
                     continue
                 if failure is not None:

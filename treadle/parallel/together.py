@@ -1,5 +1,8 @@
 """Searching together: several parts, and one process that passes edges between them and puts the graph together.
 
+It also says which part a content is in. Whoever met a content first is offered it; a part that has nothing left to do
+is given one that another part met long ago and did not come to. How they are divided so differs from run to run.
+
 A part is a function of the edges that arrived in it. So when its worker dies, it begins anew with all of them, and
 nothing is lost. What comes out is the graph that one process would have explored: the same states, edges, counts and
 smallest schedules.
@@ -7,13 +10,14 @@ smallest schedules.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import itertools
+from collections.abc import Iterable, Iterator
 
 from attrs import define, field, frozen
 
 from treadle.parallel.crew import Crew, LostWorkerError
-from treadle.parallel.part import Answer, Harvest, Options, Report, Sent
-from treadle.search.graph import Goal, Graph, count_paths, smallest, unpacked
+from treadle.parallel.part import FIRST, Answer, Harvest, Options, Report, Sent
+from treadle.search.graph import Joined, count_paths, smallest
 from treadle.search.protocol import Finding, Limits
 from treadle.values.errors import TreadleError
 from treadle.values.schedule import Schedule
@@ -22,6 +26,12 @@ from treadle.world.reach import overlap
 
 _SLICE_S = 0.1
 """How long a part goes on before it reports, in seconds, at most."""
+
+_SHORT_SLICE_S = 0.01
+"""The same while another part waits for work."""
+
+_MOST_OFFERS = 500
+"""How many contents a part is offered at once."""
 
 _MOST_DEATHS = 3
 """How often the worker of a part may die before the part has come further."""
@@ -69,6 +79,10 @@ class _PartState:
         told: how many of them it was told of.
         asked: the edges that it is to answer for now; None if it is not at work.
         departed: the edges that it sent.
+        met: the contents that it met, in order, and that are nobody's yet.
+        offered: those of them that it may take while it is at work.
+        owners: what it is still to be told: whose contents are that it met.
+        told_owners: what it was told of that while it is at work.
         report: what it reported last.
         states: how many states it has met, its earlier workers included.
         deaths: how many of its workers died since that number grew.
@@ -78,14 +92,27 @@ class _PartState:
     told: int = 0
     asked: list[_Edge] | None = None
     departed: list[_Edge] = field(factory=list)
+    met: dict[str, None] = field(factory=dict)
+    offered: list[str] = field(factory=list)
+    owners: dict[str, int] = field(factory=dict)
+    told_owners: dict[str, int] = field(factory=dict)
     report: Report | None = None
     states: int = 0
     deaths: int = 0
 
     @property
-    def has_work(self) -> bool:
-        """Whether there is something to ask for."""
-        return self.report is None or self.report.busy or self.told < len(self.arrivals)
+    def is_busy(self) -> bool:
+        """Whether there is something to ask for, even if no content is offered."""
+        return self.report is None or self.report.busy or self.told < len(self.arrivals) or bool(self.owners)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is not at work, and has nothing to do by itself."""
+        return self.asked is None and not self.is_busy and not self.met
+
+    def sends_to(self, number: int) -> bool:
+        """Tell whether it will send something to another part, being told that a content is there."""
+        return number in self.owners.values() or number in self.told_owners.values()
 
     def drop(self, edges: set[_Edge]) -> None:
         """Forget edges that arrived."""
@@ -95,12 +122,13 @@ class _PartState:
     def forget(self) -> None:
         """Know nothing but the edges that arrived."""
         self.told, self.asked, self.departed, self.report = 0, None, [], None
+        self.met, self.offered, self.owners, self.told_owners = {}, [], {}, {}
         for edge in self.arrivals:
             edge.answer = None
 
     def note(self, report: Report) -> None:
         """Note what it reports."""
-        self.asked, self.report = None, report
+        self.asked, self.report, self.offered, self.told_owners = None, report, [], {}
         if report.states > self.states:
             self.states, self.deaths = report.states, 0
 
@@ -138,6 +166,7 @@ class _Search:
         self._limits = limits
         self._parts = [_PartState() for _ in range(crew.size)]
         self._why_not = ""
+        self._owners: dict[str, int] = {}
         self.changed: frozenset[int] = frozenset()
         self._constant: frozenset[int] = frozenset()
 
@@ -147,12 +176,28 @@ class _Search:
             self._begin(number)
         while True:
             self._go_on()
-            try:
-                found = [self._crew.harvest(number) for number in range(len(self._parts))]
-            except LostWorkerError as lost:
-                self._begin_anew(lost.part)
-            else:
+            found = self._harvest()
+            if len(found) == len(self._parts):
                 return self._together(found, groups)
+
+    def _harvest(self) -> list[Harvest]:
+        """Return what the parts found; those whose workers died begin anew, and nothing is returned for them."""
+        found: dict[int, Harvest] = {}
+        lost: list[int] = []
+        for number in range(len(self._parts)):
+            try:
+                self._crew.finish(number)
+            except LostWorkerError:
+                lost.append(number)
+        for number in range(len(self._parts)):
+            if number not in lost:
+                try:
+                    found[number] = self._crew.harvest(number)
+                except LostWorkerError:
+                    lost.append(number)
+        for number in lost:
+            self._begin_anew(number)
+        return list(found.values())
 
     def drain(self) -> None:
         """Wait until no part is at work."""
@@ -165,13 +210,51 @@ class _Search:
 
     def _go_on(self) -> None:
         while True:
-            for number, part in enumerate(self._parts):
-                if not self._why_not and part.asked is None and part.has_work:
-                    self._ask(number)
+            if not self._why_not:
+                self._ask_all()
             if any(part.asked is not None for part in self._parts):
                 self._hear()
-            elif self._why_not or not any(part.has_work for part in self._parts):
+            elif self._why_not or not any(part.is_busy or part.met for part in self._parts):
                 return  # otherwise a worker died before it could be asked
+
+    def _ask_all(self) -> None:
+        """Set all parts to work, as far as there is any."""
+        for number, part in enumerate(self._parts):
+            if part.asked is None:
+                part.offered = self._offers(part)
+                if part.is_busy or part.offered:
+                    self._ask(number)
+        for number, part in enumerate(self._parts):
+            if part.asked is None and not any(other.sends_to(number) for other in self._parts):
+                self._give(number)
+
+    def _free(self, met: Iterable[str]) -> Iterator[str]:
+        """Yield the contents that nobody is offered."""
+        offered = {digest for part in self._parts for digest in part.offered}
+        return (digest for digest in met if digest not in offered)
+
+    def _offers(self, part: _PartState) -> list[str]:
+        """Return what a part may take of what it met, the newest last: the newer half."""
+        count = min(len(part.met) // 2 if part.is_busy else (len(part.met) + 1) // 2, _MOST_OFFERS)
+        return list(itertools.islice(self._free(reversed(part.met)), count))[::-1]
+
+    def _give(self, number: int) -> None:
+        """Give a part without work what another part met longest ago: one that has much to give."""
+        others = [part for other, part in enumerate(self._parts) if other != number]
+        for part in sorted(others, key=lambda part: -len(part.met)):
+            oldest = next(self._free(part.met), None)
+            if oldest is not None:
+                self._assign(oldest, number)
+                return
+
+    def _assign(self, digest: str, number: int) -> None:
+        """Note whose a content is, for good."""
+        self._owners[digest] = number
+        for other, part in enumerate(self._parts):
+            if digest in part.met:
+                del part.met[digest]
+                if other != number:
+                    part.owners[digest] = number
 
     def _begin(self, number: int) -> None:
         try:
@@ -202,14 +285,17 @@ class _Search:
         part = self._parts[number]
         part.asked = part.arrivals[part.told :]
         part.told = len(part.arrivals)
+        part.told_owners, part.owners = part.owners, {}
         most = self._limits.max_states
         elsewhere = sum(other.report.states for other in self._parts if other.report and other is not part)
         try:
             self._crew.advance(
                 number,
                 [edge.sent.parcel for edge in part.asked],
+                part.told_owners,
+                part.offered,
                 states=None if most is None else max(1, most - elsewhere),
-                seconds=_SLICE_S,
+                seconds=_SHORT_SLICE_S if any(other.is_idle for other in self._parts) else _SLICE_S,
             )
         except LostWorkerError:
             self._begin_anew(number)
@@ -225,6 +311,13 @@ class _Search:
         for edge, answer in zip(part.asked, report.answers, strict=True):
             edge.answer = answer
         part.note(report)
+        for digest in report.taken:
+            self._assign(digest, number)
+        for digest in report.met:
+            if digest in self._owners:
+                part.owners[digest] = self._owners[digest]
+            else:
+                part.met[digest] = None
         for sent in report.sent:
             edge = _Edge(sent)
             part.departed.append(edge)
@@ -249,30 +342,23 @@ class _Search:
             raise _OutdatedError
 
     def _together(self, found: list[Harvest], groups: tuple[int, ...]) -> Together:
-        first = next(number for number, harvest in enumerate(found) if harvest.has_root)
-        graph: Graph = []
-        start: dict[int, int] = {}
-        for number in sorted(range(len(found)), key=lambda number: number != first):  # the root is node 0
-            start[number] = offset = len(graph)
-            graph += unpacked(found[number].graph, offset)
-        todo = {node + start[number] for number, harvest in enumerate(found) for node in harvest.todo}
-        goals: dict[str, list[Goal]] = defaultdict(list)
-        for number, harvest in enumerate(found):
-            for name, places in harvest.goals.items():
-                goals[name] += [(node + start[number], item) for node, item in places]
-        states = len(graph)
-        todo.add(states)
-        graph.append([])  # where edges lead to that were not answered for when the search stopped
-        self._join(graph, start, elsewhere=states)
+        assert self._why_not or not any(harvest.held for harvest in found)
+        graph = Joined([harvest.graph for harvest in found])
+        for number, part in enumerate(self._parts):
+            for edge in part.departed:
+                assert edge.answer is not None or self._why_not
+                if edge.answer is not None:
+                    target = graph.starts[edge.sent.to] + edge.answer.node
+                    graph.lead(graph.starts[number] + edge.sent.node, edge.sent.place, target, edge.answer.renaming)
         reports = [part.report for part in self._parts if part.report is not None]
         return Together(
             finding=Finding(
                 exhausted=not self._why_not,
                 why_not=self._why_not,
-                states=states,
+                states=graph.size,
                 transitions=sum(report.transitions for report in reports),
-                schedules=count_paths(graph, todo),
-                examples=dict.fromkeys(found[first].broken, Schedule()) | smallest(graph, goals, groups),
+                schedules=count_paths(graph.targets, graph.unfinished),
+                examples=dict.fromkeys(found[FIRST].broken, Schedule()) | smallest(graph, graph.goals, groups),
                 minimal=True,
             ),
             witnessed=set().union(*(harvest.witnessed for harvest in found)),
@@ -281,15 +367,3 @@ class _Search:
             silent=[name for name in found[0].silent if all(name in harvest.silent for harvest in found)],
             live_runs=sum(harvest.live_runs for harvest in found),
         )
-
-    def _join(self, graph: Graph, start: dict[int, int], *, elsewhere: int) -> None:
-        """Fill in the targets of edges between parts."""
-        for number, part in enumerate(self._parts):
-            for edge in part.departed:
-                arcs, place = graph[start[number] + edge.sent.node], edge.sent.place
-                if edge.answer is None:
-                    assert self._why_not
-                    arcs[place] = arcs[place]._replace(target=elsewhere)
-                else:
-                    target = start[edge.sent.to] + edge.answer.node
-                    arcs[place] = arcs[place]._replace(target=target, renaming=edge.answer.renaming)

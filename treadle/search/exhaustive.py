@@ -37,7 +37,7 @@ class Exhaustive:
             why_not=why_not,
             states=len(explorer.graph),
             transitions=explorer.transitions,
-            schedules=count_paths(explorer.graph, set(explorer.todo)),
+            schedules=count_paths(lambda node: [item.target for item in explorer.graph[node]], explorer.todo),
             examples=dict.fromkeys(explorer.broken(0), Schedule())
             | smallest(explorer.graph, explorer.goals, self._symmetry.groups),
             minimal=True,

@@ -15,7 +15,8 @@ import heapq
 import itertools
 from array import array
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 from attrs import field, frozen
 
@@ -50,6 +51,9 @@ class Arc(NamedTuple):
 Graph = list[list[Arc]]
 """The arcs that leave each node."""
 
+Goal = tuple[int, Arc]
+"""A node, and an arc that leaves it."""
+
 
 def arc(edge: Edge, target: int, operations: int, renaming: Renaming | None = None) -> Arc:
     """Return the arc of an edge, or of its first operations."""
@@ -57,60 +61,128 @@ def arc(edge: Edge, target: int, operations: int, renaming: Renaming | None = No
     return Arc(target, edge.first, operations, essential, int(edge.injected), int(edge.adversarial), renaming)
 
 
+class Arcs(Protocol):
+    """A graph that can be asked for the arcs that leave a node."""
+
+    def __getitem__(self, node: int, /) -> list[Arc]:
+        """Return the arcs that leave a node."""
+
+
 class Packed(NamedTuple):
-    """A graph as it travels between processes.
+    """A graph as it travels between processes, with a node more, without arcs, for wherever edges lead that left it.
 
     Attributes:
         degrees: how many arcs each node has.
-        numbers: five numbers for each arc: its target, the places of its first choice and of its renaming below, its
-            operations, and those that are essential.
-        choices: the distinct first choices, each with what it spends.
-        renamings: the distinct renamings.
+        targets: where each arc leads to.
+        kinds: which of the arcs below each arc is, but for where it leads to.
+        distinct: arcs that lead nowhere.
+        goals: for each name, the nodes and the arcs that leave them, as above.
+        unfinished: the nodes that were not expanded.
     """
 
     degrees: array[int]
-    numbers: array[int]
-    choices: list[tuple[Choice, int, int]]
-    renamings: list[Renaming | None]
+    targets: array[int]
+    kinds: array[int]
+    distinct: list[Arc]
+    goals: dict[str, tuple[array[int], array[int]]]
+    unfinished: list[int]
 
 
-def packed(graph: Graph) -> Packed:
-    """Return a graph ready to travel."""
-    choices: dict[tuple[Choice, int, int], int] = {}
-    renamings: dict[Renaming | None, int] = {}
-    numbers = array("q")
-    for arcs in graph:
-        for target, first, operations, essential, fault, adversarial, renaming in arcs:
-            choice = choices.setdefault((first, fault, adversarial), len(choices))
-            place = renamings.setdefault(renaming, len(renamings))
-            numbers.extend((target, choice, place, operations, essential))
-    return Packed(array("q", map(len, graph)), numbers, list(choices), list(renamings))
-
-
-def unpacked(graph: Packed, offset: int) -> Graph:
-    """Return a graph that has travelled.
+def packed(graph: Graph, goals: dict[str, list[Goal]], unfinished: Iterable[int]) -> Packed:
+    """Return a graph ready to travel.
 
     Args:
-        graph: as it travelled.
-        offset: what is added to the numbers of its nodes.
+        graph: the arcs of each node; those that leave the graph have a target below zero.
+        goals: for each name, edges.
+        unfinished: nodes that were not expanded.
     """
-    numbers = iter(graph.numbers)
-    found: Graph = []
-    for degree in graph.degrees:
-        arcs = []
-        for target, choice, place, operations, essential in itertools.islice(zip(*[numbers] * 5, strict=True), degree):
-            first, fault, adversarial = graph.choices[choice]
-            renaming = graph.renamings[place]
-            arcs.append(Arc(target + offset, first, operations, essential, fault, adversarial, renaming))
-        found.append(arcs)
-    return found
+    beyond = len(graph)
+    numbers: dict[tuple[object, ...], int] = {}
+    distinct: list[Arc] = []
+
+    def number(item: Arc) -> int:
+        first = item.first  # taken apart, since the hash of a choice is slow
+        how = (type(first), first.client, first.fault if isinstance(first, Fail) else first.operations, item[2:])
+        found = numbers.get(how)
+        if found is None:
+            found = numbers[how] = len(distinct)
+            distinct.append(item._replace(target=-1))
+        return found
+
+    return Packed(
+        degrees=array("q", [*map(len, graph), 0]),
+        targets=array("q", (beyond if item.target < 0 else item.target for arcs in graph for item in arcs)),
+        kinds=array("q", map(number, itertools.chain.from_iterable(graph))),
+        goals={
+            name: (array("q", (node for node, _ in places)), array("q", (number(item) for _, item in places)))
+            for name, places in goals.items()
+        },
+        distinct=distinct,
+        unfinished=[*unfinished, beyond],
+    )
 
 
-def count_paths(graph: Graph, unfinished: set[int]) -> int:
-    """Return how many complete paths an acyclic graph has from its first node.
+class Joined:
+    """A graph put together from several; its arcs are made when they are asked for.
+
+    Attributes:
+        size: how many nodes they have together, but for the additional ones.
+        starts: the number of the first node of each.
+        goals: for each name, edges.
+        unfinished: the nodes that were not expanded.
+    """
+
+    def __init__(self, graphs: Sequence[Packed]) -> None:
+        """Number the nodes of all graphs one after another."""
+        *self.starts, size = itertools.accumulate((len(graph.degrees) for graph in graphs), initial=0)
+        self.size = size - len(graphs)
+        self.goals: dict[str, list[Goal]] = defaultdict(list)
+        self.unfinished: list[int] = []
+        self._first = [0]
+        self._targets: list[int] = []
+        self._kinds: list[int] = []
+        self._numbers: dict[Arc, int] = {}
+        self._distinct: list[Arc] = []
+        for start, graph in zip(self.starts, graphs, strict=True):
+            kinds = [self._kind(item) for item in graph.distinct]
+            self._first += itertools.accumulate(graph.degrees, initial=self._first.pop())
+            self._targets += map(start.__add__, graph.targets)
+            self._kinds += map(kinds.__getitem__, graph.kinds)
+            self.unfinished += map(start.__add__, graph.unfinished)
+            for name, (nodes, arcs) in graph.goals.items():
+                goals = map(graph.distinct.__getitem__, arcs)
+                self.goals[name] += zip(map(start.__add__, nodes), goals, strict=True)
+
+    def _kind(self, item: Arc) -> int:
+        number = self._numbers.setdefault(item, len(self._distinct))
+        if number == len(self._distinct):
+            self._distinct.append(item)
+        return number
+
+    def lead(self, node: int, place: int, target: int, renaming: Renaming | None) -> None:
+        """Say where an arc leads to, and how clients are called there."""
+        at = self._first[node] + place
+        self._targets[at] = target
+        if renaming is not None:
+            self._kinds[at] = self._kind(self._distinct[self._kinds[at]]._replace(renaming=renaming))
+
+    def targets(self, node: int) -> list[int]:
+        """Return where the arcs of a node lead to."""
+        return self._targets[self._first[node] : self._first[node + 1]]
+
+    def __getitem__(self, node: int) -> list[Arc]:
+        """Return the arcs of a node."""
+        kinds = self._kinds[self._first[node] : self._first[node + 1]]
+        return [
+            self._distinct[kind]._replace(target=target) for kind, target in zip(kinds, self.targets(node), strict=True)
+        ]
+
+
+def count_paths(targets: Callable[[int], list[int]], unfinished: Iterable[int]) -> int:
+    """Return how many complete paths an acyclic graph has from its first node, which is node 0.
 
     Args:
-        graph: the arcs of each node.
+        targets: returns where the arcs of a node lead to.
         unfinished: nodes that were not expanded; paths that end there are not complete.
     """
     counts: dict[int, int] = dict.fromkeys(unfinished, 0)
@@ -120,12 +192,17 @@ def count_paths(graph: Graph, unfinished: set[int]) -> int:
         if node in counts:
             stack.pop()
             continue
-        missing = [item.target for item in graph[node] if item.target not in counts]
-        if missing:
-            stack += missing
-            continue
-        counts[node] = sum(counts[item.target] for item in graph[node]) if graph[node] else 1
-        stack.pop()
+        onward = targets(node)
+        height, total = len(stack), 0
+        for target in onward:
+            count = counts.get(target)
+            if count is None:
+                stack.append(target)
+            else:
+                total += count
+        if len(stack) == height:
+            counts[node] = total if onward else 1
+            stack.pop()
     return counts[0]
 
 
@@ -158,9 +235,6 @@ def _spend(cost: _Cost, place: _Place, item: Arc) -> _Cost:
     )
 
 
-Goal = tuple[int, Arc]
-"""A node, and an arc that leaves it."""
-
 _START = _Place(0, -1, stepped=False)
 
 
@@ -188,7 +262,7 @@ class _Ways:
                 self.before[after].append((place, item))
 
 
-def smallest(graph: Graph, goals: dict[str, list[Goal]], groups: tuple[int, ...]) -> dict[str, Schedule]:
+def smallest(graph: Arcs, goals: dict[str, list[Goal]], groups: tuple[int, ...]) -> dict[str, Schedule]:
     """Return for each name the smallest schedule that ends with one of its goals, if a path leads to one.
 
     Args:
