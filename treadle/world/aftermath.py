@@ -149,23 +149,24 @@ class Aftermath:
     @staticmethod
     def _lock_after(deed: Deed, holding: frozenset[int], observer: Observer, *, ended: bool) -> Lock:
         before, _, effects, seen, _ = deed
+        failure = seen.failure
+        # Where others only read, BEGIN EXCLUSIVE keeps what it came to hold, if its connection was reading already.
+        kept = effects.exclusive and deed.unwritten
         if not seen.in_transaction:
             if not holding:
                 return Lock.NONE
             # One that failed keeps the lock where a cursor is under way whose statement wrote, if only once.
-            failure = seen.failure
             ran = failure is None or (failure.code is not None and not failure.busy)
-            # Where others only read, what BEGIN EXCLUSIVE came to hold it keeps as long as a cursor is under way.
-            kept = effects.exclusive and deed.unwritten
             written = before.lock is Lock.WRITE or (effects.writes and (ran or kept))
             return Lock.WRITE if written and observer.write_locked() else Lock.READ
         lock = before.lock
         if ended:
             lock = Lock.READ if holding else Lock.NONE
         wanted = Lock.WRITE if effects.writes else Lock.READ if effects.reads else Lock.NONE
-        failure = seen.failure
         if failure is None:
             return max(lock, wanted)
+        if failure.busy and kept and observer.write_locked():
+            return Lock.WRITE
         if failure.busy or failure.code is None or not effects.known:
             return lock
         if wanted is Lock.WRITE and lock < Lock.WRITE:  # it failed while running: was it running already?
