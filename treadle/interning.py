@@ -29,9 +29,10 @@ def the_operation(
 
     The payload is no part of what makes an operation: that of the first one stands.
     """
-    found = _operations.get(operation_key(kind, connection, cursor, sql, arguments, clock_s=clock_s))
+    key = operation_key(kind, connection, cursor, sql, arguments, clock_s=clock_s)
+    found = _operations.get(key)
     if found is None:
-        found = intern_operation(Operation(kind, connection, cursor, sql, arguments, clock_s, payload))
+        found = _operations[key] = Operation(kind, connection, cursor, sql, arguments, clock_s, payload, key=key)
     return found
 
 
@@ -39,9 +40,10 @@ def the_observation(
     rows: Any, rowcount: int, lastrowid: int | None, description: Any, failure: Failure | None, *, in_transaction: bool
 ) -> Observation:
     """Return the one observation with these attributes; most are met again and again, and not made anew."""
-    found = _observations.get(
-        observation_key(rows, rowcount, lastrowid, description, failure, in_transaction=in_transaction)
-    )
+    key = observation_key(rows, rowcount, lastrowid, description, failure, in_transaction=in_transaction)
+    found = _observations.get(key)
     if found is None:
-        found = intern_observation(Observation(rows, rowcount, lastrowid, description, failure, in_transaction))
+        found = _observations[key] = Observation(
+            rows, rowcount, lastrowid, description, failure, in_transaction, key=key
+        )
     return found

@@ -104,7 +104,7 @@ class Observation:
     failure: Failure | None = None
     in_transaction: bool = False
 
-    key: ObservationKey = field(init=False, repr=False)
+    key: ObservationKey = field(kw_only=True, repr=False)
 
     @key.default
     def _key(self) -> ObservationKey:

@@ -77,7 +77,7 @@ class Operation:
     clock_s: float = 0.0
     payload: Any = field(default=None, repr=False)
 
-    key: OperationKey = field(init=False, repr=False)
+    key: OperationKey = field(kw_only=True, repr=False)
 
     @key.default
     def _key(self) -> OperationKey:
