@@ -13,6 +13,7 @@ by a digest of its parts. The digest is cryptographic, so that no two different 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import marshal
@@ -151,17 +152,15 @@ class Content:
         schema: its schema.
         tables: for each layout, its rows.
         user_version: the PRAGMA of that name.
-        digest: what tells it from others, in every process.
     """
 
     number: int
     schema: Schema
     tables: tuple[Stretches, ...]
     user_version: int
-    digest: str = field(init=False)
 
-    @digest.default
-    def _digest(self) -> str:
+    @functools.cached_property
+    def digest(self) -> str:
         """Return what tells this content from others, in every process."""
         whole = hashlib.blake2b(self.schema.key, digest_size=16)
         for stretches in self.tables:
@@ -284,6 +283,10 @@ class Library:
             fresh = connection.execute(layout.select_after, (known[-1].rows[-1][position],)).fetchall()
             if len(fresh) == inserted:  # so it was inserted here, and nowhere else
                 last = known[-1]
+                if not fresh:
+                    return known
+                if fresh[-1][position] // _SPAN == last.number:
+                    return (*known[:-1], self._stretch(layout, last.number, (*last.rows, *fresh), last))
                 return known[:-1] + self._stretched(layout, itertools.chain(last.rows, fresh), (last,))
         return self._all(connection, layout, known)
 
