@@ -41,7 +41,7 @@ class Aftermath:
     """Tells what a connection holds after an operation.
 
     Most follows from the bytecode of the statement and from what the driver shows; where that leaves something
-    open, SQLite is asked through the observer. What followed without asking is remembered: it follows again.
+    open, SQLite is asked through the observer.
     """
 
     def __init__(self, journal: str, book: Book) -> None:
@@ -53,7 +53,6 @@ class Aftermath:
         """
         self._journal = journal
         self._book = book
-        self._known = book.aftermaths
 
     def holding(
         self, deed: Deed, line: Line, observer: Observer, content: Content, *, waits: bool, outside: bool
@@ -71,28 +70,6 @@ class Aftermath:
         if deed.operation.kind is Kind.CLOSE and deed.seen.failure is None:
             return IDLE
         active = line.under_way()
-        base = content if deed.before.lock is Lock.NONE else None  # what it could take a snapshot of
-        at = (deed, active, line.autocommit_off, line.warm, base, waits, outside)
-        known = self._known.get(at)
-        if known is not None:
-            return known
-        questions = observer.questions
-        after = self._work_out(deed, line, active, observer, content, waits=waits, outside=outside)
-        if observer.questions == questions:
-            self._known[at] = after
-        return after
-
-    def _work_out(
-        self,
-        deed: Deed,
-        line: Line,
-        active: frozenset[int],
-        observer: Observer,
-        content: Content,
-        *,
-        waits: bool,
-        outside: bool,
-    ) -> Holding:
         before, operation, effects, seen, _ = deed
         holding = frozenset([cursor for cursor in active if self._holds(cursor, deed)]) if active else active
         ended = self._ended(deed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import frozen
+from attrs import define
 
 from treadle.world.effects import Effects, SavepointAction
 
@@ -25,7 +25,7 @@ class Lock(enum.IntEnum):
         return self.name.lower()
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Holding:
     """What one connection holds. Interned by the world's book: identity tells.
 

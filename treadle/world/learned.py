@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from treadle.values.errors import NondeterminismError
 from treadle.values.operation import Operation
@@ -98,7 +98,7 @@ class LearnedWorld:
         if result is None:
             result = self._results[at] = self._execute(state, key, operation, outside=outside)
         if at[-1] is None and result.content is not state.content:  # what does not depend on it does not change it
-            result = evolve(result, content=state.content)
+            result = result._replace(content=state.content)
         transition = self._book.apply(state, key, result)
         self._remember(state, transition.after, _Action(key, operation, outside))
         return transition

@@ -19,7 +19,6 @@ class Observer:
 
     Attributes:
         connection: the driver's connection; it is in no transaction between calls.
-        questions: how often SQLite was asked something.
     """
 
     def __init__(self, path: Path, journal: str) -> None:
@@ -31,7 +30,6 @@ class Observer:
         """
         self.connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         self.connection.execute("PRAGMA synchronous = OFF")
-        self.questions = 0
         self._journal = journal
 
     def data_version(self) -> int | None:
@@ -39,7 +37,6 @@ class Observer:
 
         https://www.sqlite.org/pragma.html#pragma_data_version
         """
-        self.questions += 1
         try:
             version: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
         except sqlite3.OperationalError as error:
@@ -55,7 +52,6 @@ class Observer:
 
     def write_locked(self) -> bool:
         """Ask SQLite whether some connection holds the write lock."""
-        self.questions += 1
         try:
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 from typing import NamedTuple
 
-from attrs import astuple, evolve, field, frozen
+from attrs import astuple, define, evolve, field
 
 from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
@@ -21,7 +21,7 @@ IDLE = Holding()
 """What a connection holds that was not opened yet."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class WorldState:
     """A state of a world. Interned: identity tells.
 
@@ -54,8 +54,7 @@ class WorldState:
         return found
 
 
-@frozen(eq=False)
-class Result:
+class Result(NamedTuple):
     """What an operation does to its connection and to what is committed.
 
     Attributes:
@@ -106,7 +105,6 @@ class Book:
 
     Attributes:
         holding: returns the one holding with these attributes, which are given by position.
-        aftermaths: what is known of what connections hold after operations, by all that it follows from.
     """
 
     def __init__(self, *, keep_logs: bool) -> None:
@@ -118,7 +116,6 @@ class Book:
         """
         self.keep_logs = keep_logs
         self.holding = functools.cache(Holding)
-        self.aftermaths: dict[tuple[object, ...], Holding] = {}
         self._states: dict[tuple[Content, tuple[Key, ...], tuple[Holding, ...]], WorldState] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._entries: list[tuple[object, ...]] = [()]
