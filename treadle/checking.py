@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from attrs import define, evolve, field
 
+from treadle.client.surroundings import collection_paused
 from treadle.execution.product import Product, Taken
 from treadle.execution.relived import Relived
 from treadle.execution.state import State
@@ -121,7 +122,8 @@ def check(
             policy = _policy(search, system, seed, merge="merge" not in off)
             return _Check(system, limits, seed).decide(policy, search, live=live, together=together)
 
-    return _start_over_if_needed(run)
+    with collection_paused():  # until what was known is dropped
+        return _start_over_if_needed(run)
 
 
 def replay(scenario: Scenario, token: str) -> Trace:

@@ -105,7 +105,7 @@ class Worlds:
         if key not in world.state.holdings:
             level = None if client else ""
             options = {"isolation_level": level, "timeout": self._timeout_s}
-            self._do(key, Operation(Kind.CONNECT, 0, arguments=(level,), payload=options))
+            self._do(key, Operation(Kind.CONNECT, 0, arguments=(level, self._timeout_s), payload=options))
         held = world.state.holding(key)
         if kind in _ON_CURSORS and cursor not in held.active:
             return

@@ -73,6 +73,19 @@ def _moved(before: _RandomState, after: _RandomState) -> bool:
     return bool(before[1][-1] != after[1][-1] or before[1][1:5] != after[1][1:5])
 
 
+@contextlib.contextmanager
+def collection_paused() -> Iterator[None]:
+    """Let no garbage be collected meanwhile: to go through all that is known takes long, and finds next to nothing."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 class Belongings:
     """What belongs to one live client.
 
@@ -189,9 +202,7 @@ class Surroundings:
             pools.setLevel(logging.CRITICAL + 1)
             for name in _UUID_STATE:
                 stack.callback(setattr, uuid, name, getattr(uuid, name))
-            if gc.isenabled():
-                gc.disable()
-                stack.callback(gc.enable)
+            stack.enter_context(collection_paused())
             self._set_watchdog(stack)
             self._stack = stack.pop_all()
         return self
