@@ -108,9 +108,9 @@ WHY = {
     "A": _SMALL,
     "B": _SMALL,
     "C": """\
-Requests' code, as in A and B, is two fifths of the time. A third is finding out what an operation does to the database
-where no state before had told it, and as much as is left is walking the product and asking the properties, of which
-`retry-succeeds` sends a request again at each end.""",
+Requests' code, as in A, is two fifths of the time. Somewhat less than a third is finding out what an operation does to
+the database where no state before had told it, and as much again is walking the product and asking the properties, of
+which `retry-succeeds` sends a request again at each end.""",
     "D": """\
 What takes time is what does in C, with many more states.""",
     f"E/{BROKEN}": """\
