@@ -199,6 +199,8 @@ class LearnedWorld:
         past = past_of(held, self._book, lambda done: self.effects(done, schema), self.journal)
         if past is None or not world.can_write(state.content):
             return False
+        if not all(done.snapshot is None or world.can_write(done.snapshot) for done in past):
+            return False
         world.rebuild(key, held, state.content, past)
         return True
 
