@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from attrs import evolve
 from sqlalchemy import Engine
 
-from tests.checking.bank import bank
+from tests.checking.bank import bank, read_then_write
 from treadle import Client, Verdict, View, at_end, check
 
 
@@ -29,4 +31,23 @@ def test_what_a_client_creates_is_there_for_the_others() -> None:
     scenario = evolve(scenario, clients=clients, properties=[at_end("both wrote", _rows, name="both-wrote")])
     learned, live = check(scenario), check(scenario, live=True)
     assert (Verdict.HOLDS, Verdict.HOLDS) == (learned["both-wrote"].verdict, live["both-wrote"].verdict)
+    assert learned.outcomes == live.outcomes
+
+
+def _create_and_drop(engine: Engine) -> None:
+    """Create a table, and drop it again."""
+    with engine.connect() as connection:
+        for statement in ("CREATE TABLE extra (note TEXT)", "DROP TABLE extra"):
+            connection.exec_driver_sql(statement)
+            connection.commit()
+
+
+def test_a_snapshot_under_a_schema_that_is_gone() -> None:
+    """One client reads while another one's table is there, and writes when the schema is as before."""
+    scenario = bank(read_then_write, transactions="begin")
+    clients = [scenario.clients[0], Client("B", partial(_create_and_drop, scenario.database.engine))]
+    scenario = evolve(scenario, clients=clients)
+    learned, live = check(scenario), check(scenario, live=True)
+    assert learned.exhausted
+    assert live.exhausted
     assert learned.outcomes == live.outcomes
