@@ -125,8 +125,10 @@ There are few states, and the same number for every n, but each stands for more 
     "F": """\
 After a fault all later dates are still to be done, so each of some 3n executions would cost what remains of a plain
 run, were it not for what they share: a forked copy of the process takes each fault, and goes on to the answer. Making
-the copy takes milliseconds, and each operation in it crosses a pipe. `shipped-3.3.2` takes about ten operations more
-in each copy than `shipped-3.2.2`, because it deletes what it wrote before it answers.""",
+the copy takes milliseconds, most of them for pages of memory that are copied when they are written to, and the more
+memory a process has, the longer it takes: so the whole grows somewhat faster than n. Each operation in a copy crosses a
+pipe. `shipped-3.3.2` takes about ten operations more in each copy than `shipped-3.2.2`, because it deletes what it
+wrote before it answers.""",
     "G": """\
 An execution that is sampled runs the code of all clients live, and learns from it: each operation becomes a transition
 of the world, each content that is committed is read and kept, and the properties are evaluated on it. It is also longer
