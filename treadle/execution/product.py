@@ -12,9 +12,9 @@ operation's result come from (``Backend``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from attrs import define
 
@@ -33,6 +33,8 @@ from treadle.world.holding import Lock
 from treadle.world.locality import Nature, nature_of
 from treadle.world.reach import ANYWHERE, overlap
 from treadle.world.state import Key, Result, Transition, WorldState
+
+_Answer = TypeVar("_Answer")
 
 
 @define(eq=False)
@@ -256,11 +258,7 @@ class Product:
         """
         unfinished = [client for client, local in enumerate(state.locals) if not local.ended]
         if self._local:
-            try:
-                alone = self._persistent(state, unfinished)
-            except UnreachedError:
-                self.reach(state)
-                alone = self._persistent(state, unfinished)
+            alone = self.reaching(state, lambda: self._persistent(state, unfinished))
             if alone is not None:
                 return (self._steps[alone], *self._faults(state, alone))
         found: list[Choice] = [self._steps[client] for client in unfinished if self._may_step(state, client)]
@@ -586,11 +584,7 @@ class Product:
         if stretch is not None:
             edge = self._again(state, choice, stretch)
         else:
-            try:
-                taken = self._go(state, choice)
-            except UnreachedError:
-                self.reach(state)
-                taken = self._go(state, choice)
+            taken = self.reaching(state, lambda: self._go(state, choice))
             edge = self._edge(taken)
             if self._memory:
                 self._remember(state, taken, edge)
@@ -629,7 +623,15 @@ class Product:
             isinstance(choice, Fail) and self._is_free(state, choice),
         )
 
-    def reach(self, state: State) -> None:
+    def reaching(self, state: State, act: Callable[[], _Answer]) -> _Answer:
+        """Do something from a state, to which the world is led if it must be there: memory alone may lead to one."""
+        try:
+            return act()
+        except UnreachedError:
+            self._reach(state)
+            return act()
+
+    def _reach(self, state: State) -> None:
         """Lead the world to a state, for what cannot be performed in one that is the same to it.
 
         Raises:

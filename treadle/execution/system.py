@@ -20,7 +20,7 @@ from treadle.values.fault import Placement
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
-from treadle.values.signals import OperationBoundError, UnreachedError
+from treadle.values.signals import OperationBoundError
 from treadle.values.view import SerialEnd
 from treadle.world.content import Library
 from treadle.world.effects import Effects, Lexicon
@@ -377,12 +377,7 @@ class System:
         if run not in self._sequels:
             self._sequels[run] = self._make_sequel(run)
         _, product = self._sequels[run]
-        world = self.at(state)
-        try:
-            end = run_alone(product, world)
-        except UnreachedError:
-            self.product.reach(state)
-            end = run_alone(product, world)
+        end = self.product.reaching(state, lambda: run_alone(product, self.at(state)))
         outcome = end.locals[0].node.outcome
         assert outcome is not None
         return outcome

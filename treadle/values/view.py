@@ -108,7 +108,7 @@ class Committed:
 
     tables: Mapping[str, Table]
     _rows: dict[str, tuple[Row, ...]] = field(factory=dict, init=False, eq=False, repr=False)
-    _beside: dict[str, tuple[Committed, tuple[Row, ...]]] = field(factory=dict, init=False, eq=False, repr=False)
+    _not_in: dict[str, tuple[Committed, tuple[Row, ...]]] = field(factory=dict, init=False, eq=False, repr=False)
 
     def table(self, name: str) -> Table:
         """Return a table.
@@ -133,18 +133,18 @@ class Committed:
             self._rows[table] = self.table(table).rows()
         return self._rows[table]
 
-    def rows_beside(self, other: Committed, table: str) -> tuple[Row, ...]:
+    def rows_not_in(self, other: Committed, table: str) -> tuple[Row, ...]:
         """Return the committed rows of a table that are not in another content, in linear time.
 
         Raises:
             PropertyError: one of them has no such table.
         """
-        asked, rows = self._beside.get(table, (None, ()))
+        asked, rows = self._not_in.get(table, (None, ()))
         if asked is not other:
             theirs, ours = other.table(table), self.table(table)
             known = _values_by(ours.columns, theirs)
             rows = tuple(row for row, values in zip(self.rows(table), ours.values, strict=True) if values not in known)
-            self._beside[table] = other, rows
+            self._not_in[table] = other, rows
         return rows
 
 
@@ -207,11 +207,11 @@ class View:
 
     def new_rows(self, table: str) -> tuple[Row, ...]:
         """Return the committed rows of a table that were not there, in this form, before any client started."""
-        return self.committed.rows_beside(self.initial, table)
+        return self.committed.rows_not_in(self.initial, table)
 
     def lost_rows(self, table: str) -> tuple[Row, ...]:
         """Return the rows that were there before any client started and are not there, in this form, now."""
-        return self.initial.rows_beside(self.committed, table)
+        return self.initial.rows_not_in(self.committed, table)
 
     def returned(self) -> Mapping[str, Any]:
         """Return the values of the clients that returned, by name."""

@@ -20,7 +20,7 @@ from treadle.values.errors import NondeterminismError
 from treadle.values.operation import Operation
 from treadle.values.signals import UnreachedError
 from treadle.world.effects import Effects
-from treadle.world.holding import Holding, Lock
+from treadle.world.holding import Holding
 from treadle.world.locality import is_local, sees_no_commits
 from treadle.world.past import past_of
 from treadle.world.state import Book, Key, Result, Transition, WorldState
@@ -170,7 +170,7 @@ class LearnedWorld:
         held = state.holding(key)
         if self._reach_of(state, held, operation) is _Reach.FAR or not self._is_rebuilt(state, key, operation):
             self._retrace(state)
-        elif _is_written(state, key) and not _is_written(world.state, key):
+        elif state.others_write(key) and not world.state.others_write(key):
             return world.perform_beside_writer(key, operation).result
         return world.perform(key, operation, outside=outside).result
 
@@ -193,8 +193,8 @@ class LearnedWorld:
         open_here = key in world.state.holdings
         if world.state.holding(key) is held and open_here is (key in state.holdings):
             same = world.content is state.content or sees_no_commits(held, operation)
-            in_the_way = world.state.other_locks(key) if barred else _is_written(world.state, key)
-            if same and (_is_written(state, key) or not in_the_way):
+            in_the_way = world.state.other_locks(key) if barred else world.state.others_write(key)
+            if same and (state.others_write(key) or not in_the_way):
                 return True
         past = past_of(held, self._book, lambda done: self.effects(done, schema), self.journal)
         if past is None or not world.can_write(state.content):
@@ -235,8 +235,3 @@ class LearnedWorld:
     def close(self) -> None:
         """Close the live world."""
         self._world.close()
-
-
-def _is_written(state: WorldState, key: Key) -> bool:
-    """Tell whether another connection holds the write lock."""
-    return any(lock is Lock.WRITE for _, lock in state.other_locks(key))

@@ -40,6 +40,10 @@ class WorldState:
         """Return what a connection holds."""
         return self.holdings.get(key, IDLE)
 
+    def others_write(self, key: Key) -> bool:
+        """Tell whether another connection holds the write lock."""
+        return any(lock is Lock.WRITE for _, lock in self.other_locks(key))
+
     @quiescent.default
     def _is_quiescent(self) -> bool:
         return not any(holding.log for holding in self.holdings.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +160,8 @@ class World:
         else:
             observation, line, changes = self._carry_out(key, operation, effects)
         self._ledger.note(effects, changes, self.content.schema.number)
-        others = self.state.other_locks(key)
-        deed = Deed(before, operation, effects, observation, all(lock is not Lock.WRITE for _, lock in others))
-        kind = None if observation.failure is None else why_busy(deed, others)
+        deed = Deed(before, operation, effects, observation, not self.state.others_write(key))
+        kind = None if observation.failure is None else why_busy(deed, self.state.other_locks(key))
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
             raise UnsupportedOperationError(
@@ -240,7 +238,7 @@ class World:
         held = after.holdings[key]
         return line.real.in_transaction == held.in_transaction
 
-    def rebuild(self, key: Key, held: Holding, content: Content, past: Iterable[Done]) -> None:
+    def rebuild(self, key: Key, held: Holding, content: Content, past: list[Done]) -> None:
         """Move to a state in which one connection holds what it holds in another one, and no other holds anything.
 
         Args:
@@ -253,10 +251,9 @@ class World:
             NondeterminismError: it saw something else than before.
         """
         resting = held if not held.log else self._book.resting(held)
-        deeds = list(past)
-        start = next((done.snapshot for done in deeds if done.snapshot is not None), content)
+        start = next((done.snapshot for done in past if done.snapshot is not None), content)
         self.restore(self._book.state(start, {} if held is IDLE else {key: resting}))
-        for operation, seen, snapshot in deeds:
+        for operation, seen, snapshot in past:
             if snapshot is not None and snapshot is not self.content:
                 self._write(snapshot)
             self._clock.clock_s = operation.clock_s
@@ -266,6 +263,7 @@ class World:
             if now is not seen:
                 raise NondeterminismError("the database", self.executed, f"{seen} of {operation}", str(now))
         if content is not self.content:
+            assert not held.reads_snapshot, "a snapshot of what is not committed any more is stale"
             self._write(content)
         elif held.stale:
             self._observer.commit_nothing()
