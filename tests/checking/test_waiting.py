@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -43,6 +44,40 @@ def write_twice(engine: Engine) -> None:
     with engine.connect() as first, engine.connect() as second:
         first.exec_driver_sql("UPDATE account SET balance = balance + 1")
         second.exec_driver_sql("UPDATE account SET balance = balance + 1")
+
+
+def close_early(engine: Engine) -> list[object]:
+    """Close a connection while it inserts; write on another one before and after the first one's cursor is gone."""
+    pooled = [engine.raw_connection() for _ in range(2)]
+    first, other = (one.driver_connection for one in pooled)
+    assert isinstance(first, sqlite3.Connection)
+    assert isinstance(other, sqlite3.Connection)
+    first.isolation_level = other.isolation_level = None
+    cursor = first.execute("INSERT INTO account (balance) VALUES (5), (6) RETURNING id")
+    seen = [cursor.fetchone()]
+    first.close()
+    for call in (cursor.fetchone, cursor.close, lambda: other.execute("UPDATE account SET balance = 1")):
+        try:
+            call()
+        except sqlite3.Error as error:
+            seen.append(str(error))
+    del cursor, call
+    return [*seen, other.execute("SELECT balance FROM account").fetchall()]
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_statement_outlives_its_connection(journal: str) -> None:
+    """What it holds is held until its cursor is collected, and what it inserts is committed then."""
+    closed = "Cannot operate on a closed database."
+    found: list[object] = []
+
+    @at_end("look", name="look")
+    def look(view: View) -> bool:
+        found.append((view.returned()["A"], [row["balance"] for row in view.rows("account")]))
+        return True
+
+    assert check(evolve(bank(close_early, clients=1, journal=journal), properties=[look])).exhausted
+    assert [([(2,), closed, closed, "database is locked", [(0,), (5,), (6,)]], [0, 5, 6])] == found
 
 
 def test_writers_wait_for_each_other() -> None:

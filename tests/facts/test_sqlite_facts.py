@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -178,6 +179,54 @@ def test_a_writer_that_waits_to_commit_blocks_new_readers(connect: Connect) -> N
     refusal(writer, "COMMIT")
     assert refusal(newcomer, "SELECT count(*) FROM t")[0] == "SQLITE_BUSY"
     cursor.close()
+
+
+def test_a_closed_connection_holds_its_locks_until_its_cursors_are_collected(connect: Connect) -> None:
+    """A statement that is under way outlives its connection; in rollback-journal mode others see it."""
+    reader, writer = connect(journal="delete"), connect(journal="delete")
+    writer.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])
+    cursor = reader.execute("SELECT n FROM t")
+    cursor.fetchone()
+    reader.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        cursor.close()
+    writer.execute("BEGIN")
+    writer.execute("INSERT INTO t VALUES (3)")
+    refusal(writer, "COMMIT")
+    del cursor
+    writer.execute("COMMIT")
+
+
+@pytest.mark.parametrize(("begins", "rows"), [(False, 2), (True, 0)])
+def test_a_writing_statement_that_outlives_its_connection_ends_with_its_cursor(
+    connect: Connect, journal: str, begins: bool, rows: int
+) -> None:
+    """Outside a transaction it commits then, and an open transaction is rolled back; until then nobody can write."""
+    connection, other = connect(journal=journal), connect(journal=journal)
+    if begins:
+        connection.execute("BEGIN")
+    cursor = connection.execute("INSERT INTO t VALUES (1), (2) RETURNING n")
+    cursor.fetchone()
+    connection.close()
+    assert 0 == count(other)
+    refusal(other, "BEGIN IMMEDIATE")
+    del cursor
+    assert rows == count(other)
+    other.execute("BEGIN IMMEDIATE")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="autocommit=False is new in Python 3.12")
+def test_with_autocommit_off_closing_rolls_back_at_once(connect: Connect, journal: str) -> None:
+    """The driver sends a ROLLBACK then, which ends statements that write."""
+    connect(journal=journal)
+    connection, other = connect(journal=journal), connect(journal=journal)
+    connection.autocommit = False  # type: ignore[attr-defined]  # new in Python 3.12
+    cursor = connection.execute("INSERT INTO t VALUES (1), (2) RETURNING n")
+    cursor.fetchone()
+    connection.close()
+    other.execute("BEGIN IMMEDIATE")
+    del cursor
+    assert 0 == count(other)
 
 
 def test_the_foreign_keys_pragma_does_nothing_inside_a_transaction(connect: Connect) -> None:

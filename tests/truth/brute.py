@@ -67,7 +67,7 @@ class _Client:
                 self._case.programs[self._position],
                 self._case.offset(self._position),
                 connection,
-                connection.rollback,
+                connection.put_back,
             )
         except _Abandoned:
             pass
@@ -143,22 +143,45 @@ class _Proxy:
     def __init__(self, client: _Client) -> None:
         self._client = client
         self._real: sqlite3.Connection = client.ask(client.connect)
+        self.closed = False
 
     def cursor(self) -> _Cursor:
-        return _Cursor(self._client, self._real.cursor())
+        return _Cursor(self, self._real.cursor())
+
+    def ask(self, call: Callable[[], Any]) -> Any:
+        self.require_open()
+        return self._client.ask(call)
+
+    def require_open(self) -> None:
+        if self.closed:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+
+    def collect(self, call: Callable[[], None]) -> None:
+        """Make a call that is made on a closed connection, too."""
+        self._client.ask(call)
 
     def commit(self) -> None:
-        self._client.ask(self._real.commit)
+        self.ask(self._real.commit)
 
     def rollback(self) -> None:
-        self._client.ask(self._real.rollback)
+        self.ask(self._real.rollback)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.ask(self._real.close)
+            self.closed = True
+
+    def put_back(self) -> None:
+        """Roll back, as a pool does; a connection that was closed is of no use to it."""
+        if not self.closed:
+            self.rollback()
 
 
 class _Cursor:
     """A cursor, likewise; to be collected counts as a call."""
 
-    def __init__(self, client: _Client, real: sqlite3.Cursor) -> None:
-        self._client = client
+    def __init__(self, connection: _Proxy, real: sqlite3.Cursor) -> None:
+        self._connection = connection
         self._real: sqlite3.Cursor | None = real
         self._open = False
 
@@ -168,14 +191,14 @@ class _Cursor:
         if self._open:
             self._reset()
         self._open = True
-        self._client.ask(lambda: real.execute(sql, parameters))
+        self._connection.ask(lambda: real.execute(sql, parameters))
         self._open = real.description is not None
 
     def _reset(self) -> None:
         """Wait for a turn before the driver resets the statement: what it drops may be taken by others."""
         real = self._real
         assert real is not None
-        self._client.ask(lambda: real.execute("-- nothing"))
+        self._connection.ask(lambda: real.execute("-- nothing"))
 
     @property
     def rowcount(self) -> int:
@@ -184,26 +207,32 @@ class _Cursor:
 
     def fetchone(self) -> Any:
         assert self._real is not None
-        row = self._client.ask(self._real.fetchone)
+        row = self._connection.ask(self._real.fetchone)
         self._open = row is not None
         return row
 
     def fetchall(self) -> Any:
         assert self._real is not None
         self._open = False
-        return self._client.ask(self._real.fetchall)
+        return self._connection.ask(self._real.fetchall)
 
     def close(self) -> None:
+        self._connection.require_open()
         real, self._real = self._real, None
         if real is None:
             return
         if self._open:
-            self._client.ask(real.close)
+            self._connection.ask(real.close)
         else:
             real.close()
 
     def __del__(self) -> None:
-        self.close()
+        if self._open and self._real is not None:
+            self._connection.collect(self._let_go)
+
+    def _let_go(self) -> None:
+        """Let the driver's cursor be collected right now."""
+        self._real = None
 
 
 class _Execution:

@@ -28,7 +28,7 @@ TABLES = ("t", "u", "c")
 
 READS = ("read", "first", "next", "again", "close", "drop", "look", "look", "peek")
 WRITES = ("add", "put", "same", "none", "unique", "returning", "delete", "back")
-CONTROLS = ("begin", "immediate", "savepoint", "release", "rollback to", "commit", "rollback", "COMMIT")
+CONTROLS = ("begin", "immediate", "savepoint", "release", "rollback to", "commit", "rollback", "COMMIT", "shut")
 BRANCHES = ("leave if", "stay if")
 ON_BUSY = ("raise", "raise", "go on", "retry")
 
@@ -82,6 +82,9 @@ class Connection(Protocol):
 
     def rollback(self) -> None:
         """Roll back."""
+
+    def close(self) -> None:
+        """Close."""
 
 
 class _Player:
@@ -164,6 +167,8 @@ class _Player:
                 self._connection.commit()
             case "rollback":
                 self._connection.rollback()
+            case "shut":
+                self._connection.close()
         return ""
 
     def play(self, steps: tuple[Step, ...]) -> str:

@@ -109,10 +109,10 @@ class Worlds:
         held = world.state.holding(key)
         if kind in _ON_CURSORS and cursor not in held.active:
             return
+        if held.closed and kind is not Kind.CLOSE_CURSOR:
+            return
         if kind is Kind.EXECUTE and cursor in held.active:  # as the gate does
             self._do(key, Operation(Kind.CLOSE_CURSOR, 0, cursor))
-        if kind is Kind.CLOSE and held.active:  # its statements would go on until they are collected
-            return
         if kind is not Kind.EXECUTE:
             self._do(key, Operation(kind, 0, cursor if kind in _ON_CURSORS else None))
             return

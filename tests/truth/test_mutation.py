@@ -29,6 +29,7 @@ a past starts from what was committed then         the past, which shows somethi
 a stale snapshot is made stale again               live executions (NondeterminismError), or all interleavings
 another writer is in the way of a rebuilt past     the world, in which two cannot write
 a read is left out of a past with all its fetches  the past, which shows something else (NondeterminismError)
+a closed connection lives on with its statements   all interleavings
 =================================================  ==============================================================
 """
 
@@ -47,7 +48,7 @@ from tests.truth.checked import outcomes
 from tests.truth.programs import Case, Program, Step
 from tests.truth.test_wait_or_fail import Bench
 from treadle import NondeterminismError
-from treadle.client.gate import GateCursor
+from treadle.client.gate import GateConnection, GateCursor
 from treadle.execution import product, symmetry
 from treadle.execution.state import NO_LOCKS, State
 from treadle.values.fault import LockKind
@@ -114,6 +115,8 @@ _KEPT = Case(
     "legacy",
     5000,
 )
+_SHUT = Case((_program("returning", "shut", "drop", "look"), _program("read", "read")), "wal", "begin", 5000)
+_SHUT_IN_TURN = Case((_program("first", "shut", "drop"), _program("add", "commit", "read")), "delete", "legacy", 0)
 _ALIKE = Case((_program("read", "put", "commit"),) * 2, "wal", "legacy", 5000, alike=True)
 _UNLIKE = Case((_program("read", "put", "commit"),) * 2, "wal", "legacy", 5000)
 
@@ -132,7 +135,7 @@ _CURSOR = ((0, Kind.EXECUTE, 0, "SELECT v FROM t"),)
     "case",
     [
         *(_TWO_READS, _READ_WRITE, _SAVEPOINTS, _READERS, _REUSE, _IMPATIENT, _PATIENT, _ROWIDS, _BACK),
-        *(_REREAD, _LOOKS, _RARE, _PEEK, _KEPT, _ALIKE, _UNLIKE),
+        *(_REREAD, _LOOKS, _RARE, _PEEK, _KEPT, _ALIKE, _UNLIKE, _SHUT, _SHUT_IN_TURN),
     ],
 )
 def test_unchanged_checker_agrees_with_all_interleavings(case: Case) -> None:
@@ -165,6 +168,23 @@ def test_forgetting_open_cursors_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     """An open cursor holds a lock."""
     monkeypatch.setattr(line.Line, "under_way", lambda _: frozenset())
     assert not _bookkeeping_agrees(*_CURSOR)
+
+
+def test_a_connection_that_is_closed_at_once_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements that are under way when their connection is closed go on, and commit when they end."""
+    right = GateConnection.close
+
+    def let_go(self: line.Line) -> None:
+        self.real.close()
+        self.gone = True
+
+    def close(self: GateConnection) -> None:
+        self._unfinished.clear()
+        right(self)
+
+    monkeypatch.setattr(line.Line, "_let_go", let_go)
+    monkeypatch.setattr(GateConnection, "close", close)
+    assert not _agrees(_SHUT)
 
 
 def test_a_local_snapshot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +232,7 @@ def test_a_cursor_that_is_not_reset_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     right = GateCursor._run
 
     def wrong(self: GateCursor, *given: Any) -> GateCursor:
-        self._active = False
+        self._gate._unfinished.discard(self._number)
         return right(self, *given)
 
     monkeypatch.setattr(GateCursor, "_run", wrong)

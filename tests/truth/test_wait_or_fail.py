@@ -55,7 +55,7 @@ STATEMENTS = (
 _call = st.one_of(
     st.tuples(st.just(Kind.EXECUTE), st.integers(0, 1), st.sampled_from(STATEMENTS)),
     st.tuples(st.sampled_from((Kind.FETCHONE, Kind.FETCHALL, Kind.CLOSE_CURSOR)), st.integers(0, 1), st.none()),
-    st.tuples(st.sampled_from((Kind.COMMIT, Kind.ROLLBACK)), st.none(), st.none()),
+    st.tuples(st.sampled_from((Kind.COMMIT, Kind.ROLLBACK, Kind.CLOSE)), st.none(), st.none()),
 )
 _calls = st.lists(st.tuples(st.integers(0, 2), _call), min_size=1, max_size=25)
 
@@ -86,10 +86,12 @@ class Bench:
     def perform(self, number: int, kind: Kind, cursor: int | None, sql: str | None) -> None:
         """Perform an operation, and compare what the world says about it with what SQLite does."""
         key = (number, 0)
-        active = self.world.state.holding(key).active
-        if kind in {Kind.FETCHONE, Kind.FETCHALL, Kind.CLOSE_CURSOR} and cursor not in active:
+        held = self.world.state.holding(key)
+        if key not in self.world.state.holdings or (held.closed and kind is not Kind.CLOSE_CURSOR):
             return
-        if kind is Kind.EXECUTE and cursor in active:  # as the gate does
+        if kind in {Kind.FETCHONE, Kind.FETCHALL, Kind.CLOSE_CURSOR} and cursor not in held.active:
+            return
+        if kind is Kind.EXECUTE and cursor in held.active:  # as the gate does
             self.perform(number, Kind.CLOSE_CURSOR, cursor, None)
         self.handlers[number].was_called()
         transition = self.world.perform(key, intern_operation(Operation(kind, 0, cursor, sql)))

@@ -81,7 +81,6 @@ class GateCursor(sqlite3.Cursor):
     """A cursor whose every call is an operation."""
 
     __slots__ = (
-        "_active",
         "_closed",
         "_gate",
         "_inserted",
@@ -95,9 +94,8 @@ class GateCursor(sqlite3.Cursor):
 
     def __init__(self, connection: GateConnection) -> None:
         """Take the lowest free cursor number of the connection."""
-        self._gate = connection
         self._number = connection._take_cursor_number()  # noqa: SLF001  # the two classes are one gate
-        self._active = False
+        self._gate = connection
         self._closed = False
         self.arraysize = 1
         self.description: Any = None
@@ -134,13 +132,16 @@ class GateCursor(sqlite3.Cursor):
         if kind is Kind.EXECUTESCRIPT:  # runs beside the cursor's own statement
             self._ask(kind, sql, arguments)
             return self
-        if self._active:  # the driver resets the cursor's statement first, which may drop a lock
+        unfinished, number = self._gate._unfinished, self._number  # noqa: SLF001  # the two classes are one gate
+        if number in unfinished:  # the driver resets the cursor's statement first, which may drop a lock
+            self._gate._require_open()  # noqa: SLF001  # likewise
             self._ask(Kind.CLOSE_CURSOR)
-        self._active = True  # a statement that fails may still be under way
+            unfinished.discard(number)
         self.description = None
         self.rowcount = -1  # type: ignore[misc]  # a slot of this class
         seen = self._ask(kind, sql, arguments)
-        self._active = seen.description is not None
+        if seen.description is not None:
+            unfinished.add(number)
         self.description = seen.description
         self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
         self._inserted = kind is Kind.EXECUTEMANY or seen.lastrowid is not None
@@ -163,11 +164,15 @@ class GateCursor(sqlite3.Cursor):
     def _fetch(self, kind: Kind, size: int | None = None) -> list[Any]:
         if self._closed:
             raise sqlite3.ProgrammingError("Cannot operate on a closed cursor.")
-        if not self._active:
+        unfinished, number = self._gate._unfinished, self._number  # noqa: SLF001  # the two classes are one gate
+        self._gate._require_open()  # noqa: SLF001  # likewise
+        if number not in unfinished:
             return []
+        unfinished.discard(number)  # if this fails, the driver lets go of the statement
         seen = self._ask(kind, None, () if size is None else (size,))
         rows: Sequence[Any] = seen.rows or ()
-        self._active = kind is not Kind.FETCHALL and len(rows) == (1 if size is None else size)
+        if kind is not Kind.FETCHALL and len(rows) == (1 if size is None else size):
+            unfinished.add(number)
         self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
         return [self._shape(row) for row in rows]
 
@@ -207,15 +212,19 @@ class GateCursor(sqlite3.Cursor):
 
     def close(self) -> None:
         """Close the cursor; an unfinished statement releases what it holds."""
-        if self._closed:
-            return
+        self._gate._require_open()  # noqa: SLF001  # the two classes are one gate
+        if not self._closed:
+            self._finish()
+
+    def _finish(self) -> None:
+        """End the statement, also one that outlived its connection."""
+        gate, number = self._gate, self._number
         try:
-            if self._active and self._gate._open:  # noqa: SLF001  # the two classes are one gate
+            if number in gate._unfinished:  # noqa: SLF001  # the two classes are one gate
                 self._ask(Kind.CLOSE_CURSOR)
         finally:
-            self._active = False
             self._closed = True
-            self._gate._free_cursor_number(self._number)  # noqa: SLF001  # the two classes are one gate
+            gate._free_cursor_number(number)  # noqa: SLF001  # likewise
 
     def setinputsizes(self, sizes: object, /) -> None:
         """Do nothing, as the driver does."""
@@ -228,14 +237,18 @@ class GateCursor(sqlite3.Cursor):
         gate = getattr(self, "_gate", None)
         if gate is None or self._closed:
             return
-        if self._active and gate._open and gate._port.listening():  # noqa: SLF001  # the two classes are one gate
-            self.close()
+        if self._number in gate._unfinished and gate._port.listening():  # noqa: SLF001  # the two classes are one gate
+            self._finish()
         else:
             gate._free_cursor_number(self._number)  # noqa: SLF001  # the two classes are one gate
 
 
 class GateConnection(sqlite3.Connection):
-    """A connection whose every call is an operation."""
+    """A connection whose every call is an operation.
+
+    Statements that are under way when it is closed go on, and so does what they hold, until their cursors are
+    collected (https://www.sqlite.org/c3ref/close.html); until then, its number is not free.
+    """
 
     def __init__(self, port: Port, options: Mapping[str, Any]) -> None:
         """Ask the world to open a connection.
@@ -248,6 +261,7 @@ class GateConnection(sqlite3.Connection):
         self._open = False
         self._number = port.take_number()
         self._cursors: set[int] = set()
+        self._unfinished: set[int] = set()
         self._row_factory: Any = None
         self._text_factory: Any = str
         self._in_transaction = False
@@ -260,8 +274,8 @@ class GateConnection(sqlite3.Connection):
     def _ask(
         self, kind: Kind, cursor: int | None = None, sql: str | None = None, arguments: Any = (), payload: Any = None
     ) -> Observation:
-        if not self._open:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        if kind is not Kind.CLOSE_CURSOR:
+            self._require_open()
         port = self._port
         seen = port.ask(
             the_operation(kind, self._number, cursor, sql, arguments, clock_s=port.clock_s, payload=payload)
@@ -271,6 +285,10 @@ class GateConnection(sqlite3.Connection):
             raise seen.failure.exception()
         return seen
 
+    def _require_open(self) -> None:
+        if not self._open:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+
     def _refused(self, text: str) -> UnsupportedOperationError:
         """Return an error that the check ends with, whatever the client makes of it."""
         error = UnsupportedOperationError(text)
@@ -278,8 +296,7 @@ class GateConnection(sqlite3.Connection):
         return error
 
     def _take_cursor_number(self) -> int:
-        if not self._open:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        self._require_open()
         number = 0
         while number in self._cursors:
             number += 1
@@ -288,6 +305,14 @@ class GateConnection(sqlite3.Connection):
 
     def _free_cursor_number(self, number: int) -> None:
         self._cursors.discard(number)
+        if number in self._unfinished:
+            self._unfinished.discard(number)
+            self._free_number()
+
+    def _free_number(self) -> None:
+        """Give the connection's number back once it is closed, and nothing of it is under way."""
+        if not self._open and not self._unfinished:
+            self._port.free_number(self._number)
 
     def cursor(self, factory: Callable[[GateConnection], Any] | None = None) -> Any:
         """Return a new cursor."""
@@ -319,13 +344,13 @@ class GateConnection(sqlite3.Connection):
         self._ask(Kind.ROLLBACK)
 
     def close(self) -> None:
-        """Close the connection; an open transaction is rolled back."""
+        """Close the connection; an open transaction is rolled back once no statement is under way."""
         if not self._open:
             return
         self._ask(Kind.CLOSE)
         self._open = False
         self._in_transaction = False
-        self._port.free_number(self._number)
+        self._free_number()
 
     def __enter__(self) -> Self:
         """Return the connection."""
@@ -346,6 +371,7 @@ class GateConnection(sqlite3.Connection):
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
+        self._require_open()
         return self._in_transaction
 
     @property

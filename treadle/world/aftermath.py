@@ -67,7 +67,7 @@ class Aftermath:
             waits: SQLite would wait here.
             outside: a process outside held the lock.
         """
-        if deed.operation.kind is Kind.CLOSE and deed.seen.failure is None:
+        if line.gone:
             return IDLE
         active = line.under_way()
         before, operation, effects, seen, _ = deed
@@ -104,6 +104,7 @@ class Aftermath:
             bars_readers,
             stale,
             pinned,
+            line.closed,
         )
 
     @staticmethod

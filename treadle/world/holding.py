@@ -44,6 +44,7 @@ class Holding:
         stale: others have committed since it took its snapshot, so that in WAL mode it cannot write any more. The
             committed content does not tell: a commit may change nothing, or change something back.
         pinned: something was done that a fresh connection could not be given again; the log is kept for ever.
+        closed: its client has closed it; it is gone, and its transaction with it, when nothing is active any more.
     """
 
     lock: Lock = Lock.NONE
@@ -59,6 +60,7 @@ class Holding:
     bars_readers: bool = False
     stale: bool = False
     pinned: bool = False
+    closed: bool = False
 
     @property
     def reads_snapshot(self) -> bool:

@@ -47,12 +47,16 @@ class Line:
         autocommit_off: the driver keeps a transaction open (``autocommit=False``).
         warm: SQLite had read the schema when the connection was opened.
         cursors: its cursors, by the client's number.
+        closed: the client has closed it, and statements that were under way then still are.
+        gone: the client has closed it, and that is all there was.
     """
 
     real: sqlite3.Connection
     autocommit_off: bool
     warm: bool
     cursors: dict[int, sqlite3.Cursor] = field(factory=dict)
+    closed: bool = False
+    gone: bool = False
 
     @classmethod
     def connect(cls, path: Path, operation: Operation, clock: Clock) -> Line:
@@ -121,6 +125,8 @@ class Line:
             return None
         if operation.kind is Kind.CLOSE_CURSOR:
             self.cursors.pop(operation.cursor or 0).close()
+            if self.closed:
+                self._let_go()
             return None
         if operation.sql is None:
             return _fetch(cursor, operation.kind, operation.arguments)
@@ -128,8 +134,24 @@ class Line:
         return None
 
     def _control(self, kind: Kind) -> None:
-        if kind is not Kind.CONNECT:
-            {Kind.COMMIT: self.real.commit, Kind.ROLLBACK: self.real.rollback, Kind.CLOSE: self.real.close}[kind]()
+        if kind is Kind.COMMIT:
+            self.real.commit()
+        elif kind is Kind.ROLLBACK:
+            self.real.rollback()
+        elif kind is Kind.CLOSE:
+            if self.autocommit_off and self.real.in_transaction:  # as the driver does
+                self.real.execute("ROLLBACK")
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the connection, or leave it until its last statement is over: SQLite does too, and keeps its locks.
+
+        https://www.sqlite.org/c3ref/close.html says so of ``sqlite3_close_v2``, which the driver calls.
+        """
+        self.closed = bool(self.under_way())
+        if not self.closed:
+            self.real.close()
+            self.gone = True
 
     def _configure(self, operation: Operation) -> Any:
         name, *values = operation.arguments

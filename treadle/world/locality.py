@@ -35,7 +35,7 @@ def _may_release(holding: Holding, operation: Operation, effects: Effects) -> bo
         return True
     if effects.ends or holding.releases(effects):
         return True
-    return not holding.in_transaction and bool(holding.active)
+    return (holding.closed or not holding.in_transaction) and bool(holding.active)
 
 
 def is_local(journal: str, holding: Holding, operation: Operation, effects: Effects) -> bool:

@@ -174,7 +174,7 @@ class World:
         committed = writes and self._note_commits(effects, after)
         result = Result(
             observation,
-            None if operation.kind is Kind.CLOSE and observation.failure is None else after,
+            None if line.gone else after,
             self.content,
             committed=committed and self.journal == "wal",  # elsewhere nobody commits beside a reader
             waits=waits,
@@ -233,10 +233,11 @@ class World:
         self._version = None
         self.state = after
         self.content = after.content
-        if operation.kind is Kind.CLOSE:
-            return self._lines.pop(key, None) is line
-        held = after.holdings[key]
-        return line.real.in_transaction == held.in_transaction
+        held = after.holdings.get(key)
+        if line.gone:
+            del self._lines[key]
+            return held is None
+        return held is not None and line.real.in_transaction == held.in_transaction
 
     def rebuild(self, key: Key, held: Holding, content: Content, past: list[Done]) -> None:
         """Move to a state in which one connection holds what it holds in another one, and no other holds anything.
@@ -312,7 +313,7 @@ class World:
         except DRIVER_ERRORS as error:
             failure = Failure.of(error)
             line.end_statement(operation)
-        if operation.kind is Kind.CLOSE and failure is None:
+        if line.gone:
             del self._lines[key]
             return intern_observation(Observation()), line, 0
         rowcount, lastrowid, description = -1, None, None
@@ -364,7 +365,7 @@ class World:
         if self.content.schema is not wanted.content.schema or not self.content.schema.simple:
             self._restart(wanted)
             return
-        for key in [key for key in self._lines if key not in wanted.holdings]:
+        for key in [key for key, line in self._lines.items() if line.closed or key not in wanted.holdings]:
             self._put_by(self._lines.pop(key), self.state.holding(key))
         for line in self._lines.values():
             line.rest()
@@ -420,7 +421,7 @@ class World:
     def _put_by(self, line: Line, holding: Holding) -> None:
         """Keep a connection for when one with just its settings is wanted, or close it if nobody could tell."""
         spares = self._spares.setdefault(holding.settings, [])
-        if holding.pinned or len(spares) >= _SPARES:
+        if holding.pinned or line.closed or len(spares) >= _SPARES:
             line.close()
         else:
             line.rest()
