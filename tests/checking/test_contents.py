@@ -137,7 +137,7 @@ class _Driver:
         kind = dice.choices([Kind.EXECUTE, Kind.COMMIT, Kind.ROLLBACK, Kind.FETCHALL], [12, 4, 1, 1])[0]
         if kind is Kind.EXECUTE:
             self.do(client, kind, _statement(dice, pool))
-        elif kind is not Kind.FETCHALL or 0 in self.world.state.holding((client, 0)).active:
+        elif kind is not Kind.FETCHALL or 0 in self.world.state.holding((client, 0)).posture.active:
             self.do(client, kind)
 
 

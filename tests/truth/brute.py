@@ -127,6 +127,12 @@ class _Client:
         if not self._stopped.acquire(timeout=_PATIENCE_S):
             raise AssertionError(f"client {self._position} of {self._case} hangs")
 
+    def roll_back(self) -> None:
+        """Give up a transaction that was left open: where its COMMIT was refused, nobody could read beside it."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed
+            if self._real is not None:
+                self._real.rollback()
+
     def end(self) -> None:
         """End the thread and close the connection."""
         if self.outcome is None:
@@ -270,6 +276,8 @@ class _Execution:
 
     def outcome(self) -> Outcome:
         ends = tuple(client.outcome or "" for client in self._clients)
+        for client in self._clients:
+            client.roll_back()
         return (ends, *(tuple(self._observer.execute(f"SELECT * FROM {table} ORDER BY 1")) for table in TABLES))
 
     def close(self) -> None:

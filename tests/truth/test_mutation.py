@@ -48,13 +48,13 @@ from tests.truth.checked import outcomes
 from tests.truth.programs import Case, Program, Step
 from tests.truth.test_wait_or_fail import Bench
 from treadle import NondeterminismError
-from treadle.client.gate import GateConnection, GateCursor
+from treadle.client.gate import GateCursor
 from treadle.execution import product, symmetry
-from treadle.execution.state import NO_LOCKS, State
+from treadle.execution.state import State
 from treadle.values.fault import LockKind
 from treadle.values.operation import Kind
 from treadle.world import aftermath, content, learned, line, locality, observer, past, world
-from treadle.world.holding import Holding, Lock
+from treadle.world.holding import NO_LOCKS, Lock, Posture
 
 
 def _program(*verbs: str) -> Program:
@@ -172,43 +172,37 @@ def test_forgetting_open_cursors_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_connection_that_is_closed_at_once_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Statements that are under way when their connection is closed go on, and commit when they end."""
-    right = GateConnection.close
 
     def let_go(self: line.Line) -> None:
         self.real.close()
         self.gone = True
 
-    def close(self: GateConnection) -> None:
-        self._unfinished.clear()
-        right(self)
-
     monkeypatch.setattr(line.Line, "_let_go", let_go)
-    monkeypatch.setattr(GateConnection, "close", close)
     assert not _agrees(_SHUT)
 
 
 def test_a_local_snapshot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To take a snapshot is not local."""
-    _seen_as_local(monkeypatch, lambda journal, holding, operation, effects: effects.reads and not effects.writes)
+    _seen_as_local(monkeypatch, lambda journal, posture, operation, effects: effects.reads and not effects.writes)
     assert not _agrees(_TWO_READS)
 
 
 def test_a_local_write_lock_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To take the write lock is not local."""
-    _seen_as_local(monkeypatch, lambda journal, holding, operation, effects: effects.writes)
+    _seen_as_local(monkeypatch, lambda journal, posture, operation, effects: effects.writes)
     with pytest.raises(AssertionError, match="two cannot write"):
         _agrees(_READ_WRITE)
 
 
 def test_a_local_commit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To let go of the write lock is not local."""
-    _seen_as_local(monkeypatch, lambda journal, holding, operation, effects: operation.kind is Kind.COMMIT)
+    _seen_as_local(monkeypatch, lambda journal, posture, operation, effects: operation.kind is Kind.COMMIT)
     assert not _agrees(_READ_WRITE)
 
 
 def test_a_release_that_never_commits_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A RELEASE of the outermost savepoint may commit."""
-    monkeypatch.setattr(Holding, "releases", lambda *_: False)
+    monkeypatch.setattr(Posture, "releases", lambda *_: False)
     assert not _agrees(_SAVEPOINTS)
 
 
@@ -216,14 +210,14 @@ def test_a_local_end_of_reading_in_delete_mode_is_noticed(monkeypatch: pytest.Mo
     """To drop a read lock is not local in delete mode."""
     _seen_as_local(
         monkeypatch,
-        lambda journal, holding, operation, effects: holding.lock is Lock.READ and not effects.touches_database,
+        lambda journal, posture, operation, effects: posture.lock is Lock.READ and not effects.touches_database,
     )
     assert not _agrees(_READERS)
 
 
 def test_snapshots_that_never_grow_stale_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit makes the snapshots of others stale, even if it changes nothing."""
-    monkeypatch.setattr(Holding, "reads_snapshot", False)
+    monkeypatch.setattr(Posture, "reads_snapshot", False)
     assert not _agrees(_BACK)
 
 
@@ -260,13 +254,13 @@ def test_a_log_that_is_forgotten_too_early_is_noticed(monkeypatch: pytest.Monkey
 
 def test_a_savepoint_that_begins_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A savepoint outside a transaction begins one, which its RELEASE ends."""
-    right = Holding.after_savepoint
+    right = Posture.after_savepoint
 
     def wrong(*given: Any) -> tuple[tuple[str, ...], bool, bool]:
         savepoints, _, due = right(*given)
         return savepoints, False, due
 
-    monkeypatch.setattr(Holding, "after_savepoint", wrong)
+    monkeypatch.setattr(Posture, "after_savepoint", wrong)
     assert not _agrees(_SAVEPOINTS)
 
 
@@ -333,7 +327,7 @@ def test_a_stretch_that_ignores_locks_is_noticed(monkeypatch: pytest.MonkeyPatch
 def test_a_fresh_snapshot_that_is_taken_for_stale_is_noticed(monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
     """What others committed makes a difference to a snapshot that is not stale."""
     for module in (locality, learned):
-        monkeypatch.setattr(module, "sees_no_commits", lambda held, _: held.in_transaction)
+        monkeypatch.setattr(module, "sees_no_commits", lambda posture, _: posture.in_transaction)
     assert not _agrees(case)
 
 

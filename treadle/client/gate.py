@@ -347,7 +347,8 @@ class GateConnection(sqlite3.Connection):
         """Close the connection; an open transaction is rolled back once no statement is under way."""
         if not self._open:
             return
-        self._ask(Kind.CLOSE)
+        under_way = self._ask(Kind.CLOSE).rows or ()
+        self._unfinished.intersection_update(under_way)
         self._open = False
         self._in_transaction = False
         self._free_number()

@@ -310,8 +310,8 @@ class Product:
         if nature is None:
             operation = _pending(local)
             effects = self._backend.effects(operation, content.schema.number)
-            holding = local.holding(operation.connection)
-            nature = self._natures[at] = nature_of(self._backend.journal, holding, operation, effects, self._placement)
+            posture = local.holding(operation.connection).posture
+            nature = self._natures[at] = nature_of(self._backend.journal, posture, operation, effects, self._placement)
             self.changed |= nature.changes
             self.outdated = self.outdated or self._may_change(self.constant)
         return nature
@@ -560,12 +560,12 @@ class Product:
             )
         holding = local.holding(operation.connection)
         reset: Transition | None = None
-        if operation.cursor in holding.active:  # running another statement would have ended this one
+        if operation.cursor in holding.posture.active:  # running another statement would have ended this one
             close = intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
             reset = self._perform(state, client, close)
             assert reset.result.holding is not None
             holding = reset.result.holding
-        seen = intern_observation(Observation(failure=LOCKED, in_transaction=holding.in_transaction))
+        seen = intern_observation(Observation(failure=LOCKED, in_transaction=holding.posture.in_transaction))
         after = self._go_on(state, client, seen, operation, reset, locked=1)
         return Taken(choice, state, after, operation, seen, lock_kind=LockKind.OUTSIDE, reachable=False)
 

@@ -15,23 +15,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from attrs import asdict
+from attrs import astuple
 
 from treadle.client.tree import CRASHED, Node
 from treadle.values.observation import Observation
 from treadle.values.operation import canonical
 from treadle.world.content import Content
-from treadle.world.holding import Holding, Lock
+from treadle.world.holding import NO_LOCKS, Holding, Lock, Locks, locks_of
 from treadle.world.state import IDLE, Book, Key, digest_of
-
-Locks = tuple[tuple[Lock, bool], ...]
-"""Locks that other connections hold, each with whether it bars readers; sorted. Whose they are decides nothing."""
 
 Holdings = tuple[tuple[int, Holding], ...]
 """What the open connections of a client hold, each after the client's number for it; sorted by that."""
-
-NO_LOCKS: Locks = ()
-"""Nobody else holds a lock."""
 
 
 class Wait(NamedTuple):
@@ -70,7 +64,7 @@ class LocalState:
         self.node = node
         self.holdings = holdings
         self.wait = wait
-        self.locks: Locks = tuple(sorted((held.lock, held.bars_readers) for _, held in holdings if held.lock))
+        self.locks: Locks = locks_of([held for _, held in holdings])
         self.quiescent = not any(held.log for _, held in holdings)
         self.ended = node.operation is None
         self.digest = b""
@@ -121,13 +115,11 @@ class LocalStates:
         return local.digest
 
     def _digest_of_holding(self, held: Holding) -> bytes:
-        chains = {"log": self._book.digest(held.log), "settings": self._book.digest(held.settings)}
+        chains = self._book.digest(held.log), self._book.digest(held.settings)
         values = [
-            sorted(value) if isinstance(value, frozenset) else value
-            for name, value in asdict(held, recurse=False).items()
-            if name not in chains
+            sorted(value) if isinstance(value, frozenset) else value for value in astuple(held.posture, recurse=False)
         ]
-        return digest_of((*map(repr, values), *chains.values()))
+        return digest_of((*map(repr, (*values, held.busy_timeout_ms, held.pinned)), *chains))
 
     def find(self, root: Node, digest: bytes) -> LocalState | None:
         """Return the local state with a digest, or None if none was seen yet.
@@ -196,9 +188,9 @@ class State(NamedTuple):
                 found += local.locks
         if connection is not None and len(self.locals[client].holdings) > 1:
             own = self.locals[client].holdings
-            found += [(held.lock, held.bars_readers) for number, held in own if number != connection and held.lock]
+            found += locks_of([held for number, held in own if number != connection])
         if self.rest:
-            found += [(held.lock, held.bars_readers) for _, held in self.rest if held.lock]
+            found += locks_of([held for _, held in self.rest])
         return tuple(sorted(found)) if found else NO_LOCKS
 
     @property

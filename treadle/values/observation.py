@@ -88,7 +88,7 @@ class Observation:
     Two observations are the same if their keys are equal; the checker interns them, so that identity tells.
 
     Attributes:
-        rows: the rows of a fetch, or the value of a configuration.
+        rows: the rows of a fetch, the value of a configuration, or the numbers of the cursors that outlive a close.
         rowcount: as ``sqlite3.Cursor.rowcount``.
         lastrowid: as ``sqlite3.Cursor.lastrowid``.
         description: as ``sqlite3.Cursor.description``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 from attrs import define
 
@@ -26,8 +27,8 @@ class Lock(enum.IntEnum):
 
 
 @define(eq=False)
-class Holding:
-    """What one connection holds. Interned by the world's book: identity tells.
+class Posture:
+    """What one connection holds, whatever led to it. Interned by the world's book: identity tells.
 
     Attributes:
         lock: the strongest lock it holds.
@@ -37,13 +38,9 @@ class Holding:
         first_write_due: a savepoint was opened and nothing was written since.
         active: the numbers of cursors whose statements are under way.
         holding: those of them that hold a lock: a statement that touches no database holds none.
-        busy_timeout_ms: how long SQLite would wait for a lock.
-        settings: which settings were made, as a number of the world's book.
-        log: how it came to hold this, as a number of the world's book; 0 when it holds nothing.
         bars_readers: it lets nobody begin to read (PENDING or EXCLUSIVE; in rollback-journal mode only).
         stale: others have committed since it took its snapshot, so that in WAL mode it cannot write any more. The
             committed content does not tell: a commit may change nothing, or change something back.
-        pinned: something was done that a fresh connection could not be given again; the log is kept for ever.
         closed: its client has closed it; it is gone, and its transaction with it, when nothing is active any more.
     """
 
@@ -54,18 +51,19 @@ class Holding:
     first_write_due: bool = False
     active: frozenset[int] = frozenset()
     holding: frozenset[int] = frozenset()
-    busy_timeout_ms: int = 0
-    settings: int = 0
-    log: int = 0
     bars_readers: bool = False
     stale: bool = False
-    pinned: bool = False
     closed: bool = False
 
     @property
     def reads_snapshot(self) -> bool:
         """Whether it pins a snapshot that a commit of others makes stale."""
         return self.lock is Lock.READ and not self.stale
+
+    @property
+    def free(self) -> bool:
+        """Whether it has no lock, and nothing is open but perhaps a transaction."""
+        return self.lock is Lock.NONE and not self.active and not self.savepoints
 
     def releases(self, effects: Effects) -> bool:
         """Tell whether a RELEASE would end the transaction."""
@@ -88,3 +86,44 @@ class Holding:
             return self.savepoints, self.savepoint_began, self.first_write_due
         kept = self._innermost(name) + (action is SavepointAction.ROLLBACK_TO)
         return self.savepoints[:kept], self.savepoint_began, False
+
+
+RELAXED = Posture()
+"""What a connection holds that holds nothing."""
+
+
+class Holding:
+    """What one connection holds, and how it came to that. Interned by the world's book: identity tells.
+
+    Attributes:
+        posture: what it holds.
+        lock: the strongest lock it holds.
+        busy_timeout_ms: how long SQLite would wait for a lock.
+        settings: which settings were made, as a number of the world's book.
+        log: how it came to hold this, as a number of the world's book; 0 when it holds nothing.
+        pinned: something was done that a fresh connection could not be given again; the log is kept for ever.
+    """
+
+    __slots__ = ("busy_timeout_ms", "lock", "log", "pinned", "posture", "settings")
+
+    def __init__(self, posture: Posture, busy_timeout_ms: int, settings: int, log: int, *, pinned: bool) -> None:
+        """Make a holding; only a book does, but for that of connections that are not open."""
+        self.posture = posture
+        self.lock = posture.lock
+        self.busy_timeout_ms = busy_timeout_ms
+        self.settings = settings
+        self.log = log
+        self.pinned = pinned
+
+
+Locks = tuple[tuple[Lock, bool], ...]
+"""Locks that connections hold, each with whether it bars readers; sorted. Whose they are decides nothing."""
+
+NO_LOCKS: Locks = ()
+"""Nobody holds a lock."""
+
+
+def locks_of(holdings: Iterable[Holding]) -> Locks:
+    """Return the locks that are among what connections hold."""
+    found = [(held.lock, held.posture.bars_readers) for held in holdings if held.lock]
+    return tuple(sorted(found)) if found else NO_LOCKS

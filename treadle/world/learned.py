@@ -20,7 +20,7 @@ from treadle.values.errors import NondeterminismError
 from treadle.values.operation import Operation
 from treadle.values.signals import UnreachedError
 from treadle.world.effects import Effects
-from treadle.world.holding import Holding
+from treadle.world.holding import Holding, locks_of
 from treadle.world.locality import is_local, sees_no_commits
 from treadle.world.past import past_of
 from treadle.world.state import Book, Key, Result, Transition, WorldState
@@ -111,9 +111,8 @@ class LearnedWorld:
             return (state, key, operation, outside, state)
         if reach is _Reach.LOCAL and not outside:
             return (holding, operation, state.content.schema.number, None)
-        others = (held for other, held in state.holdings.items() if other != key and held.lock)
-        locks = tuple(sorted((held.lock, held.bars_readers) for held in others))
-        seen = None if sees_no_commits(holding, operation) else state.content
+        locks = locks_of([held for other, held in state.holdings.items() if other != key])
+        seen = None if sees_no_commits(holding.posture, operation) else state.content
         return (holding, operation, outside, locks, seen)
 
     def _reach_of(self, state: WorldState, holding: Holding, operation: Operation) -> _Reach:
@@ -124,7 +123,7 @@ class LearnedWorld:
             if effects.far_reaching or not effects.known:
                 reach = _Reach.FAR
             else:
-                local = is_local(self.journal, holding, operation, effects)
+                local = is_local(self.journal, holding.posture, operation, effects)
                 reach = _Reach.LOCAL if local else _Reach.LOCKS
             self._reaches[at] = reach
         return reach
@@ -192,7 +191,7 @@ class LearnedWorld:
             return False
         open_here = key in world.state.holdings
         if world.state.holding(key) is held and open_here is (key in state.holdings):
-            same = world.content is state.content or sees_no_commits(held, operation)
+            same = world.content is state.content or sees_no_commits(held.posture, operation)
             in_the_way = world.state.other_locks(key) if barred else world.state.others_write(key)
             if same and (state.others_write(key) or not in_the_way):
                 return True

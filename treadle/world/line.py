@@ -76,6 +76,16 @@ class Line:
         """Return the cursors whose statements are not finished."""
         return frozenset([number for number, cursor in self.cursors.items() if is_under_way(cursor)])
 
+    def still_active(self, operation: Operation, before: frozenset[int]) -> object:
+        """Return what tells, with the cursors that were under way before an operation, which ones are now.
+
+        A call on one cursor does nothing to the statements of others.
+        """
+        if operation.cursor is None:
+            return self.under_way() if before else before
+        cursor = self.cursors.get(operation.cursor)
+        return cursor is not None and is_under_way(cursor)
+
     def rest(self) -> None:
         """Let go of everything but the settings, and commit nothing."""
         if not self.real.in_transaction and self.under_way():
@@ -121,8 +131,7 @@ class Line:
             return self._configure(operation)
         cursor = self.cursor(operation)
         if cursor is None:
-            self._control(operation.kind)
-            return None
+            return self._control(operation.kind)
         if operation.kind is Kind.CLOSE_CURSOR:
             self.cursors.pop(operation.cursor or 0).close()
             if self.closed:
@@ -133,7 +142,7 @@ class Line:
         _run(cursor, operation.kind, operation.sql, operation.arguments)
         return None
 
-    def _control(self, kind: Kind) -> None:
+    def _control(self, kind: Kind) -> tuple[int, ...] | None:
         if kind is Kind.COMMIT:
             self.real.commit()
         elif kind is Kind.ROLLBACK:
@@ -141,17 +150,23 @@ class Line:
         elif kind is Kind.CLOSE:
             if self.autocommit_off and self.real.in_transaction:  # as the driver does
                 self.real.execute("ROLLBACK")
-            self._let_go()
+            return self._let_go()
+        return None
 
-    def _let_go(self) -> None:
+    def _let_go(self) -> tuple[int, ...] | None:
         """Close the connection, or leave it until its last statement is over: SQLite does too, and keeps its locks.
 
         https://www.sqlite.org/c3ref/close.html says so of ``sqlite3_close_v2``, which the driver calls.
+
+        Returns:
+            The cursors whose statements are under way, if there are any.
         """
-        self.closed = bool(self.under_way())
-        if not self.closed:
+        left = tuple(sorted(self.under_way()))
+        self.closed = bool(left)
+        if not left:
             self.real.close()
             self.gone = True
+        return left or None
 
     def _configure(self, operation: Operation) -> Any:
         name, *values = operation.arguments

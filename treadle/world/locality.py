@@ -24,26 +24,26 @@ from typing import NamedTuple
 from treadle.values.fault import Placement
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.world.effects import Effects, SavepointAction
-from treadle.world.holding import Holding, Lock
+from treadle.world.holding import Lock, Posture
 from treadle.world.reach import ANYWHERE
 
 
-def _may_release(holding: Holding, operation: Operation, effects: Effects) -> bool:
+def _may_release(posture: Posture, operation: Operation, effects: Effects) -> bool:
     """Tell whether an operation may drop a lock that the connection holds."""
     kind = operation.kind
     if kind in {Kind.COMMIT, Kind.ROLLBACK, Kind.CLOSE, Kind.CONFIGURE, Kind.EXECUTESCRIPT}:
         return True
-    if effects.ends or holding.releases(effects):
+    if effects.ends or posture.releases(effects):
         return True
-    return (holding.closed or not holding.in_transaction) and bool(holding.active)
+    return (posture.closed or not posture.in_transaction) and bool(posture.active)
 
 
-def is_local(journal: str, holding: Holding, operation: Operation, effects: Effects) -> bool:
+def is_local(journal: str, posture: Posture, operation: Operation, effects: Effects) -> bool:
     """Tell whether no other client can notice an operation, or be noticed by it.
 
     Args:
         journal: "wal" or "delete".
-        holding: what the operation's connection holds before it.
+        posture: what the operation's connection holds before it.
         operation: the operation.
         effects: what its statement does.
     """
@@ -51,35 +51,35 @@ def is_local(journal: str, holding: Holding, operation: Operation, effects: Effe
         return journal == "wal"
     if effects.far_reaching or not effects.known:
         return False
-    if effects.writes and (holding.lock < Lock.WRITE or not holding.in_transaction):
+    if effects.writes and (posture.lock < Lock.WRITE or not posture.in_transaction):
         return False
-    if effects.reads and holding.lock < Lock.READ:
+    if effects.reads and posture.lock < Lock.READ:
         return False
-    if _may_release(holding, operation, effects):
-        return holding.lock is Lock.NONE or (holding.lock is Lock.READ and journal == "wal")
+    if _may_release(posture, operation, effects):
+        return posture.lock is Lock.NONE or (posture.lock is Lock.READ and journal == "wal")
     return True
 
 
-def acquires(journal: str, holding: Holding, operation: Operation, effects: Effects) -> bool:
+def acquires(journal: str, posture: Posture, operation: Operation, effects: Effects) -> bool:
     """Tell whether SQLite asks the file system for a lock, so that a process outside could make it fail.
 
     Args:
         journal: "wal" or "delete".
-        holding: what the operation's connection holds before it.
+        posture: what the operation's connection holds before it.
         operation: the operation.
         effects: what its statement does.
     """
-    if effects.writes and holding.lock < Lock.WRITE:
+    if effects.writes and posture.lock < Lock.WRITE:
         return True
     if journal == "wal":
         return False
-    if effects.reads and holding.lock < Lock.READ:
+    if effects.reads and posture.lock < Lock.READ:
         return True
     return (
-        holding.lock is Lock.WRITE
-        and holding.in_transaction
+        posture.lock is Lock.WRITE
+        and posture.in_transaction
         and (
-            operation.kind is Kind.COMMIT or (effects.ends and not _rolls_back(operation)) or holding.releases(effects)
+            operation.kind is Kind.COMMIT or (effects.ends and not _rolls_back(operation)) or posture.releases(effects)
         )
     )
 
@@ -89,28 +89,28 @@ def _rolls_back(operation: Operation) -> bool:
 
 
 def is_fault_point(
-    placement: Placement, journal: str, holding: Holding, operation: Operation, effects: Effects
+    placement: Placement, journal: str, posture: Posture, operation: Operation, effects: Effects
 ) -> bool:
     """Tell whether a ``locked`` fault may be injected at an operation.
 
     Args:
         placement: where faults are wanted.
         journal: "wal" or "delete".
-        holding: what the operation's connection holds before it.
+        posture: what the operation's connection holds before it.
         operation: the operation.
         effects: what its statement does.
     """
     if placement is Placement.REACHABLE:
-        return acquires(journal, holding, operation, effects)
+        return acquires(journal, posture, operation, effects)
     if placement is Placement.STATEMENT:
         if operation.kind in {Kind.COMMIT, Kind.ROLLBACK}:
-            return holding.in_transaction
+            return posture.in_transaction
         return operation.kind in RUNS_SQL and (effects.touches_database or not effects.known)
     if operation.kind not in RUNS_SQL:
         return False
     if effects.savepoint is not None:
         return effects.savepoint[0] is not SavepointAction.ROLLBACK_TO
-    return effects.writes and holding.first_write_due
+    return effects.writes and posture.first_write_due
 
 
 class Nature(NamedTuple):
@@ -138,40 +138,40 @@ class Nature(NamedTuple):
     changes: frozenset[int]
 
 
-def looks_at(journal: str, holding: Holding, operation: Operation, effects: Effects) -> frozenset[int] | None:
+def looks_at(journal: str, posture: Posture, operation: Operation, effects: Effects) -> frozenset[int] | None:
     """Return what a read looks at that takes a snapshot of its own and bars nobody, as the root pages; else None.
 
     In WAL mode nobody notices such a read, and it notices nothing but what was committed to just these pages.
     """
-    lone = holding.lock is Lock.NONE and not holding.in_transaction and not holding.active
+    lone = posture.lock is Lock.NONE and not posture.in_transaction and not posture.active
     reads = effects.reads and not (effects.writes or effects.setting or effects.far_reaching or effects.temporary)
     plain = operation.kind is Kind.EXECUTE and reads and effects.known and ANYWHERE not in effects.reach.looked_at
     return effects.reach.looked_at if journal == "wal" and lone and plain else None
 
 
-def sees_no_commits(holding: Holding, operation: Operation) -> bool:
+def sees_no_commits(posture: Posture, operation: Operation) -> bool:
     """Tell whether what others have committed makes no difference: a stale snapshot sees none of it, and bars writes.
 
     A script ends the transaction before it runs.
 
     Args:
-        holding: what the operation's connection holds before it.
+        posture: what the operation's connection holds before it.
         operation: the operation.
     """
-    return holding.stale and holding.in_transaction and operation.kind is not Kind.EXECUTESCRIPT
+    return posture.stale and posture.in_transaction and operation.kind is not Kind.EXECUTESCRIPT
 
 
-def nature_of(journal: str, holding: Holding, operation: Operation, effects: Effects, placement: Placement) -> Nature:
+def nature_of(journal: str, posture: Posture, operation: Operation, effects: Effects, placement: Placement) -> Nature:
     """Return what an operation is to others; the arguments are those of the functions above."""
-    local = is_local(journal, holding, operation, effects)
+    local = is_local(journal, posture, operation, effects)
     far = effects.far_reaching or not effects.known
     return Nature(
         local,
-        acquires(journal, holding, operation, effects),
-        is_fault_point(placement, journal, holding, operation, effects),
+        acquires(journal, posture, operation, effects),
+        is_fault_point(placement, journal, posture, operation, effects),
         far,
-        local or (sees_no_commits(holding, operation) and not far),
-        looks_at(journal, holding, operation, effects),
+        local or (sees_no_commits(posture, operation) and not far),
+        looks_at(journal, posture, operation, effects),
         effects.reach.looked_at,
         effects.reach.changed,
     )

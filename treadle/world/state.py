@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from typing import NamedTuple
 
@@ -12,12 +11,12 @@ from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation, canonical
 from treadle.world.content import Content
-from treadle.world.holding import Holding, Lock
+from treadle.world.holding import RELAXED, Holding, Lock, Posture
 
 Key = tuple[int, int]
 """A connection: the client's position, and the client's number for it."""
 
-IDLE = Holding()
+IDLE = Holding(RELAXED, 0, 0, 0, pinned=False)
 """What a connection holds that was not opened yet."""
 
 
@@ -105,11 +104,7 @@ class Transition(NamedTuple):
 
 
 class Book:
-    """All states, holdings, logs and settings that were seen, each once.
-
-    Attributes:
-        holding: returns the one holding with these attributes, which are given by position.
-    """
+    """All states, postures, holdings, logs and settings that were seen, each once."""
 
     def __init__(self, *, keep_logs: bool) -> None:
         """Start empty.
@@ -119,11 +114,12 @@ class Book:
                 ``last_insert_rowid()`` does.
         """
         self.keep_logs = keep_logs
-        self.holding = functools.cache(Holding)
+        self._postures = {astuple(RELAXED, recurse=False): RELAXED}
+        self._holdings: dict[tuple[Posture, int, int, int, bool], Holding] = {}
         self._states: dict[tuple[Content, tuple[Key, ...], tuple[Holding, ...]], WorldState] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._entries: list[tuple[object, ...]] = [()]
-        self._after_commit: dict[Holding, Holding] = {}
+        self._stale: dict[Posture, Posture] = {}
         self._digests: dict[int, bytes] = {0: b""}
 
     def state(self, content: Content, holdings: dict[Key, Holding]) -> WorldState:
@@ -157,20 +153,31 @@ class Book:
             Lock.NONE if before is None else before.lock,
         )
 
+    def posture(self, posture: Posture) -> Posture:
+        """Return the one object for all postures with these attributes."""
+        return self._postures.setdefault(astuple(posture, recurse=False), posture)
+
+    def holding(self, posture: Posture, busy_timeout_ms: int, settings: int, log: int, *, pinned: bool) -> Holding:
+        """Return the one holding with these attributes."""
+        key = (posture, busy_timeout_ms, settings, log, pinned)
+        found = self._holdings.get(key)
+        if found is None:
+            found = self._holdings[key] = Holding(posture, busy_timeout_ms, settings, log, pinned=pinned)
+        return found
+
     def after_commit(self, held: Holding) -> Holding:
         """Return what a connection holds after another one has committed."""
-        found = self._after_commit.get(held)
-        if found is None:
-            found = held
-            if held.reads_snapshot:
-                found = self.holding(*astuple(evolve(held, stale=True), recurse=False))
-            self._after_commit[held] = found
-        return found
+        posture = held.posture
+        if not posture.reads_snapshot:
+            return held
+        stale = self._stale.get(posture)
+        if stale is None:
+            stale = self._stale[posture] = self.posture(evolve(posture, stale=True))
+        return self.holding(stale, held.busy_timeout_ms, held.settings, held.log, pinned=held.pinned)
 
     def resting(self, held: Holding) -> Holding:
         """Return what a connection that holds something held when it held nothing."""
-        at_rest = Holding(busy_timeout_ms=held.busy_timeout_ms, settings=held.settings)
-        return self.holding(*astuple(at_rest, recurse=False))
+        return self.holding(RELAXED, held.busy_timeout_ms, held.settings, 0, pinned=False)
 
     def extend(self, number: int, *entry: object) -> int:
         """Return the number of the chain that goes on from another chain with an entry.

@@ -74,13 +74,13 @@ class World:
         self._spares: dict[int, list[Line]] = {}
         self._clock = Clock(START)
         self._lexicon = lexicon
-        self._aftermath = Aftermath(template.journal, book)
         self._load()
 
     def _load(self) -> None:
         """Start over from the template."""
         shutil.copyfile(self._template.path, self._path)
         self._observer = Observer(self._path, self.journal)
+        self._aftermath = Aftermath(self.journal, self._book, self._observer)
         self._version: int | None = None
         self._ledger = Ledger()
         self.content = self._library.read(self._observer.connection)
@@ -161,7 +161,7 @@ class World:
             observation, line, changes = self._carry_out(key, operation, effects)
         self._ledger.note(effects, changes, self.content.schema.number)
         deed = Deed(before, operation, effects, observation, not self.state.others_write(key))
-        kind = None if observation.failure is None else why_busy(deed, self.state.other_locks(key))
+        kind = None if observation.failure is None else why_busy(self.journal, deed, self.state.other_locks(key))
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
             raise UnsupportedOperationError(
@@ -170,7 +170,12 @@ class World:
             )
         if outside and observation.failure is None:
             raise AssertionError(f"{operation} succeeded although a process outside held the lock")
-        after = self._aftermath.holding(deed, line, self._observer, self.content, waits=waits, outside=outside)
+        after = self._aftermath.holding(deed, line, self.content, waits=waits, outside=outside)
+        if self._commits_beside_readers(key, before, after):
+            raise UnsupportedOperationError(
+                f"{operation}: SQLite would wait here until others have read, to commit a statement that returned rows "
+                "outside a transaction, and cannot be stopped there. Begin a transaction around it."
+            )
         committed = writes and self._note_commits(effects, after)
         result = Result(
             observation,
@@ -183,6 +188,11 @@ class World:
         transition = self._book.apply(self.state, key, result)
         self.state = transition.after
         return transition
+
+    def _commits_beside_readers(self, key: Key, before: Holding, after: Holding) -> bool:
+        """Tell whether a writing statement outside a transaction ended where readers bar a commit."""
+        ended = before.lock is Lock.WRITE and not before.posture.in_transaction and after.lock is not Lock.WRITE
+        return ended and self.journal != "wal" and before.busy_timeout_ms > 0 and bool(self.state.other_locks(key))
 
     def perform_beside_writer(self, key: Key, operation: Operation) -> Transition:
         """Carry out an operation as ``perform`` does, while another connection holds the write lock.
@@ -237,7 +247,7 @@ class World:
         if line.gone:
             del self._lines[key]
             return held is None
-        return held is not None and line.real.in_transaction == held.in_transaction
+        return held is not None and line.real.in_transaction == held.posture.in_transaction
 
     def rebuild(self, key: Key, held: Holding, content: Content, past: list[Done]) -> None:
         """Move to a state in which one connection holds what it holds in another one, and no other holds anything.
@@ -264,9 +274,9 @@ class World:
             if now is not seen:
                 raise NondeterminismError("the database", self.executed, f"{seen} of {operation}", str(now))
         if content is not self.content:
-            assert not held.reads_snapshot, "a snapshot of what is not committed any more is stale"
+            assert not held.posture.reads_snapshot, "a snapshot of what is not committed any more is stale"
             self._write(content)
-        elif held.stale:
+        elif held.posture.stale:
             self._observer.commit_nothing()
         self._version = None
         self.state = self._book.state(content, {} if held is IDLE else {key: held})
