@@ -24,7 +24,7 @@ from treadle.judge import Judge
 from treadle.search.pct import Pct
 from treadle.search.protocol import Limits
 from treadle.search.random import Random
-from treadle.values.schedule import Choice
+from treadle.values.schedule import Choice, Schedule, Step
 
 Figures = dict[str, Any]
 """What was measured, by name."""
@@ -91,18 +91,19 @@ def _live(case: Case) -> Figures:
     scenario = case.scenario
     with System(scenario) as system:
         with system.active():
-            path = _serial(system.product)
+            schedule = Schedule(tuple(_serial(system.product)))
 
         def once() -> float:
             with system.active(), system.live() as product:
                 start = time.perf_counter()
                 state = product.root()
-                for choice in path:
-                    state = product.take(state, choice).after
+                for choice in schedule.choices:
+                    *_, state = product.steps(state, choice)
                 return time.perf_counter() - start
 
         seconds, plain = _alternate(scenario, case.rounds, once)
-    return {**_compared(seconds, plain), "operations": len(path)}
+    operations = sum(choice.operations for choice in schedule.choices if isinstance(choice, Step))
+    return {**_compared(seconds, plain), "operations": operations}
 
 
 def _serial(product: Product) -> list[Choice]:

@@ -14,7 +14,8 @@ from typing import TypeVar
 from attrs import define, evolve, field
 
 from treadle.client.surroundings import collection_paused
-from treadle.execution.product import Product, Taken
+from treadle.execution.confirmation import run_live
+from treadle.execution.product import Product
 from treadle.execution.relived import Relived
 from treadle.execution.state import State
 from treadle.execution.symmetry import groups_of
@@ -31,7 +32,7 @@ from treadle.search.protocol import Finding, Limits, Progress, Search
 from treadle.search.random import Random
 from treadle.search.sweep import Sweep
 from treadle.shrinking import Shrinker
-from treadle.values.errors import NondeterminismError, ScheduleMismatchError, StuckClientError, UsageError
+from treadle.values.errors import ScheduleMismatchError, StuckClientError, UsageError
 from treadle.values.property import Kind, Property
 from treadle.values.schedule import Choice, Schedule
 from treadle.values.signals import LogsNeededError, NamesMatterError, OperationBoundError
@@ -144,9 +145,8 @@ def replay(scenario: Scenario, token: str) -> Trace:
         with System(scenario, keep_logs=keep_logs) as system, system.active():
             judge = Judge(scenario, system.sequel, system.serial)
             judge.start(system.product.root())
-            taken = run_live(system, schedule)
-            state = taken[-1].after if taken else system.product.root()
-            return trace_of(scenario, taken, judge.breaches(state))
+            state = run_live(system, schedule)
+            return trace_of(scenario, list(system.product.walk(schedule.choices)), judge.breaches(state))
 
     return _start_over_if_needed(run)
 
@@ -214,29 +214,6 @@ def _policy(search: str, system: System, seed: int, *, merge: bool) -> Search:
     return Exhaustive(system.symmetry, merge=merge)
 
 
-def run_live(system: System, schedule: Schedule) -> list[Taken]:
-    """Run a schedule live, and compare each step with what was learned.
-
-    Raises:
-        NondeterminismError: something was different.
-        ScheduleMismatchError: the schedule does not fit.
-    """
-    taken: list[Taken] = []
-    learned = system.product.walk(schedule.choices)
-    with system.live() as product:
-        for real, expected in zip(product.walk(schedule.choices), learned, strict=True):
-            if real.after != expected.after:
-                client = real.choice.client
-                raise NondeterminismError(
-                    system.scenario.clients[client].name,
-                    real.before.locals[client].node.depth + 1,
-                    f"{expected.observation} from {expected.operation}",
-                    f"{real.observation}, or another state of the database",
-                )
-            taken.append(real)
-    return taken
-
-
 @define
 class _Check:
     """One check under way."""
@@ -246,7 +223,7 @@ class _Check:
     _seed: int
     _judge: Judge = field(init=False)
     _met_fault_point: bool = field(init=False, default=False)
-    _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
+    _confirmed: dict[Schedule, State] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         system = self._system
@@ -356,9 +333,7 @@ class _Check:
         schedule = self._named(schedule, item.name)
         if schedule not in self._confirmed:
             self._confirmed[schedule] = run_live(self._system, schedule)
-        taken = self._confirmed[schedule]
-        state = taken[-1].after if taken else self._system.product.root()
-        breaches = self._judge.breaches(state)
+        breaches = self._judge.breaches(self._confirmed[schedule])
         if item.name not in breaches:
             return Decision(
                 item,
@@ -368,6 +343,7 @@ class _Check:
             )
         own = {item.name: breaches[item.name]}
         why = breaches[item.name][0].why
+        taken = list(self._system.product.walk(schedule.choices))
         counterexample = Counterexample(schedule, trace_of(self._system.scenario, taken, own), confirmed=True, why=why)
         return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
 

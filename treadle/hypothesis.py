@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from treadle.checking import run_live
+from treadle.execution.confirmation import run_live
 from treadle.execution.state import State
 from treadle.execution.system import System
 from treadle.execution.tracing import trace_of
@@ -133,8 +133,8 @@ class ScenarioMachine(RuleBasedStateMachine):
     def _timeline(self, schedule: Schedule, name: str) -> str:
         """Run a schedule live, and tell what happened."""
         with self._system.active():
-            taken = run_live(self._system, schedule)
-            breaches = self._judge.breaches(taken[-1].after)
+            breaches = self._judge.breaches(run_live(self._system, schedule))
+            taken = list(self._system.product.walk(schedule.choices))
         return render_timeline(trace_of(self.runner.scenario, taken, {name: breaches[name]}))
 
     @invariant()

@@ -98,20 +98,18 @@ class _Client:
             self._go.acquire()
             if self._abandoned:
                 raise _Abandoned
+            self._waits = False
             if self._expired:
-                self._expired = self._waits = False
+                self._expired = False
                 raise self._errors.pop()
             try:
                 answer = call()
             except sqlite3.OperationalError as error:
-                waits = self._handler.was_called() and self._case.busy_timeout_ms > 0
-                if not waits:
-                    self._waits = False
+                if not self._handler.was_called() or not self._case.busy_timeout_ms:
                     raise
                 self._waits = True
                 self._errors = [error.with_traceback(None)]  # a traceback would keep cursors alive
                 continue
-            self._waits = False
             self._handler.was_called()
             return answer
 

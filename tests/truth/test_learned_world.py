@@ -23,11 +23,13 @@ from tests.truth.brute import make_template
 from tests.truth.test_wait_or_fail import STATEMENTS
 from treadle.interning import intern_operation
 from treadle.values.errors import UnsupportedOperationError
+from treadle.values.fault import Placement
 from treadle.values.operation import Kind, Operation
 from treadle.world.content import Library
 from treadle.world.effects import Lexicon
 from treadle.world.holding import Lock
 from treadle.world.learned import LearnedWorld
+from treadle.world.locality import Natures
 from treadle.world.state import Book, Key, Transition, WorldState
 from treadle.world.world import Template, World
 
@@ -88,7 +90,7 @@ class Worlds:
             (directory / name).mkdir()
             worlds.append(World(Template(path, journal), directory / name, book, library, lexicon))
         self.world, self.other = worlds
-        self.learned = LearnedWorld(self.other, book)
+        self.learned = LearnedWorld(self.other, book, Natures(journal, Placement.REACHABLE))
         self.done: list[_Done] = []
 
     def close(self) -> None:

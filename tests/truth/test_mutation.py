@@ -5,18 +5,18 @@ rule that is switched off                          what notices
 =================================================  ==============================================================
 an upgrade fails at once                           the busy handler (test_wait_or_fail)
 a stale snapshot fails at once                     the busy handler
-a RELEASE of an outermost savepoint may commit     all interleavings (test_reductions)
+a RELEASE of an outermost savepoint may commit     the world, in which what is local commits nothing
 an open cursor holds a lock                        sqlite3_txn_state (test_wait_or_fail)
-to take a snapshot is not local                    all interleavings
+to take a snapshot is not local                    all interleavings (test_reductions)
 to take the write lock is not local                the world, in which two cannot write
-to let go of the write lock is not local           all interleavings
+to let go of the write lock is not local           the world, in which what is local commits nothing
 to drop a read lock is not local in delete mode    all interleavings
 a commit makes the snapshots of others stale       live executions (NondeterminismError), or all interleavings
 the cursor's old statement is reset first          all interleavings
 a connection with a timeout of 0 fails at once     all interleavings
 a waiting client tries again when locks change     all interleavings
 a log is forgotten only when nothing is held       live executions (NondeterminismError), or all interleavings
-an outermost savepoint begins the transaction      all interleavings
+an outermost savepoint begins the transaction      the world, in which what is local commits nothing
 two contents with other rows differ                live executions (NondeterminismError), or all interleavings
 what some client changes is not constant           all interleavings
 what is found to be changed starts the search over all interleavings
@@ -89,8 +89,7 @@ def _bookkeeping_agrees(*calls: tuple[int, Kind, int | None, str | None]) -> boo
 def _seen_as_local(monkeypatch: pytest.MonkeyPatch, local: Callable[..., bool]) -> None:
     """Take operations for local where this says so, too."""
     right = locality.is_local
-    for module in (locality, learned):
-        monkeypatch.setattr(module, "is_local", lambda *given: local(*given) or right(*given))
+    monkeypatch.setattr(locality, "is_local", lambda journal, given: local(given) or right(journal, given))
 
 
 _TWO_READS = Case((_program("read", "read"), _program("immediate", "add", "commit")), "wal", "legacy", 5000)
@@ -183,34 +182,36 @@ def test_a_connection_that_is_closed_at_once_is_noticed(monkeypatch: pytest.Monk
 
 def test_a_local_snapshot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To take a snapshot is not local."""
-    _seen_as_local(monkeypatch, lambda journal, posture, operation, effects: effects.reads and not effects.writes)
+    _seen_as_local(monkeypatch, lambda given: given.effects.reads and not given.effects.writes)
     assert not _agrees(_TWO_READS)
 
 
 def test_a_local_write_lock_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To take the write lock is not local."""
-    _seen_as_local(monkeypatch, lambda journal, posture, operation, effects: effects.writes)
+    _seen_as_local(monkeypatch, lambda given: given.effects.writes)
     with pytest.raises(AssertionError, match="two cannot write"):
         _agrees(_READ_WRITE)
 
 
 def test_a_local_commit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To let go of the write lock is not local."""
-    _seen_as_local(monkeypatch, lambda journal, posture, operation, effects: operation.kind is Kind.COMMIT)
-    assert not _agrees(_READ_WRITE)
+    _seen_as_local(monkeypatch, lambda given: given.kind is Kind.COMMIT)
+    with pytest.raises(AssertionError, match="commits nothing"):
+        _agrees(_READ_WRITE)
 
 
 def test_a_release_that_never_commits_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A RELEASE of the outermost savepoint may commit."""
-    monkeypatch.setattr(Posture, "releases", lambda *_: False)
-    assert not _agrees(_SAVEPOINTS)
+    monkeypatch.setattr(locality.Situation, "releases", False)
+    with pytest.raises(AssertionError, match="commits nothing"):
+        _agrees(_SAVEPOINTS)
 
 
 def test_a_local_end_of_reading_in_delete_mode_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """To drop a read lock is not local in delete mode."""
     _seen_as_local(
         monkeypatch,
-        lambda journal, posture, operation, effects: posture.lock is Lock.READ and not effects.touches_database,
+        lambda given: given.posture.lock is Lock.READ and not given.effects.touches_database,
     )
     assert not _agrees(_READERS)
 
@@ -254,14 +255,15 @@ def test_a_log_that_is_forgotten_too_early_is_noticed(monkeypatch: pytest.Monkey
 
 def test_a_savepoint_that_begins_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A savepoint outside a transaction begins one, which its RELEASE ends."""
-    right = Posture.after_savepoint
+    right = aftermath._savepoints_after
 
-    def wrong(*given: Any) -> tuple[tuple[str, ...], bool, bool]:
+    def wrong(*given: Any) -> tuple[int, bool, bool]:
         savepoints, _, due = right(*given)
         return savepoints, False, due
 
-    monkeypatch.setattr(Posture, "after_savepoint", wrong)
-    assert not _agrees(_SAVEPOINTS)
+    monkeypatch.setattr(aftermath, "_savepoints_after", wrong)
+    with pytest.raises(AssertionError, match="commits nothing"):
+        _agrees(_SAVEPOINTS)
 
 
 def test_contents_that_are_taken_for_equal_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

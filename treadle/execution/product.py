@@ -16,23 +16,23 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from treadle.client.tree import CRASHED, Node
 from treadle.execution.state import Holdings, LocalState, LocalStates, State, Wait
 from treadle.interning import intern_observation, intern_operation
 from treadle.values.errors import ScheduleMismatchError
-from treadle.values.fault import Fault, LockKind, Placement
+from treadle.values.fault import Fault, LockKind
 from treadle.values.observation import LOCKED, Observation
 from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
 from treadle.values.signals import OperationBoundError, UnreachedError
 from treadle.world.content import Content
 from treadle.world.effects import Effects
-from treadle.world.holding import Lock
-from treadle.world.locality import Nature, nature_of
+from treadle.world.holding import Holding, Lock
+from treadle.world.locality import Nature, Natures
 from treadle.world.reach import ANYWHERE, overlap
-from treadle.world.state import Key, Result, Transition, WorldState
+from treadle.world.state import IDLE, Key, Result, Transition, WorldState
 
 _Answer = TypeVar("_Answer")
 
@@ -64,12 +64,21 @@ class Taken:
     free: bool = False
 
 
+class Solo(Protocol):
+    """Operations of one client, one after another, that no other connection can notice."""
+
+    def holding(self, connection: int) -> Holding:
+        """Return what one of the client's connections holds."""
+
+    def perform(self, operation: Operation) -> Observation:
+        """Return what is seen of an operation."""
+
+    def world(self) -> WorldState:
+        """Return where the world is by now."""
+
+
 class Backend(Protocol):
     """Where operations and their results come from."""
-
-    @property
-    def journal(self) -> str:
-        """The journal mode."""
 
     @property
     def learns(self) -> bool:
@@ -92,6 +101,9 @@ class Backend(Protocol):
 
     def at(self, state: State) -> WorldState:
         """Return where the world is in a state."""
+
+    def alone(self, state: State, client: int) -> Solo:
+        """Return a client's connections in a state, for operations that no other connection can notice."""
 
     def perform(self, world: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
         """Return what an operation does."""
@@ -143,6 +155,32 @@ class Edge(NamedTuple):
         return (self.first, *(Step(self.first.client),) * (count - 1))
 
 
+@define(eq=False)
+class _Walk:
+    """A stretch that is walked.
+
+    Attributes:
+        first: what its first choice did.
+        state: where it is by now.
+        essential: how many operations there are up to the last one that another client could notice.
+        operations: how many there are.
+        moments: where something else is committed than before: after how many operations, in which state, and
+            whether a commit came by then.
+        committed: something was committed.
+        far: what it does may depend on more than its connection, the locks of others, and what is committed.
+        blind: what it does does not depend on what is committed, and does not change that.
+    """
+
+    first: Taken
+    state: State
+    essential: int
+    operations: int = 0
+    moments: list[tuple[int, State, bool]] = field(factory=list)
+    committed: bool = False
+    far: bool = False
+    blind: bool = True
+
+
 class _Stretch(NamedTuple):
     """What an edge does, whatever the other clients are.
 
@@ -192,7 +230,7 @@ class Product:
         *,
         names: tuple[str, ...],
         budget: tuple[int, int],
-        placement: Placement,
+        natures: Natures,
         max_operations: int,
         groups: tuple[int, ...] | None = None,
         local: bool = True,
@@ -208,7 +246,7 @@ class Product:
             local_states: where local states are interned; the states of products that share it can be compared.
             names: the clients' names.
             budget: how many ``locked`` and ``crash`` faults an execution may contain.
-            placement: where ``locked`` faults are injected.
+            natures: tells what operations are to others.
             max_operations: how many operations a client may take.
             groups: for each client the number of its group of interchangeable clients; by default, each has its own.
             local: take local operations together, without a scheduling point between them.
@@ -222,7 +260,7 @@ class Product:
         self._names = names
         self._steps = tuple(map(Step, range(len(names))))
         self._budget = budget
-        self._placement = placement
+        self._natures = natures
         self._max_operations = max_operations
         self._groups = groups or tuple(range(len(names)))
         self._local = local
@@ -234,7 +272,6 @@ class Product:
         self.outdated = False
         self.constant: set[int] = set()
         self._passing: dict[LocalState, frozenset[int] | None] = {}
-        self._natures: dict[tuple[LocalState, int], Nature] = {}
         self._stretches: dict[tuple[Content | int, tuple[object, ...]], _Stretch] = {}
         self._ways: dict[State, tuple[State, Choice]] = {}
         self._adopted: dict[State, Way] = {}
@@ -305,13 +342,19 @@ class Product:
 
     def _nature(self, local: LocalState, content: Content) -> Nature:
         """Return what a client's pending operation is to others."""
-        at = (local, content.schema.number)
-        nature = self._natures.get(at)
-        if nature is None:
-            operation = _pending(local)
-            effects = self._backend.effects(operation, content.schema.number)
-            posture = local.holding(operation.connection).posture
-            nature = self._natures[at] = nature_of(self._backend.journal, posture, operation, effects, self._placement)
+        operation = _pending(local)
+        return self._nature_of(local.holding(operation.connection), operation, content.schema.number)
+
+    def _nature_of(self, held: Holding, operation: Operation, schema: int) -> Nature:
+        """Return what an operation is to others.
+
+        Args:
+            held: what its connection holds.
+            operation: the operation.
+            schema: the number of the schema under which it would run.
+        """
+        nature = self._natures.of(held, operation, self._backend.effects(operation, schema))
+        if nature.changes and not nature.changes <= self.changed:
             self.changed |= nature.changes
             self.outdated = self.outdated or self._may_change(self.constant)
         return nature
@@ -364,7 +407,7 @@ class Product:
         """Forget what was told from tables that were wrongly taken for constant."""
         self.outdated = False
         self._followed = None
-        for known in (self.constant, self._passing, self._natures, self._stretches, self._ways, self._adopted):
+        for known in (self.constant, self._passing, self._stretches, self._ways, self._adopted):
             known.clear()
 
     def _is_fault_point(self, state: State, client: int) -> bool:
@@ -443,26 +486,55 @@ class Product:
         local = state.locals[client]
         result = None if transition is None else transition.result
         node = self._backend.after(client, local.node, observation)
-        holdings = local.holdings if result is None else self._updated(local.holdings, operation.connection, result)
-        world = None if transition is None else transition.after
-        if node.operation is None and holdings:
-            world = self._backend.vanish(world or self._backend.at(state), client + self._offset, only_idle=True)
-            holdings = tuple((number, held) for number, held in holdings if held.log)
-        elif node.depth >= self._max_operations:
+        if node.operation is not None and node.depth >= self._max_operations:
             raise OperationBoundError(
                 f"client {self._names[client]!r} took {self._max_operations} operations without finishing; its last "
                 f"one was {node.operation}. If it retries without end, give it an end; if it is that long, raise the "
                 "scenario's max_operations"
             )
-        after = self._moved(
+        return self._arrived(
             state,
             client,
-            self._locals.of(node, holdings),
-            state.content if result is None else result.content,
+            node,
+            local.holdings if result is None else self._updated(local.holdings, operation.connection, result),
+            None if transition is None else transition.after,
+            content=state.content if result is None else result.content,
             committed=result is not None and result.committed,
             moved_on=None if local.wait is None else local.wait.rank,
-            spent=(locked, 0),
+            locked=locked,
         )
+
+    def _arrived(
+        self,
+        state: State,
+        client: int,
+        node: Node,
+        holdings: Holdings,
+        world: WorldState | None,
+        *,
+        content: Content,
+        committed: bool = False,
+        moved_on: int | None = None,
+        locked: int = 0,
+    ) -> State:
+        """Return the state after a client came to a node; of one that has ended, idle connections are closed.
+
+        Args:
+            state: before.
+            client: its position.
+            node: where it is.
+            holdings: what its connections hold.
+            world: where the world is; None if nothing was executed.
+            content: what is committed.
+            committed: something was committed.
+            moved_on: the rank of the client's wait that is over, or None.
+            locked: how many ``locked`` faults were spent.
+        """
+        if node.operation is None and holdings:
+            world = self._backend.vanish(world or self._backend.at(state), client + self._offset, only_idle=True)
+            holdings = tuple((number, held) for number, held in holdings if held.log)
+        local = self._locals.of(node, holdings)
+        after = self._moved(state, client, local, content, committed=committed, moved_on=moved_on, spent=(locked, 0))
         if world is not None:
             self._backend.came_to(after, world)
         return after
@@ -584,10 +656,10 @@ class Product:
         if stretch is not None:
             edge = self._again(state, choice, stretch)
         else:
-            taken = self.reaching(state, lambda: self._go(state, choice))
-            edge = self._edge(taken)
+            walk = self.reaching(state, lambda: self._go(state, choice))
+            edge = self._edge(walk)
             if self._memory:
-                self._remember(state, taken, edge)
+                self._remember(state, walk, edge)
         if self._backend.learns:
             self._ways.setdefault(edge.after, (state, choice))
         return edge
@@ -597,18 +669,10 @@ class Product:
         schema = state.content.schema.number
         return self._stretches.get((state.content, circumstances)) or self._stretches.get((schema, circumstances))
 
-    def _remember(self, state: State, taken: list[Taken], edge: Edge) -> None:
-        client = edge.first.client
-        natures = [
-            self._nature(item.before.locals[client], item.before.content)
-            for item in taken
-            if item.operation is not None
-        ]
-        if any(nature.far for nature in natures):
-            return
-        blind = len(natures) == len(taken) and all(nature.blind for nature in natures)
-        at = (state.content.schema.number if blind else state.content, self._circumstances(state, edge.first))
-        self._stretches[at] = self._stretch(state, taken, edge, blind=blind)
+    def _remember(self, state: State, walk: _Walk, edge: Edge) -> None:
+        if not walk.far:
+            at = (state.content.schema.number if walk.blind else state.content, self._circumstances(state, edge.first))
+            self._stretches[at] = self._stretch(state, walk, edge)
 
     def _circumstances(self, state: State, choice: Choice) -> tuple[object, ...]:
         """Return all that decides what a stretch does, beside what is committed."""
@@ -675,21 +739,76 @@ class Product:
         if state not in self._ways:
             self._adopted[state] = way
 
-    def _go(self, state: State, choice: Choice) -> list[Taken]:
+    def _go(self, state: State, choice: Choice) -> _Walk:
         """Do a choice, and go on with the same client to its next scheduling point."""
         client = choice.client
-        local = state.locals[client]
-        fresh = isinstance(choice, Step) and not local.node.depth
+        fresh = isinstance(choice, Step) and not state.locals[client].node.depth
         noticed = not (fresh and self._is_local(state, client))
-        taken = [self.take(state, choice)]
-        while self._local and self._goes_on(taken[-1].after, client):
-            state = taken[-1].after
-            if not self._is_local(state, client):
+        first = self.take(state, choice)
+        walk = _Walk(first, first.after, int(isinstance(choice, Fail)))
+        self._note(walk, first)
+        while self._local:
+            walk.state, operations = self.go_alone(walk.state, client)
+            walk.operations += operations
+            if not self._goes_on(walk.state, client):
+                break
+            if not self._is_local(walk.state, client):
                 if noticed:
                     break
                 noticed = True
-            taken.append(self.take(state, Step(client)))
-        return taken
+            self._note(walk, self.take(walk.state, Step(client)))
+        return walk
+
+    def _note(self, walk: _Walk, taken: Taken) -> None:
+        """Note what the next choice did in a stretch."""
+        walk.state = taken.after
+        walk.operations += 1
+        if taken.transition is not None and taken.transition.result.committed:
+            walk.committed = True
+        if taken.after.content is not taken.before.content:
+            walk.moments.append((walk.operations, taken.after, walk.committed))
+        if taken.operation is None:  # a crash
+            walk.blind = False
+            return
+        nature = self._nature(taken.before.locals[taken.choice.client], taken.before.content)
+        walk.far = walk.far or nature.far
+        walk.blind = walk.blind and nature.blind
+        if not nature.local and nature.looks_at is None:
+            walk.essential = walk.operations
+
+    def go_alone(
+        self, state: State, client: int, *, most: int | None = None, past_faults: bool = False
+    ) -> tuple[State, int]:
+        """Do operations of a client, one after another, that no other client can notice.
+
+        Args:
+            state: where it starts.
+            client: its position.
+            most: how many operations at most, or None.
+            past_faults: go on where a fault could happen.
+
+        Returns:
+            Where that leads to, and how many operations it took.
+        """
+        local = state.locals[client]
+        if local.ended or local.wait is not None or (state.crash > 0 and not past_faults):
+            return state, 0
+        node, schema, operations = local.node, state.content.schema.number, 0
+        solo = self._backend.alone(state, client)
+        connections = {number for number, _ in local.holdings}
+        while node.operation is not None and operations != most and node.depth + 1 < self._max_operations:
+            operation = node.operation
+            nature = self._nature_of(solo.holding(operation.connection), operation, schema)
+            if not nature.local or (nature.fault_point and state.locked > 0 and not past_faults):
+                break
+            node = self._backend.after(client, node, solo.perform(operation))
+            connections.add(operation.connection)
+            operations += 1
+        if not operations:
+            return state, 0
+        held = [(number, solo.holding(number)) for number in sorted(connections)]
+        holdings = tuple([(number, holding) for number, holding in held if holding is not IDLE])
+        return self._arrived(state, client, node, holdings, solo.world(), content=state.content), operations
 
     def _goes_on(self, state: State, client: int) -> bool:
         """Tell whether nothing but another client could happen before this client's next operation."""
@@ -698,38 +817,32 @@ class Product:
             return False
         return not self._faults(state, client)
 
-    def _edge(self, taken: list[Taken]) -> Edge:
-        first, last = taken[0], len(taken)
-        client = first.choice.client
-        essential = last
-        if not taken[-1].after.locals[client].ended:
-            least = 0 if isinstance(first.choice, Step) else 1
-            while essential > least and self._is_unnoticed(taken[essential - 1], client):
-                essential -= 1
+    def _edge(self, walk: _Walk) -> Edge:
+        first = walk.first
+        moments = [Moment(operations, state) for operations, state, _ in walk.moments]
+        if not moments or moments[-1].operations < walk.operations:
+            moments.append(Moment(walk.operations, walk.state))
         return Edge(
             first.choice,
-            tuple(
-                Moment(count, item.after)
-                for count, item in enumerate(taken, 1)
-                if count == last or item.after.content is not item.before.content
-            ),
-            essential,
+            tuple(moments),
+            walk.operations if walk.state.locals[first.choice.client].ended else walk.essential,
             isinstance(first.choice, Fail) and not first.free,
             first.lock_kind is LockKind.OUTSIDE and not first.reachable,
         )
 
-    def _is_unnoticed(self, taken: Taken, client: int) -> bool:
-        nature = self._nature(taken.before.locals[client], taken.before.content)
-        return nature.local or nature.looks_at is not None
-
     @staticmethod
-    def _stretch(state: State, taken: list[Taken], edge: Edge, *, blind: bool) -> _Stretch:
+    def _stretch(state: State, walk: _Walk, edge: Edge) -> _Stretch:
         client = edge.first.client
-        commits = [item.transition is not None and item.transition.result.committed for item in taken]
+        committed = {operations: so_far for operations, _, so_far in walk.moments}
         before, after = state.locals[client].wait, edge.after.locals[client].wait
         return _Stretch(
             tuple(
-                (count, there.locals[client], None if blind else there.content, any(commits[:count]))
+                (
+                    count,
+                    there.locals[client],
+                    None if walk.blind else there.content,
+                    committed.get(count, walk.committed),
+                )
                 for count, there in edge.moments
             ),
             edge.essential,
@@ -758,6 +871,24 @@ class Product:
             for count, local, content, committed in stretch.moments
         )
         return Edge(choice, moments, stretch.essential, stretch.injected, stretch.adversarial)
+
+    def steps(self, state: State, choice: Choice) -> Iterator[State]:
+        """Follow a choice of any number of operations, and yield the states on the way that others could notice.
+
+        Raises:
+            ScheduleMismatchError: it is not possible where it stands.
+        """
+        self._require(state, choice)
+        if isinstance(choice, Fail):
+            yield self.take(state, choice).after
+            return
+        left = choice.operations
+        while left:
+            state, operations = self.go_alone(state, choice.client, most=left, past_faults=True)
+            if not operations:
+                state, operations = self.take(state, self._steps[choice.client]).after, 1
+            yield state
+            left -= operations
 
     def walk(self, choices: tuple[Choice, ...], state: State | None = None) -> Iterator[Taken]:
         """Follow a schedule, one operation at a time.

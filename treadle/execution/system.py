@@ -24,7 +24,9 @@ from treadle.values.signals import OperationBoundError
 from treadle.values.view import SerialEnd
 from treadle.world.content import Library
 from treadle.world.effects import Effects, Lexicon
-from treadle.world.learned import LearnedWorld
+from treadle.world.holding import Holding
+from treadle.world.learned import LearnedWorld, Solo
+from treadle.world.locality import Natures
 from treadle.world.sandbox import Sandbox
 from treadle.world.state import Book, Key, Transition, WorldState
 from treadle.world.world import Template, World
@@ -51,7 +53,6 @@ class Learned:
         self._world = world
         self._book = book
         self._offset = offset
-        self.journal = world.journal
         self.perform = world.perform
         self.vanish = world.vanish
         self.effects = world.effects
@@ -82,6 +83,10 @@ class Learned:
         holdings.update(state.rest)
         return self._book.state(state.content, holdings)
 
+    def alone(self, state: State, client: int) -> Solo:
+        """Return a client's connections, for operations that no other connection can notice."""
+        return self._world.alone(self.at(state), client + self._offset)
+
     def after(self, client: int, node: Node, observation: Observation) -> Node:
         """Return where a client is after an observation."""
         return self._trees[client].after(node, observation)
@@ -102,7 +107,6 @@ class Live:
         self._world = world
         self._surroundings = surroundings
         self._runs: tuple[LiveRun, ...] = ()
-        self.journal = world.journal
 
     def roots(self) -> tuple[Node, ...]:
         """Start the clients, and return where they are."""
@@ -136,6 +140,11 @@ class Live:
         """Tell whether operations can be performed in a state of the world."""
         return world is self._world.state
 
+    def alone(self, state: State, client: int) -> LiveSolo:
+        """Return a client's connections, for operations that no other connection can notice."""
+        del state  # the world is in no other one
+        return LiveSolo(self._world, client)
+
     def perform(self, world: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
         """Execute an operation."""
         assert world is self._world.state
@@ -151,6 +160,27 @@ class Live:
         for run in self._runs:
             run.abandon()
         self._world.close()
+
+
+class LiveSolo:
+    """Operations of one client in a live world that no other connection can notice."""
+
+    def __init__(self, world: World, client: int) -> None:
+        """Start where the world is."""
+        self._world = world
+        self._client = client
+
+    def holding(self, connection: int) -> Holding:
+        """Return what one of the client's connections holds."""
+        return self._world.holding((self._client, connection))
+
+    def perform(self, operation: Operation) -> Observation:
+        """Execute an operation."""
+        return self._world.perform_alone((self._client, operation.connection), operation).observation
+
+    def world(self) -> WorldState:
+        """Return where the world is."""
+        return self._world.state
 
 
 class System:
@@ -201,6 +231,7 @@ class System:
         self._book = Book(keep_logs=keep_logs)
         self.local_states = LocalStates(self._book)
         self._library = Library()
+        self._natures = Natures(scenario.database.journal, Placement(scenario.faults_at))
         self._stack = contextlib.ExitStack()
         self._sequels: dict[Callable[[], object], tuple[Tree, Product]] = {}
         self._undisturbed: Product | None = None
@@ -223,7 +254,7 @@ class System:
                 for client, group in zip(self.scenario.clients, self._groups, strict=True)
             ]
             self._trees = tuple(own[group] for group in self.symmetry.groups)
-            self.world = LearnedWorld(self._make_world(), self._book)
+            self.world = LearnedWorld(self._make_world(), self._book, self._natures)
             stack.callback(self.world.close)
             stack.callback(self._abandon)
             self._learned = Learned(self._trees, self.world, self._book)
@@ -343,7 +374,7 @@ class System:
             self.local_states,
             names=tuple(client.name for client in scenario.clients) if names is None else names,
             budget=(scenario.faults.locked, scenario.faults.crash) if budget is None else budget,
-            placement=Placement(scenario.faults_at),
+            natures=self._natures,
             max_operations=scenario.max_operations,
             groups=self._groups if names is None else None,
             local=self._local,

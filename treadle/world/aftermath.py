@@ -8,9 +8,10 @@ from treadle.values.fault import LockKind
 from treadle.values.observation import BUSY_SNAPSHOT, Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.world.content import Content
-from treadle.world.effects import BUSY_TIMEOUT, Effects
+from treadle.world.effects import BUSY_TIMEOUT, Effects, SavepointAction
 from treadle.world.holding import Holding, Lock, Posture
 from treadle.world.line import Line
+from treadle.world.locality import situation_of
 from treadle.world.observer import Observer
 from treadle.world.state import IDLE, Book, Key
 
@@ -30,7 +31,7 @@ class Deed(NamedTuple):
         operation: what was asked of it.
         effects: what the statement does to locks.
         seen: what the driver answered.
-        unwritten: no other connection held the write lock.
+        unwritten: for a BEGIN EXCLUSIVE: no other connection held the write lock.
     """
 
     before: Holding
@@ -59,7 +60,6 @@ class Aftermath:
         self._book = book
         self._observer = observer
         self._asked = False
-        self._known: dict[tuple[object, ...], Posture] = {}
 
     def holding(self, deed: Deed, line: Line, content: Content, *, waits: bool, outside: bool) -> Holding:
         """Return what a connection holds after an operation.
@@ -75,6 +75,7 @@ class Aftermath:
             return IDLE
         before, operation, effects, seen, _ = deed
         posture = self._posture(deed, line)
+        names = self._names_after(deed, posture) if posture.savepoints else ()
         timeout_ms, settings, pinned = before.busy_timeout_ms, before.settings, before.pinned
         if effects.setting or operation.kind in _CONFIGURES:
             timeout_ms, settings, pinned = self._settings_after(deed, line)
@@ -85,16 +86,14 @@ class Aftermath:
         else:
             snapshot = content if before.lock is Lock.NONE and posture.lock is not Lock.NONE else None
             log = self._log_after(deed, snapshot, waits=waits, outside=outside)
-        return self._book.holding(posture, timeout_ms, settings, log, pinned=pinned)
+        return self._book.holding(posture, names, timeout_ms, settings, log, pinned=pinned)
 
     def _posture(self, deed: Deed, line: Line) -> Posture:
         """Return what a connection holds, without how it came to it; from memory, if SQLite was not asked then."""
         before, operation, effects, seen, unwritten = deed
         failure = seen.failure
         at = (
-            before.posture,
-            operation.kind,
-            effects,
+            situation_of(before, operation, effects),
             operation.cursor,
             line.still_active(operation, before.posture.active),
             seen.in_transaction,
@@ -102,12 +101,12 @@ class Aftermath:
             unwritten,
             line.closed,
         )
-        posture = self._known.get(at)
+        posture = self._book.postures_after.get(at)
         if posture is None:
             self._asked = False
             posture = self._book.posture(self._posture_after(deed, line.under_way(), closed=line.closed))
             if not self._asked:
-                self._known[at] = posture
+                self._book.postures_after[at] = posture
         return posture
 
     def _posture_after(self, deed: Deed, active: frozenset[int], *, closed: bool) -> Posture:
@@ -116,13 +115,9 @@ class Aftermath:
         holding = frozenset([cursor for cursor in active if self._holds(cursor, deed)]) if active else active
         ended = self._ended(deed)
         lock = self._lock_after(deed, holding, ended=ended)
-        savepoints, began, due = before.savepoints, before.savepoint_began, before.first_write_due
-        if seen.failure is None:
-            if effects.savepoint is not None:
-                savepoints, began, due = before.after_savepoint(effects)
-            due = due and not effects.writes
+        savepoints, began, due = _savepoints_after(held, effects, seen)
         if ended:
-            savepoints, began, due = (), False, False
+            savepoints, began, due = 0, False, False
         return Posture(
             lock,
             seen.in_transaction,
@@ -135,6 +130,13 @@ class Aftermath:
             stale=before.stale and lock is Lock.READ and not (operation.kind is Kind.EXECUTESCRIPT and not holding),
             closed=closed,
         )
+
+    @staticmethod
+    def _names_after(deed: Deed, posture: Posture) -> tuple[str, ...]:
+        """Return the names of the savepoints that are open after an operation."""
+        names = deed.before.names
+        began = len(names) < posture.savepoints
+        return (*names, deed.effects.name) if began else names[: posture.savepoints]
 
     def _bars_readers(self) -> bool:
         self._asked = True
@@ -232,3 +234,17 @@ def why_busy(journal: str, deed: Deed, others: tuple[tuple[Key, Lock], ...]) -> 
     if (deed.effects.exclusive or journal != "wal") and all(lock is Lock.READ for _, lock in others):
         return LockKind.TIMEOUT
     return LockKind.UPGRADE if deed.before.lock is Lock.READ else LockKind.TIMEOUT
+
+
+def _savepoints_after(held: Holding, effects: Effects, seen: Observation) -> tuple[int, bool, bool]:
+    """Return savepoints, savepoint_began and first_write_due after a statement that did not end the transaction."""
+    before = held.posture
+    began = before.savepoint_began
+    if seen.failure is not None:
+        return before.savepoints, began, before.first_write_due
+    if effects.savepoint is SavepointAction.BEGIN:
+        return before.savepoints + 1, began if before.savepoints else not before.in_transaction, True
+    place = held.place_of(effects)
+    if place is not None:
+        return place + (effects.savepoint is SavepointAction.ROLLBACK_TO), began, False
+    return before.savepoints, began, before.first_write_due and not effects.writes

@@ -21,7 +21,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, fields, frozen
 
 from treadle.values.operation import Kind, Operation
 from treadle.world.reach import NOWHERE, UNCLEAR, Reach, joined, reach_of
@@ -56,6 +56,10 @@ _LAST_ROWID = 0x20
 _SESSION_FUNCTIONS = ("last_insert_rowid(", "changes(", "total_changes(")
 
 
+_shapes: dict[tuple[object, ...], Effects] = {}
+"""All effects that there are, by their attributes; there are some dozens."""
+
+
 @frozen(eq=False)
 class Effects:
     """What a statement does to its connection's locks. Kept by the lexicon, once for each text.
@@ -66,7 +70,9 @@ class Effects:
         begins: it is a BEGIN.
         exclusive: it is a BEGIN EXCLUSIVE.
         ends: it is a COMMIT or ROLLBACK.
-        savepoint: what it does to which savepoint (name in lower case), or None.
+        rolls_back: it is a ROLLBACK.
+        savepoint: what it does to a savepoint, or None.
+        name: the name of that savepoint, in lower case; otherwise empty.
         temporary: it writes to the connection's own temporary database.
         setting: it may change the connection itself (a PRAGMA, or an ATTACH).
         far_reaching: it may depend on or change more than a transaction does.
@@ -75,6 +81,8 @@ class Effects:
         reach: the tables and indexes that it looks at and changes.
         escapes: why the statement cannot be checked, or an empty text.
         known: SQLite could compile it; if not, nothing else here is certain.
+        may_write: it may change what is committed, now or when its transaction ends.
+        shape: the one object for all effects that differ only in the name of a savepoint.
     """
 
     reads: bool = False
@@ -82,7 +90,9 @@ class Effects:
     begins: bool = False
     exclusive: bool = False
     ends: bool = False
-    savepoint: tuple[SavepointAction, str] | None = None
+    rolls_back: bool = False
+    savepoint: SavepointAction | None = None
+    name: str = ""
     temporary: bool = False
     setting: bool = False
     far_reaching: bool = False
@@ -91,6 +101,19 @@ class Effects:
     reach: Reach = NOWHERE
     escapes: str = ""
     known: bool = True
+    may_write: bool = field(init=False, repr=False)
+    shape: Effects = field(init=False, repr=False)
+
+    @may_write.default
+    def _may_write(self) -> bool:
+        return self.writes or self.far_reaching or not self.known
+
+    @shape.default
+    def _shape(self) -> Effects:
+        if self.name:
+            return evolve(self, name="").shape
+        key = tuple(getattr(self, item.name) for item in fields(Effects) if item.init)
+        return _shapes.setdefault(key, self)
 
     @property
     def only_reads(self) -> bool:
@@ -140,7 +163,9 @@ def _of_program(program: list[tuple[Any, ...]], sql: str, reach: Reach) -> Effec
     reads = writes = begins = exclusive = ends = temporary = far = session = inserts = False
     escapes = ""
     setting = _first_word(sql) in {"PRAGMA", "ATTACH", "DETACH"}
-    savepoint: tuple[SavepointAction, str] | None = None
+    rolls_back = False
+    savepoint: SavepointAction | None = None
+    name = ""
     for _, opcode, p1, p2, _, p4, p5, _ in program:
         if opcode == "Transaction":
             if p1 == 1:
@@ -150,10 +175,11 @@ def _of_program(program: list[tuple[Any, ...]], sql: str, reach: Reach) -> Effec
                 writes = writes or bool(p2)
                 exclusive = exclusive or p2 == _EXCLUSIVE
         elif opcode == "Savepoint":
-            savepoint = (SavepointAction(p1), str(p4).lower())
+            savepoint, name = SavepointAction(p1), str(p4).lower()
         elif opcode == "AutoCommit":
             begins = begins or p1 == 0
             ends = ends or p1 == 1
+            rolls_back = rolls_back or bool(p2)
         elif opcode == "Insert":
             inserts = inserts or bool(p5 & _LAST_ROWID)
         elif opcode in _FAR_REACHING:
@@ -171,7 +197,9 @@ def _of_program(program: list[tuple[Any, ...]], sql: str, reach: Reach) -> Effec
         begins=begins,
         exclusive=exclusive,
         ends=ends,
+        rolls_back=rolls_back,
         savepoint=savepoint,
+        name=name,
         temporary=temporary,
         setting=setting or far,
         far_reaching=far,

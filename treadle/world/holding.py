@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from attrs import define
 
-from treadle.world.effects import Effects, SavepointAction
+from treadle.world.effects import Effects
 
 
 class Lock(enum.IntEnum):
@@ -33,7 +33,7 @@ class Posture:
     Attributes:
         lock: the strongest lock it holds.
         in_transaction: whether it is in a transaction.
-        savepoints: its open savepoints, outermost first.
+        savepoints: how many savepoints are open.
         savepoint_began: the outermost savepoint is what began the transaction, so its RELEASE commits.
         first_write_due: a savepoint was opened and nothing was written since.
         active: the numbers of cursors whose statements are under way.
@@ -46,7 +46,7 @@ class Posture:
 
     lock: Lock = Lock.NONE
     in_transaction: bool = False
-    savepoints: tuple[str, ...] = ()
+    savepoints: int = 0
     savepoint_began: bool = False
     first_write_due: bool = False
     active: frozenset[int] = frozenset()
@@ -65,28 +65,6 @@ class Posture:
         """Whether it has no lock, and nothing is open but perhaps a transaction."""
         return self.lock is Lock.NONE and not self.active and not self.savepoints
 
-    def releases(self, effects: Effects) -> bool:
-        """Tell whether a RELEASE would end the transaction."""
-        if effects.savepoint is None or effects.savepoint[0] is not SavepointAction.RELEASE:
-            return False
-        name = effects.savepoint[1]
-        return self.savepoint_began and name in self.savepoints and self._innermost(name) == 0
-
-    def _innermost(self, name: str) -> int:
-        return len(self.savepoints) - 1 - self.savepoints[::-1].index(name)
-
-    def after_savepoint(self, effects: Effects) -> tuple[tuple[str, ...], bool, bool]:
-        """Return savepoints, savepoint_began and first_write_due after a savepoint statement that succeeded."""
-        assert effects.savepoint is not None
-        action, name = effects.savepoint
-        if action is SavepointAction.BEGIN:
-            began = self.savepoint_began if self.savepoints else not self.in_transaction
-            return (*self.savepoints, name), began, True
-        if name not in self.savepoints:
-            return self.savepoints, self.savepoint_began, self.first_write_due
-        kept = self._innermost(name) + (action is SavepointAction.ROLLBACK_TO)
-        return self.savepoints[:kept], self.savepoint_began, False
-
 
 RELAXED = Posture()
 """What a connection holds that holds nothing."""
@@ -98,22 +76,39 @@ class Holding:
     Attributes:
         posture: what it holds.
         lock: the strongest lock it holds.
+        names: the names of its open savepoints, in lower case, outermost first.
         busy_timeout_ms: how long SQLite would wait for a lock.
         settings: which settings were made, as a number of the world's book.
         log: how it came to hold this, as a number of the world's book; 0 when it holds nothing.
         pinned: something was done that a fresh connection could not be given again; the log is kept for ever.
     """
 
-    __slots__ = ("busy_timeout_ms", "lock", "log", "pinned", "posture", "settings")
+    __slots__ = ("busy_timeout_ms", "lock", "log", "names", "pinned", "posture", "settings")
 
-    def __init__(self, posture: Posture, busy_timeout_ms: int, settings: int, log: int, *, pinned: bool) -> None:
+    def __init__(
+        self,
+        posture: Posture,
+        names: tuple[str, ...],
+        busy_timeout_ms: int,
+        settings: int,
+        log: int,
+        *,
+        pinned: bool,
+    ) -> None:
         """Make a holding; only a book does, but for that of connections that are not open."""
         self.posture = posture
         self.lock = posture.lock
+        self.names = names
         self.busy_timeout_ms = busy_timeout_ms
         self.settings = settings
         self.log = log
         self.pinned = pinned
+
+    def place_of(self, effects: Effects) -> int | None:
+        """Return which of its open savepoints a statement names, the outermost one being 0; None if none."""
+        if effects.savepoint is None or effects.name not in self.names:
+            return None
+        return len(self.names) - 1 - self.names[::-1].index(effects.name)
 
 
 Locks = tuple[tuple[Lock, bool], ...]

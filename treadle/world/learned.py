@@ -12,36 +12,37 @@ no connection held anything, and repeats all operations since; what it then sees
 
 from __future__ import annotations
 
-import enum
-
-from attrs import frozen
+from typing import NamedTuple
 
 from treadle.values.errors import NondeterminismError
+from treadle.values.observation import Observation
 from treadle.values.operation import Operation
 from treadle.values.signals import UnreachedError
 from treadle.world.effects import Effects
 from treadle.world.holding import Holding, locks_of
-from treadle.world.locality import is_local, sees_no_commits
+from treadle.world.locality import Nature, Natures, sees_no_commits
 from treadle.world.past import past_of
-from treadle.world.state import Book, Key, Result, Transition, WorldState
+from treadle.world.state import IDLE, Book, Key, Result, Transition, WorldState
 from treadle.world.world import World
 
 
-class _Reach(enum.Enum):
-    """What decides what an operation does."""
+class _Vanishing(NamedTuple):
+    """Connections of a client that vanish.
 
-    LOCAL = "its own connection"
-    LOCKS = "the locks of others, too, and what is committed"
-    FAR = "all there is"
+    Attributes:
+        client: its position.
+        only_idle: those that hold something stay.
+    """
+
+    client: int
+    only_idle: bool
 
 
-@frozen
-class _Action:
-    """What moves a world: an operation on a connection, or connections that vanish."""
+_Deed = tuple[Key, Operation, bool]
+"""A connection, an operation on it, and whether a process outside holds the lock that it needs."""
 
-    key: Key
-    operation: Operation | None
-    variant: bool
+_Action = tuple[_Deed, ...] | _Vanishing
+"""What moves a world: operations, one or several that nobody else can notice, or connections that vanish."""
 
 
 class LearnedWorld:
@@ -50,21 +51,23 @@ class LearnedWorld:
     Attributes:
         root: the state in which nothing has happened.
         repeated: how many operations were executed only to get to a state again.
+        results: what operations did, after all that decides it.
     """
 
-    def __init__(self, world: World, book: Book) -> None:
+    def __init__(self, world: World, book: Book, natures: Natures) -> None:
         """Learn from a live world that nothing happened to yet.
 
         Args:
             world: where operations are executed.
             book: where its states are interned.
+            natures: tells what operations are to others.
         """
+        self._natures = natures
         self._book = book
         self.root = world.state
         self.repeated = 0
         self._world = world
-        self._reaches: dict[tuple[Holding, Operation, int], _Reach] = {}
-        self._results: dict[tuple[object, ...], Result] = {}
+        self.results: dict[tuple[object, ...], Result] = {}
         self._origins: dict[WorldState, tuple[WorldState, _Action]] = {}
 
     @property
@@ -94,39 +97,30 @@ class LearnedWorld:
             UnreachedError: the world must be led to the state first.
         """
         at = self._circumstances(state, key, operation, outside=outside)
-        result = self._results.get(at)
+        result = self.results.get(at)
         if result is None:
-            result = self._results[at] = self._execute(state, key, operation, outside=outside)
+            result = self.results[at] = self._execute(state, key, operation, outside=outside)
         if at[-1] is None and result.content is not state.content:  # what does not depend on it does not change it
             result = result._replace(content=state.content)
         transition = self._book.apply(state, key, result)
-        self._remember(state, transition.after, _Action(key, operation, outside))
+        self._remember(state, transition.after, ((key, operation, outside),))
         return transition
 
     def _circumstances(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> tuple[object, ...]:
         """Return all that decides what an operation does."""
         holding = state.holding(key)
-        reach = self._reach_of(state, holding, operation)
-        if reach is _Reach.FAR:
+        nature = self._nature(state, key, operation)
+        if nature.far:
             return (state, key, operation, outside, state)
-        if reach is _Reach.LOCAL and not outside:
+        if nature.local and not outside:
             return (holding, operation, state.content.schema.number, None)
         locks = locks_of([held for other, held in state.holdings.items() if other != key])
-        seen = None if sees_no_commits(holding.posture, operation) else state.content
+        seen = None if sees_no_commits(holding.posture, operation.kind) else state.content
         return (holding, operation, outside, locks, seen)
 
-    def _reach_of(self, state: WorldState, holding: Holding, operation: Operation) -> _Reach:
-        at = (holding, operation, state.content.schema.number)
-        reach = self._reaches.get(at)
-        if reach is None:
-            effects = self.effects(operation, state.content.schema.number)
-            if effects.far_reaching or not effects.known:
-                reach = _Reach.FAR
-            else:
-                local = is_local(self.journal, holding.posture, operation, effects)
-                reach = _Reach.LOCAL if local else _Reach.LOCKS
-            self._reaches[at] = reach
-        return reach
+    def _nature(self, state: WorldState, key: Key, operation: Operation) -> Nature:
+        """Return what an operation is to others."""
+        return self._natures.of(state.holding(key), operation, self.effects(operation, state.content.schema.number))
 
     def vanish(self, state: WorldState, client: int, *, only_idle: bool) -> WorldState:
         """Return the state after connections of a client were closed without its doing.
@@ -138,7 +132,7 @@ class LearnedWorld:
         if len(holdings) == len(state.holdings):
             return state
         after = self._book.state(state.content, holdings)
-        self._remember(state, after, _Action((client, 0), None, only_idle))
+        self._remember(state, after, _Vanishing(client, only_idle))
         return after
 
     def note(
@@ -153,7 +147,8 @@ class LearnedWorld:
             operation: what was performed, or None for connections that vanish.
             variant: ``outside``, or ``only_idle``.
         """
-        self._remember(state, after, _Action(key, operation, variant))
+        action = _Vanishing(key[0], variant) if operation is None else ((key, operation, variant),)
+        self._remember(state, after, action)
 
     def _remember(self, state: WorldState, after: WorldState, action: _Action) -> None:
         if after is not self.root and after is not state and self.knows(state):  # or ways could run in circles
@@ -166,8 +161,7 @@ class LearnedWorld:
     def _execute(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> Result:
         """Execute an operation in a state, or in one that is the same to it."""
         world = self._world
-        held = state.holding(key)
-        if self._reach_of(state, held, operation) is _Reach.FAR or not self._is_rebuilt(state, key, operation):
+        if self._nature(state, key, operation).far or not self._is_rebuilt(state, key, operation):
             self._retrace(state)
         elif state.others_write(key) and not world.state.others_write(key):
             return world.perform_beside_writer(key, operation).result
@@ -191,7 +185,7 @@ class LearnedWorld:
             return False
         open_here = key in world.state.holdings
         if world.state.holding(key) is held and open_here is (key in state.holdings):
-            same = world.content is state.content or sees_no_commits(held.posture, operation)
+            same = world.content is state.content or sees_no_commits(held.posture, operation.kind)
             in_the_way = world.state.other_locks(key) if barred else world.state.others_write(key)
             if same and (state.others_write(key) or not in_the_way):
                 return True
@@ -220,17 +214,98 @@ class LearnedWorld:
             self._repeat(action, after)
 
     def _repeat(self, action: _Action, after: WorldState) -> None:
-        self.repeated += 1
         world = self._world
-        if action.operation is None:
-            same = world.vanish(action.key[0], only_idle=action.variant) is after
+        if isinstance(action, _Vanishing):
+            same = world.vanish(action.client, only_idle=action.only_idle) is after
         else:
-            same = world.repeat(action.key, action.operation, after, outside=action.variant)
+            self.repeated += len(action)
+            same = world.repeat(action, after)
         if not same:
             raise NondeterminismError(
                 "the database", self.repeated, "the same state after the same operations", f"another, at {action}"
             )
 
+    def alone(self, state: WorldState, client: int) -> Solo:
+        """Return a client's connections, to be asked for operations that no other connection can notice.
+
+        Args:
+            state: where.
+            client: its position.
+        """
+        return Solo(self, state, client)
+
+    def came_alone(self, state: WorldState, held: dict[Key, Holding | None], deeds: tuple[_Deed, ...]) -> WorldState:
+        """Return where a client's operations led to that no other connection noticed.
+
+        Args:
+            state: where they began.
+            held: what its connections hold now, as far as that may have changed; None for one that is closed.
+            deeds: the operations.
+        """
+        after = self._book.moved(state, held)
+        self._remember(state, after, deeds)
+        return after
+
+    def perform_alone(self, solo: Solo, key: Key, held: Holding, operation: Operation) -> Result:
+        """Execute an operation that no other connection can notice.
+
+        Args:
+            solo: where.
+            key: the connection.
+            held: what it holds there.
+            operation: an interned operation.
+        """
+        world = self._world
+        if world.holding(key) is not held:  # otherwise what the others hold, and what is committed, matters not
+            state = solo.world()
+            if not self._is_rebuilt(state, key, operation):
+                self._retrace(state)
+        return world.perform_alone(key, operation)
+
     def close(self) -> None:
         """Close the live world."""
         self._world.close()
+
+
+class Solo:
+    """Operations of one client, one after another, that no other connection can notice, and that commit nothing.
+
+    Where they lead to is a state of the world when it is asked for, and not before.
+    """
+
+    def __init__(self, learned: LearnedWorld, start: WorldState, client: int) -> None:
+        """Start in a state."""
+        self._learned = learned
+        self._start = start
+        self._client = client
+        self._schema = start.content.schema.number
+        self._held: dict[Key, Holding | None] = {}
+        self._deeds: list[_Deed] = []
+
+    def holding(self, connection: int) -> Holding:
+        """Return what one of the client's connections holds, given by the client's number for it."""
+        key = (self._client, connection)
+        if key in self._held:
+            return self._held[key] or IDLE
+        return self._start.holding(key)
+
+    def perform(self, operation: Operation) -> Observation:
+        """Return what is seen of an operation, executing it if that is not known."""
+        key = (self._client, operation.connection)
+        held = self.holding(operation.connection)
+        at = (held, operation, self._schema, None)
+        results = self._learned.results
+        result = results.get(at)
+        if result is None:
+            result = results[at] = self._learned.perform_alone(self, key, held, operation)
+        self._held[key] = result.holding
+        self._deeds.append((key, operation, False))
+        return result.observation
+
+    def world(self) -> WorldState:
+        """Return where the operations have led to by now."""
+        if self._deeds:
+            self._start = self._learned.came_alone(self._start, self._held, tuple(self._deeds))
+            self._held.clear()
+            self._deeds.clear()
+        return self._start

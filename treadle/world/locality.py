@@ -24,30 +24,62 @@ from typing import NamedTuple
 from treadle.values.fault import Placement
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.world.effects import Effects, SavepointAction
-from treadle.world.holding import Lock, Posture
+from treadle.world.holding import Holding, Lock, Posture
 from treadle.world.reach import ANYWHERE
 
 
-def _may_release(posture: Posture, operation: Operation, effects: Effects) -> bool:
+class Situation(NamedTuple):
+    """An operation that is about to be carried out, and where: all that decides what it is to others.
+
+    Attributes:
+        posture: what its connection holds.
+        kind: what is asked.
+        effects: what its statement does; the shape of that.
+        place: which open savepoint it names, the outermost one being 0; None if none.
+    """
+
+    posture: Posture
+    kind: Kind
+    effects: Effects
+    place: int | None
+
+    @property
+    def releases(self) -> bool:
+        """Whether it is a RELEASE that would end the transaction."""
+        released = self.effects.savepoint is SavepointAction.RELEASE and self.place == 0
+        return released and self.posture.savepoint_began
+
+
+def situation_of(held: Holding, operation: Operation, effects: Effects) -> Situation:
+    """Return the situation of an operation.
+
+    Args:
+        held: what its connection holds before it.
+        operation: the operation.
+        effects: what its statement does.
+    """
+    return Situation(held.posture, operation.kind, effects.shape, held.place_of(effects))
+
+
+def _may_release(situation: Situation) -> bool:
     """Tell whether an operation may drop a lock that the connection holds."""
-    kind = operation.kind
+    posture, kind, effects, _ = situation
     if kind in {Kind.COMMIT, Kind.ROLLBACK, Kind.CLOSE, Kind.CONFIGURE, Kind.EXECUTESCRIPT}:
         return True
-    if effects.ends or posture.releases(effects):
+    if effects.ends or situation.releases:
         return True
     return (posture.closed or not posture.in_transaction) and bool(posture.active)
 
 
-def is_local(journal: str, posture: Posture, operation: Operation, effects: Effects) -> bool:
+def is_local(journal: str, situation: Situation) -> bool:
     """Tell whether no other client can notice an operation, or be noticed by it.
 
     Args:
         journal: "wal" or "delete".
-        posture: what the operation's connection holds before it.
-        operation: the operation.
-        effects: what its statement does.
+        situation: of the operation.
     """
-    if operation.kind is Kind.CONNECT:  # reads the schema, unless another client is about to commit
+    posture, kind, effects, _ = situation
+    if kind is Kind.CONNECT:  # reads the schema, unless another client is about to commit
         return journal == "wal"
     if effects.far_reaching or not effects.known:
         return False
@@ -55,62 +87,73 @@ def is_local(journal: str, posture: Posture, operation: Operation, effects: Effe
         return False
     if effects.reads and posture.lock < Lock.READ:
         return False
-    if _may_release(posture, operation, effects):
+    if _may_release(situation):
         return posture.lock is Lock.NONE or (posture.lock is Lock.READ and journal == "wal")
     return True
 
 
-def acquires(journal: str, posture: Posture, operation: Operation, effects: Effects) -> bool:
+def acquires(journal: str, situation: Situation) -> bool:
     """Tell whether SQLite asks the file system for a lock, so that a process outside could make it fail.
 
     Args:
         journal: "wal" or "delete".
-        posture: what the operation's connection holds before it.
-        operation: the operation.
-        effects: what its statement does.
+        situation: of the operation.
     """
+    posture, kind, effects, _ = situation
     if effects.writes and posture.lock < Lock.WRITE:
         return True
     if journal == "wal":
         return False
     if effects.reads and posture.lock < Lock.READ:
         return True
-    return (
-        posture.lock is Lock.WRITE
-        and posture.in_transaction
-        and (
-            operation.kind is Kind.COMMIT or (effects.ends and not _rolls_back(operation)) or posture.releases(effects)
-        )
-    )
+    commits = kind is Kind.COMMIT or (effects.ends and not effects.rolls_back) or situation.releases
+    return posture.lock is Lock.WRITE and posture.in_transaction and commits
 
 
-def _rolls_back(operation: Operation) -> bool:
-    return operation.sql is not None and operation.sql.lstrip().upper().startswith("ROLLBACK")
-
-
-def is_fault_point(
-    placement: Placement, journal: str, posture: Posture, operation: Operation, effects: Effects
-) -> bool:
+def is_fault_point(placement: Placement, journal: str, situation: Situation) -> bool:
     """Tell whether a ``locked`` fault may be injected at an operation.
 
     Args:
         placement: where faults are wanted.
         journal: "wal" or "delete".
-        posture: what the operation's connection holds before it.
-        operation: the operation.
-        effects: what its statement does.
+        situation: of the operation.
     """
+    posture, kind, effects, _ = situation
     if placement is Placement.REACHABLE:
-        return acquires(journal, posture, operation, effects)
+        return acquires(journal, situation)
     if placement is Placement.STATEMENT:
-        if operation.kind in {Kind.COMMIT, Kind.ROLLBACK}:
+        if kind in {Kind.COMMIT, Kind.ROLLBACK}:
             return posture.in_transaction
-        return operation.kind in RUNS_SQL and (effects.touches_database or not effects.known)
-    if operation.kind not in RUNS_SQL:
+        return kind in RUNS_SQL and (effects.touches_database or not effects.known)
+    if kind not in RUNS_SQL:
         return False
     if effects.savepoint is not None:
-        return effects.savepoint[0] is not SavepointAction.ROLLBACK_TO
+        return effects.savepoint is not SavepointAction.ROLLBACK_TO
     return effects.writes and posture.first_write_due
+
+
+def looks_at(journal: str, situation: Situation) -> frozenset[int] | None:
+    """Return what a read looks at that takes a snapshot of its own and bars nobody, as the root pages; else None.
+
+    In WAL mode nobody notices such a read, and it notices nothing but what was committed to just these pages.
+    """
+    posture, kind, effects, _ = situation
+    lone = posture.lock is Lock.NONE and not posture.in_transaction and not posture.active
+    reads = effects.reads and not (effects.writes or effects.setting or effects.far_reaching or effects.temporary)
+    plain = kind is Kind.EXECUTE and reads and effects.known and ANYWHERE not in effects.reach.looked_at
+    return effects.reach.looked_at if journal == "wal" and lone and plain else None
+
+
+def sees_no_commits(posture: Posture, kind: Kind) -> bool:
+    """Tell whether what others have committed makes no difference: a stale snapshot sees none of it, and bars writes.
+
+    A script ends the transaction before it runs.
+
+    Args:
+        posture: what an operation's connection holds before it.
+        kind: of the operation.
+    """
+    return posture.stale and posture.in_transaction and kind is not Kind.EXECUTESCRIPT
 
 
 class Nature(NamedTuple):
@@ -138,40 +181,39 @@ class Nature(NamedTuple):
     changes: frozenset[int]
 
 
-def looks_at(journal: str, posture: Posture, operation: Operation, effects: Effects) -> frozenset[int] | None:
-    """Return what a read looks at that takes a snapshot of its own and bars nobody, as the root pages; else None.
+class Natures:
+    """Tells what operations are to others, for each situation once."""
 
-    In WAL mode nobody notices such a read, and it notices nothing but what was committed to just these pages.
-    """
-    lone = posture.lock is Lock.NONE and not posture.in_transaction and not posture.active
-    reads = effects.reads and not (effects.writes or effects.setting or effects.far_reaching or effects.temporary)
-    plain = operation.kind is Kind.EXECUTE and reads and effects.known and ANYWHERE not in effects.reach.looked_at
-    return effects.reach.looked_at if journal == "wal" and lone and plain else None
+    def __init__(self, journal: str, placement: Placement) -> None:
+        """Tell it for a scenario.
 
+        Args:
+            journal: its journal mode.
+            placement: where ``locked`` faults are injected.
+        """
+        self.journal = journal
+        self._placement = placement
+        self._known: dict[Situation, Nature] = {}
 
-def sees_no_commits(posture: Posture, operation: Operation) -> bool:
-    """Tell whether what others have committed makes no difference: a stale snapshot sees none of it, and bars writes.
+    def of(self, held: Holding, operation: Operation, effects: Effects) -> Nature:
+        """Return what an operation is to others; the arguments are those of ``situation_of``."""
+        situation = situation_of(held, operation, effects)
+        nature = self._known.get(situation)
+        if nature is None:
+            nature = self._known[situation] = self._nature_of(situation)
+        return nature
 
-    A script ends the transaction before it runs.
-
-    Args:
-        posture: what the operation's connection holds before it.
-        operation: the operation.
-    """
-    return posture.stale and posture.in_transaction and operation.kind is not Kind.EXECUTESCRIPT
-
-
-def nature_of(journal: str, posture: Posture, operation: Operation, effects: Effects, placement: Placement) -> Nature:
-    """Return what an operation is to others; the arguments are those of the functions above."""
-    local = is_local(journal, posture, operation, effects)
-    far = effects.far_reaching or not effects.known
-    return Nature(
-        local,
-        acquires(journal, posture, operation, effects),
-        is_fault_point(placement, journal, posture, operation, effects),
-        far,
-        local or (sees_no_commits(posture, operation) and not far),
-        looks_at(journal, posture, operation, effects),
-        effects.reach.looked_at,
-        effects.reach.changed,
-    )
+    def _nature_of(self, situation: Situation) -> Nature:
+        posture, kind, effects, _ = situation
+        local = is_local(self.journal, situation)
+        far = effects.far_reaching or not effects.known
+        return Nature(
+            local,
+            acquires(self.journal, situation),
+            is_fault_point(self._placement, self.journal, situation),
+            far,
+            local or (sees_no_commits(posture, kind) and not far),
+            looks_at(self.journal, situation),
+            effects.reach.looked_at,
+            effects.reach.changed,
+        )

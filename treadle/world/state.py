@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from attrs import astuple, define, evolve, field
@@ -16,7 +17,7 @@ from treadle.world.holding import RELAXED, Holding, Lock, Posture
 Key = tuple[int, int]
 """A connection: the client's position, and the client's number for it."""
 
-IDLE = Holding(RELAXED, 0, 0, 0, pinned=False)
+IDLE = Holding(RELAXED, (), 0, 0, 0, pinned=False)
 """What a connection holds that was not opened yet."""
 
 
@@ -104,7 +105,12 @@ class Transition(NamedTuple):
 
 
 class Book:
-    """All states, postures, holdings, logs and settings that were seen, each once."""
+    """All states, postures, holdings, logs and settings that were seen, each once.
+
+    Attributes:
+        keep_logs: how a connection came to hold nothing is never forgotten.
+        postures_after: what postures operations led to, by all that decides that, where SQLite was not asked.
+    """
 
     def __init__(self, *, keep_logs: bool) -> None:
         """Start empty.
@@ -119,6 +125,7 @@ class Book:
         self._states: dict[tuple[Content, tuple[Key, ...], tuple[Holding, ...]], WorldState] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._entries: list[tuple[object, ...]] = [()]
+        self.postures_after: dict[tuple[object, ...], Posture] = {}
         self._stale: dict[Posture, Posture] = {}
         self._digests: dict[int, bytes] = {0: b""}
 
@@ -132,6 +139,11 @@ class Book:
         if found is None:
             found = self._states[key] = WorldState(content, ordered)
         return found
+
+    def moved(self, state: WorldState, changed: Mapping[Key, Holding | None]) -> WorldState:
+        """Return a state with what some connections hold changed; None for one that is closed."""
+        holdings = {**state.holdings, **changed}
+        return self.state(state.content, {key: held for key, held in holdings.items() if held is not None})
 
     def apply(self, state: WorldState, key: Key, result: Result) -> Transition:
         """Return what a result on a connection makes of a state."""
@@ -157,12 +169,21 @@ class Book:
         """Return the one object for all postures with these attributes."""
         return self._postures.setdefault(astuple(posture, recurse=False), posture)
 
-    def holding(self, posture: Posture, busy_timeout_ms: int, settings: int, log: int, *, pinned: bool) -> Holding:
-        """Return the one holding with these attributes."""
+    def holding(
+        self,
+        posture: Posture,
+        names: tuple[str, ...],
+        busy_timeout_ms: int,
+        settings: int,
+        log: int,
+        *,
+        pinned: bool,
+    ) -> Holding:
+        """Return the one holding with these attributes; the log tells the names of savepoints, too."""
         key = (posture, busy_timeout_ms, settings, log, pinned)
         found = self._holdings.get(key)
         if found is None:
-            found = self._holdings[key] = Holding(posture, busy_timeout_ms, settings, log, pinned=pinned)
+            found = self._holdings[key] = Holding(posture, names, busy_timeout_ms, settings, log, pinned=pinned)
         return found
 
     def after_commit(self, held: Holding) -> Holding:
@@ -173,11 +194,11 @@ class Book:
         stale = self._stale.get(posture)
         if stale is None:
             stale = self._stale[posture] = self.posture(evolve(posture, stale=True))
-        return self.holding(stale, held.busy_timeout_ms, held.settings, held.log, pinned=held.pinned)
+        return self.holding(stale, held.names, held.busy_timeout_ms, held.settings, held.log, pinned=held.pinned)
 
     def resting(self, held: Holding) -> Holding:
         """Return what a connection that holds something held when it held nothing."""
-        return self.holding(RELAXED, held.busy_timeout_ms, held.settings, 0, pinned=False)
+        return self.holding(RELAXED, (), held.busy_timeout_ms, held.settings, 0, pinned=False)
 
     def extend(self, number: int, *entry: object) -> int:
         """Return the number of the chain that goes on from another chain with an entry.

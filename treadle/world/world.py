@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class World:
     """A live world, always in one state.
 
     Attributes:
-        state: where it is.
+        content: what is committed.
         executed: how many operations were carried out.
     """
 
@@ -85,7 +86,7 @@ class World:
         self._ledger = Ledger()
         self.content = self._library.read(self._observer.connection)
         self._ledger.settle()
-        self.state = self._book.state(self.content, {})
+        self._move(self._book.state(self.content, {}))
 
     def _unload(self) -> None:
         for line in [*self._lines.values(), *(line for spares in self._spares.values() for line in spares)]:
@@ -100,6 +101,25 @@ class World:
         """Close every connection."""
         self._unload()
         self._clock.close()
+
+    # Where it is.
+
+    @property
+    def state(self) -> WorldState:
+        """Where it is."""
+        if self._ahead:
+            self._move(self._book.moved(self._state, self._ahead))
+        return self._state
+
+    def _move(self, state: WorldState) -> None:
+        self._state = state
+        self._ahead: dict[Key, Holding | None] = {}
+
+    def holding(self, key: Key) -> Holding:
+        """Return what a connection holds; ``IDLE`` if it is not open."""
+        if key in self._ahead:
+            return self._ahead[key] or IDLE
+        return self._state.holding(key)
 
     # Carrying out operations.
 
@@ -143,7 +163,23 @@ class World:
             operation: what is asked of it.
             outside: a process outside holds the lock that the operation needs, for as long as it runs.
         """
-        before = self.state.holding(key)
+        transition = self._book.apply(self.state, key, self._perform(key, operation, outside=outside))
+        self._move(transition.after)
+        return transition
+
+    def perform_alone(self, key: Key, operation: Operation) -> Result:
+        """Carry out an operation that no other connection can notice, and that commits nothing.
+
+        As ``perform``; but the state after it, if that is of no interest, is never made.
+        """
+        content = self.content
+        result = self._perform(key, operation, outside=False)
+        assert result.content is content, "what others cannot notice commits nothing"
+        self._ahead[key] = result.holding
+        return result
+
+    def _perform(self, key: Key, operation: Operation, *, outside: bool) -> Result:
+        before = self.holding(key)
         effects = self._effects_here(key, operation)
         if effects.escapes:
             raise UnsupportedOperationError(
@@ -152,7 +188,7 @@ class World:
             )
         self.executed += 1
         self._clock.clock_s = operation.clock_s
-        writes = _may_write(before, effects)
+        writes = before.lock is Lock.WRITE or effects.may_write  # it, or its connection before it
         if writes and self._version is None:
             self._version = self._observer.data_version()
         if outside:
@@ -160,7 +196,8 @@ class World:
         else:
             observation, line, changes = self._carry_out(key, operation, effects)
         self._ledger.note(effects, changes, self.content.schema.number)
-        deed = Deed(before, operation, effects, observation, not self.state.others_write(key))
+        unwritten = effects.exclusive and not self.state.others_write(key)
+        deed = Deed(before, operation, effects, observation, unwritten)
         kind = None if observation.failure is None else why_busy(self.journal, deed, self.state.other_locks(key))
         waits = kind is LockKind.TIMEOUT and before.busy_timeout_ms > 0 and not outside
         if waits and changes:
@@ -177,7 +214,7 @@ class World:
                 "outside a transaction, and cannot be stopped there. Begin a transaction around it."
             )
         committed = writes and self._note_commits(effects, after)
-        result = Result(
+        return Result(
             observation,
             None if line.gone else after,
             self.content,
@@ -185,9 +222,6 @@ class World:
             waits=waits,
             lock_kind=LockKind.OUTSIDE if outside else kind,
         )
-        transition = self._book.apply(self.state, key, result)
-        self.state = transition.after
-        return transition
 
     def _commits_beside_readers(self, key: Key, before: Holding, after: Holding) -> bool:
         """Tell whether a writing statement outside a transaction ended where readers bar a commit."""
@@ -201,29 +235,33 @@ class World:
             key: the connection.
             operation: what is asked of it.
         """
-        assert self.state.holding(key).lock is not Lock.WRITE, "two cannot write"
+        assert self.holding(key).lock is not Lock.WRITE, "two cannot write"
         with self._observer.writing():
             return self.perform(key, operation)
 
-    def repeat(self, key: Key, operation: Operation, after: WorldState, *, outside: bool = False) -> bool:
-        """Carry out an operation again, in the state in which it was performed before.
+    def repeat(self, deeds: Sequence[tuple[Key, Operation, bool]], after: WorldState) -> bool:
+        """Carry out operations again, from the state in which they were performed before.
 
         Args:
-            key: the connection.
-            operation: what is asked of it.
-            after: where it led to.
-            outside: as for ``perform``.
+            deeds: the connection of each, what is asked of it, and whether a process outside holds the lock.
+            after: where they led to; only a single one commits something.
 
         Returns:
-            Whether it did what it did before, as far as the connection shows: a cheap test. Every history that
+            Whether they did what they did before, as far as the connections show: a cheap test. Every history that
             matters for a verdict is compared in full when it is confirmed.
         """
+        for key, operation, outside in deeds:
+            self._repeat(key, operation, outside=outside)
+        if after.content is not self.content:
+            self._ledger.settle()
+        self._version = None
+        self.content = after.content
+        self._move(after)
+        return all(self._shows(key, after) for key in {key for key, _, _ in deeds})
+
+    def _repeat(self, key: Key, operation: Operation, *, outside: bool) -> None:
         self._clock.clock_s = operation.clock_s
-        lock = (
-            self._observer.outside_lock(self.state.holding(key))
-            if outside
-            else contextlib.nullcontext(enter_result=True)
-        )
+        lock = self._observer.outside_lock(self.holding(key)) if outside else contextlib.nullcontext(enter_result=True)
         with lock as executes:
             if operation.kind is Kind.CONNECT:
                 self._lines[key] = Line.connect(self._path, operation, self._clock)
@@ -234,20 +272,19 @@ class World:
                     line.call(operation)
             except DRIVER_ERRORS:
                 line.end_statement(operation)
-        if after.content is not self.content:
-            self._ledger.settle()
-        elif operation.sql is not None:
+        if operation.sql is not None:
             effects = self.effects(operation, self.content.schema.number)
             changes = line.real.total_changes - changes
             self._ledger.note(effects, changes, self.content.schema.number)
-        self._version = None
-        self.state = after
-        self.content = after.content
-        held = after.holdings.get(key)
         if line.gone:
             del self._lines[key]
-            return held is None
-        return held is not None and line.real.in_transaction == held.posture.in_transaction
+
+    def _shows(self, key: Key, state: WorldState) -> bool:
+        """Tell whether a connection is as it is in a state, as far as it shows."""
+        held, line = state.holdings.get(key), self._lines.get(key)
+        if held is None or line is None:
+            return held is None and line is None
+        return line.real.in_transaction == held.posture.in_transaction
 
     def rebuild(self, key: Key, held: Holding, content: Content, past: list[Done]) -> None:
         """Move to a state in which one connection holds what it holds in another one, and no other holds anything.
@@ -279,7 +316,7 @@ class World:
         elif held.posture.stale:
             self._observer.commit_nothing()
         self._version = None
-        self.state = self._book.state(content, {} if held is IDLE else {key: held})
+        self._move(self._book.state(content, {} if held is IDLE else {key: held}))
 
     def vanish(self, client: int, *, only_idle: bool) -> WorldState:
         """Close connections of a client, without its doing, and move to the state after that.
@@ -297,12 +334,12 @@ class World:
                 else:
                     line.close()
                 del holdings[key]
-        self.state = self._book.state(self.content, holdings)
-        return self.state
+        self._move(self._book.state(self.content, holdings))
+        return self._state
 
     def _carry_out_beside(self, key: Key, operation: Operation, effects: Effects) -> tuple[Observation, Line, int]:
         """Make the driver's call while a process outside holds the lock that it needs."""
-        with self._observer.outside_lock(self.state.holding(key)) as executes:
+        with self._observer.outside_lock(self.holding(key)) as executes:
             if executes:
                 return self._carry_out(key, operation, effects)
             line = self._lines[key]
@@ -376,7 +413,7 @@ class World:
             self._restart(wanted)
             return
         for key in [key for key, line in self._lines.items() if line.closed or key not in wanted.holdings]:
-            self._put_by(self._lines.pop(key), self.state.holding(key))
+            self._put_by(self._lines.pop(key), self.holding(key))
         for line in self._lines.values():
             line.rest()
         self._ledger.settle()
@@ -384,7 +421,7 @@ class World:
         if self.content is not wanted.content:
             self._write(wanted.content)
         self._reopen(wanted)
-        self.state = wanted
+        self._move(wanted)
 
     def _restart(self, wanted: WorldState) -> None:
         self._unload()
@@ -394,7 +431,7 @@ class World:
                 raise TreadleError("this content can only be reached from the start")
             self._write(wanted.content)
         self._reopen(wanted)
-        self.state = wanted
+        self._move(wanted)
 
     def reachable_directly(self, state: WorldState) -> bool:
         """Tell whether ``restore`` can move to a state."""
@@ -415,7 +452,7 @@ class World:
         """Open the connections of a state, with the settings that they have there."""
         for key, holding in wanted.holdings.items():
             line = self._lines.get(key)
-            now = self.state.holding(key)
+            now = self.holding(key)
             if line is not None and now.settings == holding.settings and not now.pinned:
                 continue
             if line is not None:
@@ -446,8 +483,3 @@ class World:
             operations.append(operation)
             number = earlier
         return operations[::-1]
-
-
-def _may_write(before: Holding, effects: Effects) -> bool:
-    """Tell whether an operation may commit something: it, or its connection before it, wrote."""
-    return before.lock is Lock.WRITE or effects.writes or effects.far_reaching or not effects.known
