@@ -14,7 +14,7 @@ from typing import TypeVar
 from attrs import define, evolve, field
 
 from treadle.client.surroundings import collection_paused
-from treadle.execution.confirmation import run_live
+from treadle.execution.confirmation import run_live, spot_check
 from treadle.execution.product import Product
 from treadle.execution.relived import Relived
 from treadle.execution.state import State
@@ -51,9 +51,6 @@ REDUCTIONS = {
     "fork": "a long client goes on from a copy of its process, and not from its start",
 }
 """What makes a search smaller or faster without changing its verdicts, by name."""
-
-SPOT_CHECKS = 5
-"""How many random schedules are executed live before a property is said to hold."""
 
 _Answer = TypeVar("_Answer")
 
@@ -118,7 +115,7 @@ def check(
         together = None
         if workers != 1:
             with crew_of(scenario, workers) as crew:
-                together = search_together(crew, options, groups_of(scenario.clients, symmetry=symmetry), limits)
+                together = search_together(crew, options, groups_of(scenario.clients, symmetry=symmetry), limits, seed)
         with options.system(scenario) as system, system.active():
             policy = _policy(search, system, seed, merge="merge" not in off)
             return _Check(system, limits, seed).decide(policy, search, live=live, together=together)
@@ -246,7 +243,7 @@ class _Check:
             finding.why_not = (
                 f"client {silent[0]!r} ran no statement on the checked database: does it use the scenario's engine?"
             )
-        decisions = self._decide_all(finding)
+        decisions = self._decide_all(finding, spot_checked=together is not None)
         return Result(
             scenario=scenario.name,
             clients=tuple(client.name for client in scenario.clients),
@@ -301,12 +298,10 @@ class _Check:
             if relived is not None:
                 relived.close()
 
-    def _decide_all(self, finding: Finding) -> tuple[Decision, ...]:
-        if finding.exhausted:
-            try:
-                self._spot_check()
-            except (OperationBoundError, StuckClientError) as error:
-                finding.exhausted, finding.why_not = False, str(error)
+    def _decide_all(self, finding: Finding, *, spot_checked: bool) -> tuple[Decision, ...]:
+        if finding.exhausted and not spot_checked:
+            finding.why_not = spot_check(self._system, random.Random(self._seed))  # for choices, not for secrets
+            finding.exhausted = not finding.why_not
         return tuple(self._decide(item, finding) for item in self._system.scenario.properties)
 
     def _decide(self, item: Property, finding: Finding) -> Decision:
@@ -388,25 +383,6 @@ class _Check:
             path += edge.choices()
             state = edge.after
         return None
-
-    # Spot checks.
-
-    def _spot_check(self) -> None:
-        """Run random schedules live: what is seen must be what was learned.
-
-        Raises:
-            NondeterminismError: it is not.
-        """
-        dice = random.Random(self._seed)  # for choices, not for secrets
-        product = self._system.product
-        for _ in range(SPOT_CHECKS):
-            path: list[Choice] = []
-            state = product.root()
-            while choices := product.choices(state):
-                edge = product.run(state, dice.choice(choices))
-                path += edge.choices()
-                state = edge.after
-            run_live(self._system, Schedule(tuple(path)))
 
 
 def _peak_rss_bytes() -> int:

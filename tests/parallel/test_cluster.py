@@ -116,11 +116,11 @@ def test_a_worker_that_is_killed_at_the_end_loses_nothing(workers: Any, monkeypa
     expected = facts(check(scenario))
     right, harvests = Cluster.finish, []
 
-    def finish(self: Cluster, part: int) -> Any:
+    def finish(self: Cluster, part: int, *given: Any) -> Any:
         harvests.append(part)
         if len(harvests) == 1:
             kill(workers, homes(self)[part])
-        return right(self, part)
+        return right(self, part, *given)
 
     monkeypatch.setattr(Cluster, "finish", finish)
     assert expected == facts(check(scenario, workers=workers.scheduler_address))

@@ -2,54 +2,65 @@
 
 from __future__ import annotations
 
-from treadle.search.graph import Arc, Goal, Graph, Joined, count_paths, packed, smallest
+from treadle.search.graph import NOWHERE, Graph, Label
+from treadle.search.smallest import smallest
 from treadle.values.fault import Fault
-from treadle.values.schedule import Fail, Step
 
-A, B = Step(0), Step(1)
-
-
-def arc(target: int, first: Step | Fail, renaming: tuple[int, ...] | None = None) -> Arc:
-    """Return an arc of one operation that others can notice."""
-    return Arc(target, first, 1, 1, int(isinstance(first, Fail)), 0, renaming)
+A = Label(0, None, 1, 1, injected=False, adversarial=False, renaming=None)
+B = A._replace(client=1)
+A_LOCKED = A._replace(fault=Fault.LOCKED, injected=True)
+SWAPPED = A._replace(renaming=(1, 0))
 
 
-# A diamond with a tail: 0 -> 1, 2; 1 -> 3; 2 -> 3, 4; nodes 2 and 3 are in the other part.
-WHOLE: Graph = [[arc(1, A), arc(2, B)], [arc(3, B)], [arc(3, A, (1, 0)), arc(4, Fail(0, Fault.LOCKED))], [], []]
-FIRST: Graph = [[arc(1, A), arc(-1, B)], [arc(-1, B)], []]
-SECOND: Graph = [[arc(1, A, (1, 0)), arc(-1, Fail(0, Fault.LOCKED))], []]
-GOAL: Goal = (2, WHOLE[2][1])
+def graph_of(*nodes: list[tuple[int, Label]]) -> Graph:
+    """Return a graph with these arcs of each node."""
+    graph = Graph()
+    for _ in nodes:
+        graph.add_node()
+    for node, arcs in enumerate(nodes):
+        graph.expand(node, arcs)
+    return graph
 
 
-def joined() -> Joined:
-    """Return the two parts together: nodes 0, 1, 4 of the first, one more, nodes 2, 3 of the second, and one more."""
-    return Joined([packed(FIRST, {}, []), packed(SECOND, {"broken": [(0, SECOND[0][1])]}, [])])
+def whole() -> Graph:
+    """Return a diamond with a tail: 0 -> 1, 2; 1 -> 3; 2 -> 3, 4."""
+    graph = graph_of([(1, A), (2, B)], [(3, B)], [(3, SWAPPED), (4, A_LOCKED)], [], [])
+    graph.goals["broken"].append((2, SWAPPED))
+    return graph
+
+
+def parts() -> tuple[Graph, Graph]:
+    """Return it as two graphs, one with the nodes 0, 1, 4, and one with 2, 3."""
+    first = graph_of([(1, A), (NOWHERE, B)], [(NOWHERE, B)], [])
+    second = graph_of([(1, SWAPPED), (NOWHERE, A_LOCKED)], [])
+    second.goals["broken"].append((0, SWAPPED))
+    return first, second
 
 
 def test_edges_between_parts_lead_where_they_are_led() -> None:
-    """With the arcs' choices and renamings as they were."""
-    graph = joined()
-    assert (5, [0, 4]) == (graph.size, graph.starts)
-    graph.lead(0, 1, 4, None)
-    graph.lead(1, 0, 5, (1, 0))
-    graph.lead(4, 1, 2, None)
-    assert [[arc(1, A), arc(4, B)], [arc(5, B, (1, 0))], []] == [graph[node] for node in range(3)]
-    assert [[arc(5, A, (1, 0)), arc(2, Fail(0, Fault.LOCKED))], []] == [graph[node] for node in (4, 5)]
-    expected = count_paths(lambda node: [item.target for item in WHOLE[node]], [])
-    assert 3 == expected == count_paths(graph.targets, graph.unfinished)
-    groups = (0, 1)
-    assert smallest(WHOLE, {"broken": [GOAL]}, groups) == smallest(graph, graph.goals, groups)
+    """With the arcs' labels as they were."""
+    graph, second = parts()
+    assert (3, 3) == graph.add(second)
+    graph.lead(1, 3, None)
+    graph.lead(2, 4, (1, 0))
+    graph.lead(4, 2, None)
+    assert 5 == len(graph)
+    assert [[(1, A), (3, B)], [(4, B._replace(renaming=(1, 0)))], []] == [list(graph.arcs(node)) for node in range(3)]
+    assert [[(4, SWAPPED), (2, A_LOCKED)], []] == [list(graph.arcs(node)) for node in (3, 4)]
+    assert 3 == whole().count_paths([]) == graph.count_paths([])
+    assert smallest(whole(), (0, 1)) == smallest(graph, (0, 1))
 
 
 def test_paths_along_an_edge_that_leads_nowhere_are_not_counted() -> None:
     """They are not complete."""
-    graph = joined()
-    assert 0 == count_paths(graph.targets, graph.unfinished)
-    graph.lead(0, 1, 4, None)
-    assert 1 == count_paths(graph.targets, graph.unfinished)  # 0, 2, 3
+    graph, second = parts()
+    graph.add(second)
+    assert 0 == graph.count_paths([])
+    graph.lead(1, 3, None)
+    assert 1 == graph.count_paths([])  # 0, 2, 3
+    assert ["broken"] == list(smallest(graph, (0, 1)))
 
 
 def test_paths_that_end_at_a_node_that_was_not_visited_are_not_counted() -> None:
     """Nor are those."""
-    graph = Joined([packed([[arc(1, A), arc(2, B)], [], []], {}, [2])])
-    assert 1 == count_paths(graph.targets, graph.unfinished)
+    assert 1 == graph_of([(1, A), (2, B)], [], []).count_paths([2])

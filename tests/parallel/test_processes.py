@@ -175,11 +175,11 @@ def _kill_at_harvest(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     right = Processes.finish
     killed: list[int] = []
 
-    def finish(self: Processes, asked: int) -> Any:
+    def finish(self: Processes, asked: int, *given: Any) -> Any:
         if not killed:
             killed.append(part)
             _kill(self, part)
-        return right(self, asked)
+        return right(self, asked, *given)
 
     monkeypatch.setattr(Processes, "finish", finish)
 

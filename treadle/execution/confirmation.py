@@ -12,10 +12,16 @@ what it holds.
 
 from __future__ import annotations
 
+import random
+
 from treadle.execution.state import State
 from treadle.execution.system import System
-from treadle.values.errors import NondeterminismError
-from treadle.values.schedule import Schedule
+from treadle.values.errors import NondeterminismError, StuckClientError
+from treadle.values.schedule import Choice, Schedule
+from treadle.values.signals import OperationBoundError
+
+SPOT_CHECKS = 5
+"""How many random schedules are executed live before a property is said to hold."""
 
 
 def run_live(system: System, schedule: Schedule) -> State:
@@ -46,3 +52,32 @@ def _difference(system: System, client: int, expected: State, real: State) -> No
         if ours is not theirs:
             return NondeterminismError(name, number, f"{ours.seen} from {before.operation}", str(theirs.seen))
     return NondeterminismError(name, len(lived), "a state of the database", "another one after the same operations")
+
+
+def spot_check(system: System, dice: random.Random, count: int = SPOT_CHECKS) -> str:
+    """Run random schedules live: what is seen must be what was learned.
+
+    Args:
+        system: what is searched.
+        dice: chooses.
+        count: how many schedules.
+
+    Returns:
+        Why one could not be run to its end, or an empty text.
+
+    Raises:
+        NondeterminismError: something else was seen.
+    """
+    product = system.product
+    try:
+        for _ in range(count):
+            path: list[Choice] = []
+            state = product.root()
+            while choices := product.choices(state):
+                edge = product.run(state, dice.choice(choices))
+                path += edge.choices()
+                state = edge.after
+            run_live(system, Schedule(tuple(path)))
+    except (OperationBoundError, StuckClientError) as error:
+        return str(error)
+    return ""

@@ -17,11 +17,13 @@ there as plain values; what its state is made of is known there already, or lear
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 from typing import NamedTuple
 
 from attrs import evolve, frozen
 
+from treadle.execution.confirmation import spot_check
 from treadle.execution.product import Way
 from treadle.execution.state import LocalState, State
 from treadle.execution.symmetry import Renaming
@@ -29,7 +31,7 @@ from treadle.execution.system import System
 from treadle.judge import Judge
 from treadle.scenario import Scenario
 from treadle.search.explorer import Departure, Explorer
-from treadle.search.graph import Packed, packed
+from treadle.search.graph import Graph
 from treadle.values.signals import NamesMatterError
 from treadle.world.content import Content
 
@@ -99,14 +101,12 @@ class Sent(NamedTuple):
     """An edge that departed.
 
     Attributes:
-        node: the node of its part that it leaves.
-        place: which of the node's arcs it is.
+        arc: the number of its arc in the part that it leaves.
         to: the number of the part that it leads to.
         parcel: the state that it leads to.
     """
 
-    node: int
-    place: int
+    arc: int
     to: int
     parcel: Parcel
 
@@ -161,7 +161,8 @@ class Harvest:
     """What a part found in the end.
 
     Attributes:
-        graph: its nodes' arcs, and the edges that break properties.
+        graph: what it explored.
+        unfinished: the nodes that were not visited.
         held: how many edges lead to contents of which it was not told whose they are.
         broken: the properties that are broken at its first node.
         witnessed: the ``sometimes`` properties that were seen.
@@ -169,9 +170,11 @@ class Harvest:
         met_fault_point: a ``locked`` fault was possible somewhere.
         silent: the clients of which no statement was observed.
         live_runs: how often client code was started.
+        doubt: why a random schedule could not be run live to its end, or an empty text.
     """
 
-    graph: Packed
+    graph: Graph
+    unfinished: list[int]
     held: int
     broken: frozenset[str]
     witnessed: set[str]
@@ -179,6 +182,7 @@ class Harvest:
     met_fault_point: bool
     silent: list[str]
     live_runs: int
+    doubt: str
 
 
 class Part:
@@ -269,11 +273,21 @@ class Part:
             outdated=product.outdated,
         )
 
-    def harvest(self) -> Harvest:
-        """Return what was found."""
+    def harvest(self, spot_checks: int, seed: int) -> Harvest:
+        """Return what was found.
+
+        Args:
+            spot_checks: how many random schedules are run live before.
+            seed: of these.
+
+        Raises:
+            NondeterminismError: what was seen then is not what was learned.
+        """
         explorer, judge, system = self._explorer, self._judge, self._system
+        doubt = spot_check(system, random.Random(f"{seed} {self._number}"), spot_checks)  # for choices, not for secrets
         return Harvest(
-            graph=packed(explorer.graph, explorer.goals, explorer.todo),
+            graph=explorer.graph,
+            unfinished=explorer.todo,
             held=sum(map(len, self._held.values())),
             broken=explorer.broken(0) if self._number == FIRST else frozenset(),
             witnessed=judge.witnessed,
@@ -281,6 +295,7 @@ class Part:
             met_fault_point=system.product.met_fault_point,
             silent=system.silent_clients(),
             live_runs=system.live_runs,
+            doubt=doubt,
         )
 
     def close(self) -> None:
@@ -317,10 +332,8 @@ class Part:
     def _lead(self, item: Departure, owner: int) -> list[Sent]:
         """Let an edge lead to a part; return what is to be sent there: nothing, if it is this one."""
         if owner != self._number:
-            return [Sent(item.node, item.place, owner, self._packed(item.state))]
-        target, renaming = self._explorer.arrive(item.state)
-        arcs = self._explorer.graph[item.node]
-        arcs[item.place] = arcs[item.place]._replace(target=target, renaming=renaming)
+            return [Sent(item.arc, owner, self._packed(item.state))]
+        self._explorer.graph.lead(item.arc, *self._explorer.arrive(item.state))
         return []
 
     # States as they travel.

@@ -15,16 +15,18 @@ from collections.abc import Iterable, Iterator
 
 from attrs import define, field, frozen
 
+from treadle.execution.confirmation import SPOT_CHECKS
 from treadle.parallel.crew import Crew, LostWorkerError
 from treadle.parallel.part import FIRST, Answer, Harvest, Options, Report, Sent
-from treadle.search.graph import Joined, count_paths, smallest
+from treadle.search.graph import Graph
 from treadle.search.protocol import Finding, Limits
+from treadle.search.smallest import smallest
 from treadle.values.errors import TreadleError
 from treadle.values.schedule import Schedule
 from treadle.values.signals import SignalError
 from treadle.world.reach import overlap
 
-_SLICE_S = 0.1
+_SLICE_S = 0.05
 """How long a part goes on before it reports, in seconds, at most."""
 
 _SHORT_SLICE_S = 0.01
@@ -133,17 +135,18 @@ class _PartState:
             self.states, self.deaths = report.states, 0
 
 
-def search_together(crew: Crew, options: Options, groups: tuple[int, ...], limits: Limits) -> Together:
-    """Search exhaustively with a crew.
+def search_together(crew: Crew, options: Options, groups: tuple[int, ...], limits: Limits, seed: int) -> Together:
+    """Search exhaustively with a crew, and check what was learned by live executions of random schedules.
 
     Args:
         crew: the workers.
         options: how the scenario is made runnable.
         groups: for each client the number of its group of interchangeable clients.
         limits: what stops the search.
+        seed: of the random schedules.
     """
     while True:
-        search = _Search(crew, options, limits)
+        search = _Search(crew, options, limits, seed)
         try:
             return search.run(groups)
         except _OutdatedError:
@@ -160,10 +163,11 @@ def search_together(crew: Crew, options: Options, groups: tuple[int, ...], limit
 class _Search:
     """One search under way."""
 
-    def __init__(self, crew: Crew, options: Options, limits: Limits) -> None:
+    def __init__(self, crew: Crew, options: Options, limits: Limits, seed: int) -> None:
         self._crew = crew
         self._options = options
         self._limits = limits
+        self._seed = seed
         self._parts = [_PartState() for _ in range(crew.size)]
         self._why_not = ""
         self._owners: dict[str, int] = {}
@@ -181,12 +185,16 @@ class _Search:
                 return self._together(found, groups)
 
     def _harvest(self) -> list[Harvest]:
-        """Return what the parts found; those whose workers died begin anew, and nothing is returned for them."""
+        """Return what the parts found; those whose workers died begin anew, and nothing is returned for them.
+
+        They share the spot checks, if the search is exhausted.
+        """
+        count = 0 if self._why_not else -(-SPOT_CHECKS // len(self._parts))
         found: dict[int, Harvest] = {}
         lost: list[int] = []
         for number in range(len(self._parts)):
             try:
-                self._crew.finish(number)
+                self._crew.finish(number, count, self._seed)
             except LostWorkerError:
                 lost.append(number)
         for number in range(len(self._parts)):
@@ -343,22 +351,17 @@ class _Search:
 
     def _together(self, found: list[Harvest], groups: tuple[int, ...]) -> Together:
         assert self._why_not or not any(harvest.held for harvest in found)
-        graph = Joined([harvest.graph for harvest in found])
-        for number, part in enumerate(self._parts):
-            for edge in part.departed:
-                assert edge.answer is not None or self._why_not
-                if edge.answer is not None:
-                    target = graph.starts[edge.sent.to] + edge.answer.node
-                    graph.lead(graph.starts[number] + edge.sent.node, edge.sent.place, target, edge.answer.renaming)
+        graph, unfinished = self._joined(found)
+        self._why_not = self._why_not or next((harvest.doubt for harvest in found if harvest.doubt), "")
         reports = [part.report for part in self._parts if part.report is not None]
         return Together(
             finding=Finding(
                 exhausted=not self._why_not,
                 why_not=self._why_not,
-                states=graph.size,
+                states=len(graph),
                 transitions=sum(report.transitions for report in reports),
-                schedules=count_paths(graph.targets, graph.unfinished),
-                examples=dict.fromkeys(found[FIRST].broken, Schedule()) | smallest(graph, graph.goals, groups),
+                schedules=graph.count_paths(unfinished),
+                examples=dict.fromkeys(found[FIRST].broken, Schedule()) | smallest(graph, groups),
                 minimal=True,
             ),
             witnessed=set().union(*(harvest.witnessed for harvest in found)),
@@ -367,3 +370,18 @@ class _Search:
             silent=[name for name in found[0].silent if all(name in harvest.silent for harvest in found)],
             live_runs=sum(harvest.live_runs for harvest in found),
         )
+
+    def _joined(self, found: list[Harvest]) -> tuple[Graph, list[int]]:
+        """Return one graph of what all parts explored, and its nodes that were not visited."""
+        graph = found[0].graph
+        places = [(0, 0), *(graph.add(harvest.graph) for harvest in found[1:])]
+        for (_, arcs), part in zip(places, self._parts, strict=True):
+            for edge in part.departed:
+                assert edge.answer is not None or self._why_not
+                if edge.answer is not None:
+                    nodes, _ = places[edge.sent.to]
+                    graph.lead(arcs + edge.sent.arc, nodes + edge.answer.node, edge.answer.renaming)
+        unfinished = [
+            nodes + node for (nodes, _), harvest in zip(places, found, strict=True) for node in harvest.unfinished
+        ]
+        return graph, unfinished

@@ -6,8 +6,8 @@ from treadle.execution.product import Product
 from treadle.execution.symmetry import Symmetry
 from treadle.judge import Judge
 from treadle.search.explorer import Explorer
-from treadle.search.graph import count_paths, smallest
 from treadle.search.protocol import Finding, Limits
+from treadle.search.smallest import smallest
 from treadle.values.schedule import Schedule
 
 
@@ -37,9 +37,8 @@ class Exhaustive:
             why_not=why_not,
             states=len(explorer.graph),
             transitions=explorer.transitions,
-            schedules=count_paths(lambda node: [item.target for item in explorer.graph[node]], explorer.todo),
-            examples=dict.fromkeys(explorer.broken(0), Schedule())
-            | smallest(explorer.graph, explorer.goals, self._symmetry.groups),
+            schedules=explorer.graph.count_paths(explorer.todo),
+            examples=dict.fromkeys(explorer.broken(0), Schedule()) | smallest(explorer.graph, self._symmetry.groups),
             minimal=True,
         )
 

@@ -6,7 +6,6 @@ only in what interchangeable clients are called, one is visited.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from treadle.execution.product import Product
 from treadle.execution.state import State
 from treadle.execution.symmetry import Renaming, Symmetry
 from treadle.judge import Judge
-from treadle.search.graph import Arc, Goal, Graph, arc
+from treadle.search.graph import NOWHERE, Graph, Label, label_of
 from treadle.values.errors import StuckClientError
 from treadle.values.signals import OperationBoundError
 
@@ -23,13 +22,11 @@ class Departure(NamedTuple):
     """An edge to a state that another explorer visits.
 
     Attributes:
-        node: the node that it leaves.
-        place: which of the node's arcs it is; the arc's target is to be filled in.
+        arc: the number of its arc, of which is to be said where it leads.
         state: where it leads to.
     """
 
-    node: int
-    place: int
+    arc: int
     state: State
 
 
@@ -42,8 +39,7 @@ class Explorer:
     """Visits the states that are its own.
 
     Attributes:
-        graph: the arcs of each node; those of a node that is still to be visited are missing.
-        goals: for each property that was broken, the edges that break it.
+        graph: the states as nodes; the arcs of one that is still to be visited are missing.
         todo: the nodes that are still to be visited.
         departures: edges to states of others.
         transitions: how many edges were walked.
@@ -74,8 +70,7 @@ class Explorer:
         self._symmetry = symmetry
         self._merge = merge
         self._owns = owns
-        self.graph: Graph = []
-        self.goals: dict[str, list[Goal]] = defaultdict(list)
+        self.graph = Graph()
         self.todo: list[int] = []
         self.departures: list[Departure] = []
         self.transitions = 0
@@ -92,7 +87,7 @@ class Explorer:
             number = self._numbers.setdefault(self._symmetry.canonical(state), number)
         if number < len(self.graph):
             return number, self._symmetry.renaming(state, self._states[number])
-        self.graph.append([])
+        self.graph.add_node()
         self._states.append(state)
         self._broken.append(self._judge.broken(state))
         self.todo.append(number)
@@ -108,31 +103,35 @@ class Explorer:
         state = self._states[node]
         choices = self._product.choices(state)
         self.ends += not choices
-        arcs = self.graph[node]
+        arcs: list[tuple[int, Label]] = []
+        departures: list[tuple[int, State]] = []
         for choice in choices:
             try:
                 edge = self._product.run(state, choice)
             except (OperationBoundError, StuckClientError) as error:
                 self.endless = self.endless or str(error)
                 continue
-            self.transitions += 1
             after = edge.after
             operations = edge.moments[-1].operations
             if self._owns(after):
                 target, renaming = self.arrive(after)
-                arcs.append(arc(edge, target, operations, renaming))
+                label = label_of(edge, operations, renaming)
                 now = self._broken[target]
             else:
-                self.departures.append(Departure(node, len(arcs), after))
-                arcs.append(arc(edge, -1, operations))
+                target, label = NOWHERE, label_of(edge, operations)
+                departures.append((len(arcs), after))
                 now = self._judge.broken(after)
+            arcs.append((target, label))
             if now:
-                self._note_broken(node, arcs[-1], now)
+                self._note_broken(node, label, now)
             for count, there in edge.moments[:-1]:
                 names = self._judge.broken(there)
                 if names:
-                    self._note_broken(node, arc(edge, -1, count), names)
+                    self._note_broken(node, label_of(edge, count), names)
+        self.transitions += len(arcs)
+        first = self.graph.expand(node, arcs)
+        self.departures += [Departure(first + place, after) for place, after in departures]
 
-    def _note_broken(self, node: int, item: Arc, names: frozenset[str]) -> None:
+    def _note_broken(self, node: int, label: Label, names: frozenset[str]) -> None:
         for name in names - self._broken[node]:  # one that is broken before has a shorter way than this
-            self.goals[name].append((node, item))
+            self.graph.goals[name].append((node, label))

@@ -16,6 +16,8 @@ class Fault(enum.StrEnum):
     CRASH = "crash"
     """The client's process dies: its connections vanish and its open transactions roll back."""
 
+    __hash__ = str.__hash__  # an enumeration's own is written in Python
+
 
 class Placement(enum.StrEnum):
     """Where ``locked`` faults are injected."""

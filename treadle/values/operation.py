@@ -25,6 +25,8 @@ class Kind(enum.StrEnum):
     ROLLBACK = "rollback"
     CLOSE = "close"
 
+    __hash__ = str.__hash__  # an enumeration's own is written in Python
+
 
 RUNS_SQL = frozenset({Kind.EXECUTE, Kind.EXECUTEMANY, Kind.EXECUTESCRIPT})
 """The kinds that carry SQL text."""

@@ -21,6 +21,8 @@ class Lock(enum.IntEnum):
     READ = 1
     WRITE = 2
 
+    __hash__ = int.__hash__  # an enumeration's own is written in Python
+
     def __str__(self) -> str:
         """Return the word for reports."""
         return self.name.lower()
