@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ _MEMORY = Path("/dev/shm")  # noqa: S108  # where worlds live too, so that the t
 
 _LONG_S = 1.0
 """From here on, what the first run does once is too little to matter."""
+
+_AT_LEAST = 3
+"""How often something is measured at least."""
+
+_FOR_S = 0.3
+"""How long it is measured at least, in seconds."""
 
 
 @contextlib.contextmanager
@@ -38,25 +45,32 @@ def _redirected(scenario: Scenario, path: Path) -> Iterator[None]:
         event.remove(engine, "do_connect", connect)
 
 
-def plain_runs_s(scenario: Scenario, *, at_least: int = 3, for_s: float = 0.3) -> list[float]:
+def plain_runs_s(scenario: Scenario) -> list[float]:
     """Return how long each of several plain runs takes, in seconds.
 
     A plain run is all clients of a scenario, one after another, through plain SQLAlchemy on a fresh SQLite file,
-    in this process. Creating the file is not counted. The first run fills caches and is not counted either, unless
-    it is so long that this does not matter: then it is the only one.
+    in this process. Creating the file is not counted.
 
     Args:
         scenario: whose clients run.
-        at_least: how many runs are measured.
-        for_s: measure on until this many seconds are over.
     """
-    times: list[float] = []
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as directory:
-        first = _plain_run_s(scenario, Path(directory) / "first.db")
-        if first > _LONG_S:
-            return [first]
-        while len(times) < at_least or sum(times) < for_s:
-            times.append(_plain_run_s(scenario, Path(directory) / f"{len(times)}.db"))
+        numbers = itertools.count()
+        return again_and_again(lambda: _plain_run_s(scenario, Path(directory) / f"{next(numbers)}.db"))
+
+
+def again_and_again(once: Callable[[], float]) -> list[float]:
+    """Do something several times, and return how many seconds of it counted each time.
+
+    The first time fills caches and is not counted, unless it is so long that this does not matter: then it is the only
+    one.
+    """
+    first = once()
+    if first > _LONG_S:
+        return [first]
+    times: list[float] = []
+    while len(times) < _AT_LEAST or sum(times) < _FOR_S:
+        times.append(once())
     return times
 
 

@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 
 from treadle.client.surroundings import collection_paused
 from treadle.execution.confirmation import run_live, spot_check
-from treadle.execution.product import Product
+from treadle.execution.product import Product, Taken
 from treadle.execution.relived import Relived
 from treadle.execution.state import State
 from treadle.execution.symmetry import groups_of
@@ -142,8 +142,9 @@ def replay(scenario: Scenario, token: str) -> Trace:
         with System(scenario, keep_logs=keep_logs) as system, system.active():
             judge = Judge(scenario, system.sequel, system.serial)
             judge.start(system.product.root())
-            state = run_live(system, schedule)
-            return trace_of(scenario, list(system.product.walk(schedule.choices)), judge.breaches(state))
+            taken = run_live(system, schedule)
+            state = taken[-1].after if taken else system.product.root()
+            return trace_of(scenario, taken, judge.breaches(state))
 
     return _start_over_if_needed(run)
 
@@ -220,7 +221,7 @@ class _Check:
     _seed: int
     _judge: Judge = field(init=False)
     _met_fault_point: bool = field(init=False, default=False)
-    _confirmed: dict[Schedule, State] = field(init=False, factory=dict)
+    _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         system = self._system
@@ -328,7 +329,8 @@ class _Check:
         schedule = self._named(schedule, item.name)
         if schedule not in self._confirmed:
             self._confirmed[schedule] = run_live(self._system, schedule)
-        breaches = self._judge.breaches(self._confirmed[schedule])
+        taken = self._confirmed[schedule]
+        breaches = self._judge.breaches(taken[-1].after if taken else self._system.product.root())
         if item.name not in breaches:
             return Decision(
                 item,
@@ -338,7 +340,6 @@ class _Check:
             )
         own = {item.name: breaches[item.name]}
         why = breaches[item.name][0].why
-        taken = list(self._system.product.walk(schedule.choices))
         counterexample = Counterexample(schedule, trace_of(self._system.scenario, taken, own), confirmed=True, why=why)
         return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
 

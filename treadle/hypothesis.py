@@ -133,8 +133,8 @@ class ScenarioMachine(RuleBasedStateMachine):
     def _timeline(self, schedule: Schedule, name: str) -> str:
         """Run a schedule live, and tell what happened."""
         with self._system.active():
-            breaches = self._judge.breaches(run_live(self._system, schedule))
-            taken = list(self._system.product.walk(schedule.choices))
+            taken = run_live(self._system, schedule)
+            breaches = self._judge.breaches(taken[-1].after)
         return render_timeline(trace_of(self.runner.scenario, taken, {name: breaches[name]}))
 
     @invariant()

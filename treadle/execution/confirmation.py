@@ -2,56 +2,104 @@
 
 ::
 
-    learned   ● ──A4──▶ ● ──B8──▶ ● ──A3──▶ ●     known, or executed where it is not
-              ║         ║         ║         ║     the same states
-    live      ● ──A4──▶ ● ──B8──▶ ● ──A3──▶ ●     the real code of all clients, on a fresh database
+    learned   ● ──SELECT──▶ ● ──INSERT──▶ ● ──COMMIT──▶ ●     known, or executed where it is not
+              ║             ║             ║             ║     the same operations, observations and rows
+    live      ● ──SELECT──▶ ● ──INSERT──▶ ● ──COMMIT──▶ ●     the real code of all clients, on a fresh database
 
-Equal states have equal histories: what each client asked and saw, what is committed, and how each connection came to
-what it holds.
+What a client asks is asked by its real code, interleaved with that of the others, and what it sees comes from a real
+database on which nothing else was executed. Whether it waits follows from what was seen, by the rules of
+``treadle.world.aftermath``.
 """
 
 from __future__ import annotations
 
 import random
 
-from treadle.execution.state import State
+from treadle.client.tree import LiveRun
+from treadle.execution.product import Taken, reset_of
 from treadle.execution.system import System
 from treadle.values.errors import NondeterminismError, StuckClientError
-from treadle.values.schedule import Choice, Schedule
+from treadle.values.observation import Observation
+from treadle.values.operation import Operation
+from treadle.values.schedule import Choice, Fail, Schedule
 from treadle.values.signals import OperationBoundError
+from treadle.world.state import Transition
+from treadle.world.world import World
 
 SPOT_CHECKS = 5
 """How many random schedules are executed live before a property is said to hold."""
 
 
-def run_live(system: System, schedule: Schedule) -> State:
-    """Run a schedule live, compare each step with what was learned, and return where it leads.
+def run_live(system: System, schedule: Schedule) -> list[Taken]:
+    """Run a schedule live, compare each step with what was learned, and return what each choice did.
 
     Raises:
         NondeterminismError: something was different.
         ScheduleMismatchError: the schedule does not fit.
     """
-    learned = system.product
-    expected = learned.root()
-    with system.live() as live:
-        real = live.root()
-        for choice in schedule.choices:
-            steps = zip(live.steps(real, choice), learned.steps(expected, choice), strict=True)
-            for real_now, expected_now in steps:
-                real, expected = real_now, expected_now
-                if real != expected:
-                    raise _difference(system, choice.client, expected, real)
-    return real
+    script = list(system.product.walk(schedule.choices))
+    with system.fresh_world() as world:
+        play(system, world, script)
+    return script
 
 
-def _difference(system: System, client: int, expected: State, real: State) -> NondeterminismError:
-    """Return what to raise where a step of a client led to another state than the one learned."""
-    name = system.scenario.clients[client].name
-    learned, lived = (state.locals[client].node.history() for state in (expected, real))
-    for number, (before, ours, theirs) in enumerate(zip(learned, learned[1:], lived[1:], strict=False), 1):
-        if ours is not theirs:
-            return NondeterminismError(name, number, f"{ours.seen} from {before.operation}", str(theirs.seen))
-    return NondeterminismError(name, len(lived), "a state of the database", "another one after the same operations")
+def play(system: System, world: World, script: list[Taken]) -> None:
+    """Run live what was learned, from the start.
+
+    Args:
+        system: what runs.
+        world: to which nothing has happened.
+        script: what each choice did.
+
+    Raises:
+        NondeterminismError: something was different.
+    """
+    names = [client.name for client in system.scenario.clients]
+    with system.live_runs_of_all() as runs:
+        for taken in script:
+            client = taken.choice.client
+            _Step(names[client], runs[client], world, taken).play()
+        if script and world.reread() is not script[-1].after.content:
+            last = script[-1].choice.client
+            raise _other_rows(names[last], runs[last])
+
+
+class _Step:
+    """One choice, done live."""
+
+    def __init__(self, name: str, run: LiveRun, world: World, taken: Taken) -> None:
+        self._name = name
+        self._run = run
+        self._world = world
+        self._taken = taken
+
+    def play(self) -> None:
+        """Do it, and let the client go on."""
+        taken = self._taken
+        if taken.operation is None:  # a crash
+            self._world.vanish(taken.choice.client, only_idle=False)
+            return
+        if taken.reset is not None:
+            self._perform(reset_of(taken.operation), taken.reset)
+        if taken.transition is not None:
+            self._perform(taken.operation, taken.transition, outside=isinstance(taken.choice, Fail))
+        if taken.observation is not None:
+            self._run.resume(taken.observation)
+
+    def _perform(self, operation: Operation, known: Transition, *, outside: bool = False) -> None:
+        key = (self._taken.choice.client, operation.connection)
+        seen = self._world.perform_again(key, operation, known, outside=outside)
+        if seen is not known.observation:
+            raise self._other(operation, known.observation, seen)
+        if self._world.content is not known.result.content:
+            raise _other_rows(self._name, self._run)
+
+    def _other(self, operation: Operation, expected: Observation, seen: Observation) -> NondeterminismError:
+        return NondeterminismError(self._name, self._run.node.depth + 1, f"{expected} from {operation}", str(seen))
+
+
+def _other_rows(name: str, run: LiveRun) -> NondeterminismError:
+    return NondeterminismError(name, run.node.depth + 1, "the committed rows that were learned", "others")
 
 
 def spot_check(system: System, dice: random.Random, count: int = SPOT_CHECKS) -> str:

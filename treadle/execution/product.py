@@ -47,7 +47,8 @@ class Taken:
         after: the state afterwards.
         operation: what the client asked, or None for a crash.
         observation: what it saw; None while it waits, and for a crash.
-        transition: what happened to the world, or None if nothing was executed.
+        transition: what happened to the world, or None if the operation was not executed.
+        reset: what the cursor's old statement did when it was ended instead of the operation, if it was under way.
         lock_kind: why the client saw ``database is locked``, if it did.
         reachable: for an injected ``locked``: whether SQLite could have answered so.
         free: the fault costs nothing, since all clients wait.
@@ -59,6 +60,7 @@ class Taken:
     operation: Operation | None
     observation: Observation | None
     transition: Transition | None = None
+    reset: Transition | None = None
     lock_kind: LockKind | None = None
     reachable: bool = True
     free: bool = False
@@ -633,13 +635,12 @@ class Product:
         holding = local.holding(operation.connection)
         reset: Transition | None = None
         if operation.cursor in holding.posture.active:  # running another statement would have ended this one
-            close = intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
-            reset = self._perform(state, client, close)
+            reset = self._perform(state, client, reset_of(operation))
             assert reset.result.holding is not None
             holding = reset.result.holding
         seen = intern_observation(Observation(failure=LOCKED, in_transaction=holding.posture.in_transaction))
         after = self._go_on(state, client, seen, operation, reset, locked=1)
-        return Taken(choice, state, after, operation, seen, lock_kind=LockKind.OUTSIDE, reachable=False)
+        return Taken(choice, state, after, operation, seen, reset=reset, lock_kind=LockKind.OUTSIDE, reachable=False)
 
     # What it does, one stretch at a time.
 
@@ -776,30 +777,26 @@ class Product:
         if not nature.local and nature.looks_at is None:
             walk.essential = walk.operations
 
-    def go_alone(
-        self, state: State, client: int, *, most: int | None = None, past_faults: bool = False
-    ) -> tuple[State, int]:
+    def go_alone(self, state: State, client: int) -> tuple[State, int]:
         """Do operations of a client, one after another, that no other client can notice.
 
         Args:
             state: where it starts.
             client: its position.
-            most: how many operations at most, or None.
-            past_faults: go on where a fault could happen.
 
         Returns:
             Where that leads to, and how many operations it took.
         """
         local = state.locals[client]
-        if local.ended or local.wait is not None or (state.crash > 0 and not past_faults):
+        if local.ended or local.wait is not None or state.crash > 0 or not self._backend.learns:
             return state, 0
         node, schema, operations = local.node, state.content.schema.number, 0
         solo = self._backend.alone(state, client)
         connections = {number for number, _ in local.holdings}
-        while node.operation is not None and operations != most and node.depth + 1 < self._max_operations:
+        while node.operation is not None and node.depth + 1 < self._max_operations:
             operation = node.operation
             nature = self._nature_of(solo.holding(operation.connection), operation, schema)
-            if not nature.local or (nature.fault_point and state.locked > 0 and not past_faults):
+            if not nature.local or (nature.fault_point and state.locked > 0):
                 break
             node = self._backend.after(client, node, solo.perform(operation))
             connections.add(operation.connection)
@@ -872,24 +869,6 @@ class Product:
         )
         return Edge(choice, moments, stretch.essential, stretch.injected, stretch.adversarial)
 
-    def steps(self, state: State, choice: Choice) -> Iterator[State]:
-        """Follow a choice of any number of operations, and yield the states on the way that others could notice.
-
-        Raises:
-            ScheduleMismatchError: it is not possible where it stands.
-        """
-        self._require(state, choice)
-        if isinstance(choice, Fail):
-            yield self.take(state, choice).after
-            return
-        left = choice.operations
-        while left:
-            state, operations = self.go_alone(state, choice.client, most=left, past_faults=True)
-            if not operations:
-                state, operations = self.take(state, self._steps[choice.client]).after, 1
-            yield state
-            left -= operations
-
     def walk(self, choices: tuple[Choice, ...], state: State | None = None) -> Iterator[Taken]:
         """Follow a schedule, one operation at a time.
 
@@ -904,6 +883,11 @@ class Product:
                 taken = self.take(state, single)
                 yield taken
                 state = taken.after
+
+
+def reset_of(operation: Operation) -> Operation:
+    """Return what ends the statement that is under way on the cursor of an operation."""
+    return intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
 
 
 def _pending(local: LocalState) -> Operation:

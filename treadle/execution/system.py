@@ -24,7 +24,6 @@ from treadle.values.signals import OperationBoundError
 from treadle.values.view import SerialEnd
 from treadle.world.content import Library
 from treadle.world.effects import Effects, Lexicon
-from treadle.world.holding import Holding
 from treadle.world.learned import LearnedWorld, Solo
 from treadle.world.locality import Natures
 from treadle.world.sandbox import Sandbox
@@ -140,10 +139,9 @@ class Live:
         """Tell whether operations can be performed in a state of the world."""
         return world is self._world.state
 
-    def alone(self, state: State, client: int) -> LiveSolo:
-        """Return a client's connections, for operations that no other connection can notice."""
-        del state  # the world is in no other one
-        return LiveSolo(self._world, client)
+    def alone(self, state: State, client: int) -> Solo:
+        """Refuse: each operation is performed in a state of its own."""
+        raise AssertionError(f"nothing of client {client} in {state} is learned here")
 
     def perform(self, world: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
         """Execute an operation."""
@@ -160,27 +158,6 @@ class Live:
         for run in self._runs:
             run.abandon()
         self._world.close()
-
-
-class LiveSolo:
-    """Operations of one client in a live world that no other connection can notice."""
-
-    def __init__(self, world: World, client: int) -> None:
-        """Start where the world is."""
-        self._world = world
-        self._client = client
-
-    def holding(self, connection: int) -> Holding:
-        """Return what one of the client's connections holds."""
-        return self._world.holding((self._client, connection))
-
-    def perform(self, operation: Operation) -> Observation:
-        """Execute an operation."""
-        return self._world.perform_alone((self._client, operation.connection), operation).observation
-
-    def world(self) -> WorldState:
-        """Return where the world is."""
-        return self._world.state
 
 
 class System:
@@ -393,6 +370,25 @@ class System:
         return self._learned.at(state)
 
     # More executions.
+
+    @contextlib.contextmanager
+    def fresh_world(self) -> Iterator[World]:
+        """Give a world to which nothing has happened."""
+        world = self._make_world()
+        try:
+            yield world
+        finally:
+            world.close()
+
+    @contextlib.contextmanager
+    def live_runs_of_all(self) -> Iterator[tuple[LiveRun, ...]]:
+        """Start all clients live, and unwind them in the end."""
+        with contextlib.ExitStack() as stack:
+            runs = []
+            for tree in self._trees:
+                runs.append(LiveRun(tree, self._surroundings))
+                stack.callback(runs[-1].abandon)
+            yield tuple(runs)
 
     @contextlib.contextmanager
     def live(self) -> Iterator[Product]:

@@ -239,6 +239,37 @@ class World:
         with self._observer.writing():
             return self.perform(key, operation)
 
+    def perform_again(self, key: Key, operation: Operation, known: Transition, *, outside: bool = False) -> Observation:
+        """Carry out an operation that another world performed, and move to the state that it came to.
+
+        What is committed is read again where it was then; ``content`` has what is there now.
+
+        Args:
+            key: the connection.
+            operation: what is asked of it.
+            known: what it did then.
+            outside: as for ``perform``.
+
+        Returns:
+            What is seen now.
+        """
+        effects = NOTHING if operation.sql is None else self.effects(operation, self.content.schema.number)
+        self._clock.clock_s = operation.clock_s
+        carry_out = self._carry_out_beside if outside else self._carry_out
+        seen, _, changes = carry_out(key, operation, effects)
+        self._ledger.note(effects, changes, self.content.schema.number)
+        content = self.content
+        if known.result.committed or known.result.content is not content:
+            content = self._library.read(self._observer.connection, content, self._ledger)
+            self._ledger.settle()
+        self._move(known.after)
+        self.content = content
+        return seen
+
+    def reread(self) -> Content:
+        """Return what is committed, all of it read again."""
+        return self._library.read(self._observer.connection)
+
     def repeat(self, deeds: Sequence[tuple[Key, Operation, bool]], after: WorldState) -> bool:
         """Carry out operations again, from the state in which they were performed before.
 
