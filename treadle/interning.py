@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-import weakref
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from treadle.values.observation import Failure, Observation, ObservationKey, observation_key
 from treadle.values.operation import Kind, Operation, OperationKey, operation_key
 
-_operations: weakref.WeakValueDictionary[OperationKey, Operation] = weakref.WeakValueDictionary()
-_observations: weakref.WeakValueDictionary[ObservationKey, Observation] = weakref.WeakValueDictionary()
+_operations: dict[OperationKey, Operation] = {}
+_observations: dict[ObservationKey, Observation] = {}
+_users = [0]
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Keep what is interned until nobody is in here any more."""
+    _users[0] += 1
+    try:
+        yield
+    finally:
+        _users[0] -= 1
+        if not _users[0]:
+            _operations.clear()
+            _observations.clear()
 
 
 def intern_operation(operation: Operation) -> Operation:

@@ -174,7 +174,7 @@ class GateCursor(sqlite3.Cursor):
         if kind is not Kind.FETCHALL and len(rows) == (1 if size is None else size):
             unfinished.add(number)
         self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
-        return [self._shape(row) for row in rows]
+        return list(rows) if self.row_factory is None else [self._shape(row) for row in rows]
 
     def _shape(self, row: tuple[Any, ...]) -> Any:
         factory = self.row_factory

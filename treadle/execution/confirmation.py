@@ -59,7 +59,7 @@ def play(system: System, world: World, script: list[Taken]) -> None:
         for taken in script:
             client = taken.choice.client
             _Step(names[client], runs[client], world, taken).play()
-        if script and world.reread() is not script[-1].after.content:
+        if script and world.read_again() is not script[-1].after.content:
             last = script[-1].choice.client
             raise _other_rows(names[last], runs[last])
 

@@ -40,6 +40,10 @@ class Relived:
             def take(here, state: State, choice: Choice) -> Taken:  # noqa: N805  # two objects in one scope
                 return self._take(state, choice)
 
+            def go_alone(here, state: State, client: int) -> tuple[State, int]:  # noqa: N805  # two objects in one scope
+                del client
+                return state, 0  # one operation after another
+
         return system.another_product(_Product)
 
     def _start(self) -> State:

@@ -14,6 +14,7 @@ from treadle.client.tree import LiveRun, Node, Tree
 from treadle.execution.product import Product
 from treadle.execution.state import LocalStates, State
 from treadle.execution.symmetry import Symmetry, groups_of
+from treadle.interning import kept
 from treadle.scenario import Client, Scenario
 from treadle.values.errors import StuckClientError, UsageError
 from treadle.values.fault import Placement
@@ -219,6 +220,7 @@ class System:
     def __enter__(self) -> Self:
         """Make the sandbox and the template, and warm the clients up."""
         with contextlib.ExitStack() as stack:
+            stack.enter_context(kept())
             self._sandbox = stack.enter_context(Sandbox())
             with self._surroundings:
                 self._template = self._make_template()

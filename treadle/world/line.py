@@ -127,19 +127,20 @@ class Line:
             UnsupportedOperationError: the operation cannot be checked.
             sqlite3.Error, ValueError, TypeError, OverflowError: what the driver raises.
         """
-        if operation.kind is Kind.CONFIGURE:
+        kind = operation.kind
+        if kind is Kind.CONFIGURE:
             return self._configure(operation)
         cursor = self.cursor(operation)
         if cursor is None:
-            return self._control(operation.kind)
-        if operation.kind is Kind.CLOSE_CURSOR:
-            self.cursors.pop(operation.cursor or 0).close()
-            if self.closed:
-                self._let_go()
+            return self._control(kind)
+        if operation.sql is not None:
+            _run(cursor, kind, operation.sql, operation.arguments)
             return None
-        if operation.sql is None:
-            return _fetch(cursor, operation.kind, operation.arguments)
-        _run(cursor, operation.kind, operation.sql, operation.arguments)
+        if kind is not Kind.CLOSE_CURSOR:
+            return _fetch(cursor, kind, operation.arguments)
+        self.cursors.pop(operation.cursor or 0).close()
+        if self.closed:
+            self._let_go()
         return None
 
     def _control(self, kind: Kind) -> tuple[int, ...] | None:

@@ -82,7 +82,7 @@ class World:
         shutil.copyfile(self._template.path, self._path)
         self._observer = Observer(self._path, self.journal)
         self._aftermath = Aftermath(self.journal, self._book, self._observer)
-        self._version: int | None = None
+        self._version = self._observer.data_version()
         self._ledger = Ledger()
         self.content = self._library.read(self._observer.connection)
         self._ledger.settle()
@@ -253,22 +253,26 @@ class World:
         Returns:
             What is seen now.
         """
-        effects = NOTHING if operation.sql is None else self.effects(operation, self.content.schema.number)
+        effects = self._effects_here(key, operation)
         self._clock.clock_s = operation.clock_s
         carry_out = self._carry_out_beside if outside else self._carry_out
         seen, _, changes = carry_out(key, operation, effects)
         self._ledger.note(effects, changes, self.content.schema.number)
-        content = self.content
-        if known.result.committed or known.result.content is not content:
-            content = self._library.read(self._observer.connection, content, self._ledger)
-            self._ledger.settle()
+        if known.result.committed or known.result.content is not self.content:
+            self._read_again()
         self._move(known.after)
-        self.content = content
         return seen
 
-    def reread(self) -> Content:
-        """Return what is committed, all of it read again."""
-        return self._library.read(self._observer.connection)
+    def read_again(self) -> Content:
+        """Return what is committed, reading it again if somebody has committed since."""
+        if self._observer.data_version() not in {None, self._version}:  # None: while a COMMIT is barred by readers
+            self._read_again()
+        return self.content
+
+    def _read_again(self) -> None:
+        self.content = self._library.read(self._observer.connection, self.content, self._ledger)
+        self._ledger.settle()
+        self._version = self._observer.data_version()
 
     def repeat(self, deeds: Sequence[tuple[Key, Operation, bool]], after: WorldState) -> bool:
         """Carry out operations again, from the state in which they were performed before.
@@ -383,7 +387,7 @@ class World:
             self._lines[key] = Line.connect(self._path, operation, self._clock)
         line = self._lines[key]
         real = line.real
-        changes = real.total_changes
+        changes = real.total_changes if effects.may_write else 0
         rows: Any = None
         failure: Failure | None = None
         try:
@@ -407,7 +411,7 @@ class World:
         observation = the_observation(
             rows, rowcount, lastrowid, description, failure, in_transaction=real.in_transaction
         )
-        return observation, line, real.total_changes - changes
+        return observation, line, real.total_changes - changes if effects.may_write else 0
 
     def _last_rowid(self, cursor: sqlite3.Cursor, operation: Operation, effects: Effects) -> int | None:
         """Return the rowid that a statement inserted last, or None if it is no INSERT.
@@ -430,9 +434,7 @@ class World:
         version = self._observer.data_version()
         if version is None or version == self._version:
             return False
-        self.content = self._library.read(self._observer.connection, self.content, self._ledger)
-        self._ledger.settle()
-        self._version = version
+        self._read_again()
         return True
 
     # Going back.
