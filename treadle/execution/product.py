@@ -239,7 +239,6 @@ class Product:
         constants: bool = True,
         memory: bool = True,
         changed: frozenset[int] = frozenset(),
-        offset: int = 0,
     ) -> None:
         """Build the product.
 
@@ -255,7 +254,6 @@ class Product:
             constants: take reads of what no client changes for local.
             memory: tell from memory what a stretch does that was walked from another state.
             changed: the root pages of what some client is known to change.
-            offset: the position of the first client, as the world knows it.
         """
         self._backend = backend
         self._locals = local_states
@@ -268,7 +266,6 @@ class Product:
         self._local = local
         self._constants = constants and backend.learns
         self._memory = memory and backend.learns
-        self._offset = offset
         self.met_fault_point = False
         self.changed = set(changed)
         self.outdated = False
@@ -279,13 +276,10 @@ class Product:
         self._adopted: dict[State, Way] = {}
         self._followed: Followed | None = None
 
-    def root(self, world: WorldState | None = None) -> State:
-        """Return the state in which no client has started, in the world's first state or another."""
-        roots = self._backend.roots()
-        start = self._backend.start() if world is None else world
-        own = range(self._offset, self._offset + len(roots))
-        rest = tuple((key, held) for key, held in start.holdings.items() if key[0] not in own)
-        return State(tuple(self._locals.of(node, ()) for node in roots), start.content, *self._budget, rest)
+    def root(self) -> State:
+        """Return the state in which no client has started."""
+        nodes = self._backend.roots()
+        return State(tuple(self._locals.of(node, ()) for node in nodes), self._backend.start().content, *self._budget)
 
     # What may happen.
 
@@ -339,7 +333,7 @@ class Product:
 
     def _perform(self, state: State, client: int, operation: Operation, *, outside: bool = False) -> Transition:
         world = self._backend.at(state)
-        key = (client + self._offset, operation.connection)
+        key = (client, operation.connection)
         return self._backend.perform(world, key, operation, outside=outside)
 
     def _nature(self, local: LocalState, content: Content) -> Nature:
@@ -489,11 +483,7 @@ class Product:
         result = None if transition is None else transition.result
         node = self._backend.after(client, local.node, observation)
         if node.operation is not None and node.depth >= self._max_operations:
-            raise OperationBoundError(
-                f"client {self._names[client]!r} took {self._max_operations} operations without finishing; its last "
-                f"one was {node.operation}. If it retries without end, give it an end; if it is that long, raise the "
-                "scenario's max_operations"
-            )
+            raise OperationBoundError(self._names[client], self._max_operations, node.operation)
         return self._arrived(
             state,
             client,
@@ -533,7 +523,7 @@ class Product:
             locked: how many ``locked`` faults were spent.
         """
         if node.operation is None and holdings:
-            world = self._backend.vanish(world or self._backend.at(state), client + self._offset, only_idle=True)
+            world = self._backend.vanish(world or self._backend.at(state), client, only_idle=True)
             holdings = tuple((number, held) for number, held in holdings if held.log)
         local = self._locals.of(node, holdings)
         after = self._moved(state, client, local, content, committed=committed, moved_on=moved_on, spent=(locked, 0))
@@ -553,13 +543,12 @@ class Product:
         spent: tuple[int, int],
     ) -> State:
         """Return the state after a client moved: what that changes for the others is told here, and only here."""
-        others, _, locked, crash, rest = state
+        others, _, locked, crash = state
         if committed:
             others = tuple([self._locals.stale(other) for other in others])
-            rest = tuple((key, self._locals.after_commit(held)) for key, held in rest)
         if moved_on is not None:
             others = tuple([self._locals.moved_up(other, moved_on) for other in others])
-        return State(_put(others, client, local), content, locked - spent[0], crash - spent[1], rest)
+        return State(_put(others, client, local), content, locked - spent[0], crash - spent[1])
 
     def _updated(self, holdings: Holdings, connection: int, result: Result) -> Holdings:
         """Return what a client's connections hold after an operation on one of them."""
@@ -575,7 +564,7 @@ class Product:
 
     def _crash(self, state: State, choice: Fail) -> Taken:
         client = choice.client
-        self._backend.vanish(self._backend.at(state), client + self._offset, only_idle=False)
+        self._backend.vanish(self._backend.at(state), client, only_idle=False)
         wait = state.locals[client].wait
         after = self._moved(
             state,

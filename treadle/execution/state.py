@@ -22,7 +22,7 @@ from treadle.values.observation import Observation
 from treadle.values.operation import canonical
 from treadle.world.content import Content
 from treadle.world.holding import NO_LOCKS, Holding, Lock, Locks, locks_of
-from treadle.world.state import IDLE, Book, Key, digest_of
+from treadle.world.state import IDLE, Book, digest_of
 
 Holdings = tuple[tuple[int, Holding], ...]
 """What the open connections of a client hold, each after the client's number for it; sorted by that."""
@@ -161,14 +161,12 @@ class State(NamedTuple):
         content: what is committed.
         locked: how many ``locked`` faults are left.
         crash: how many ``crash`` faults are left.
-        rest: what connections hold that belong to none of these clients.
     """
 
     locals: tuple[LocalState, ...]
     content: Content
     locked: int
     crash: int
-    rest: tuple[tuple[Key, Holding], ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -178,7 +176,7 @@ class State(NamedTuple):
     @property
     def quiescent(self) -> bool:
         """Whether no connection holds anything."""
-        return all(local.quiescent for local in self.locals) and not any(held.log for _, held in self.rest)
+        return all(local.quiescent for local in self.locals)
 
     def others(self, client: int, connection: int | None = None) -> Locks:
         """Return the locks of all connections but one, or but those of one client."""
@@ -189,8 +187,6 @@ class State(NamedTuple):
         if connection is not None and len(self.locals[client].holdings) > 1:
             own = self.locals[client].holdings
             found += locks_of([held for number, held in own if number != connection])
-        if self.rest:
-            found += locks_of([held for _, held in self.rest])
         return tuple(sorted(found)) if found else NO_LOCKS
 
     @property

@@ -70,7 +70,7 @@ class Symmetry:
         if not self._members:
             return state
         numbers = self.sorted([local.number for local in state.locals])
-        return (numbers, state.content, state.locked, state.crash, state.rest)
+        return (numbers, state.content, state.locked, state.crash)
 
     def sorted(self, numbers: list[int]) -> tuple[int, ...]:
         """Return numbers, one for each client, sorted among interchangeable clients."""

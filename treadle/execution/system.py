@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import LiveRun, Node, Tree
+from treadle.execution.alone import Alone
 from treadle.execution.product import Product
 from treadle.execution.state import LocalStates, State
 from treadle.execution.symmetry import Symmetry, groups_of
 from treadle.interning import kept
-from treadle.scenario import Client, Scenario
+from treadle.scenario import Scenario
 from treadle.values.errors import StuckClientError, UsageError
 from treadle.values.fault import Placement
 from treadle.values.observation import Observation
@@ -31,28 +32,23 @@ from treadle.world.sandbox import Sandbox
 from treadle.world.state import Book, Key, Transition, WorldState
 from treadle.world.world import Template, World
 
-_SEQUEL = 1_000_000
-"""Positions of clients that run after all others, as the world knows them, start here."""
-
 
 class Learned:
     """The backend that asks what was learned, and learns what was not."""
 
     learns = True
 
-    def __init__(self, trees: tuple[Tree, ...], world: LearnedWorld, book: Book, *, offset: int = 0) -> None:
+    def __init__(self, trees: tuple[Tree, ...], world: LearnedWorld, book: Book) -> None:
         """Join clients and a world.
 
         Args:
             trees: the clients.
             world: the world.
             book: where its states are interned.
-            offset: the position of the first client, as the world knows it.
         """
         self._trees = trees
         self._world = world
         self._book = book
-        self._offset = offset
         self.perform = world.perform
         self.vanish = world.vanish
         self.effects = world.effects
@@ -76,16 +72,13 @@ class Learned:
         if self._came_to is not None and self._came_to[0] is state:
             return self._came_to[1]
         holdings = {
-            (client, number): held
-            for client, local in enumerate(state.locals, self._offset)
-            for number, held in local.holdings
+            (client, number): held for client, local in enumerate(state.locals) for number, held in local.holdings
         }
-        holdings.update(state.rest)
         return self._book.state(state.content, holdings)
 
     def alone(self, state: State, client: int) -> Solo:
         """Return a client's connections, for operations that no other connection can notice."""
-        return self._world.alone(self.at(state), client + self._offset)
+        return self._world.alone(self.at(state), client)
 
     def after(self, client: int, node: Node, observation: Observation) -> Node:
         """Return where a client is after an observation."""
@@ -211,8 +204,6 @@ class System:
         self._library = Library()
         self._natures = Natures(scenario.database.journal, Placement(scenario.faults_at))
         self._stack = contextlib.ExitStack()
-        self._sequels: dict[Callable[[], object], tuple[Tree, Product]] = {}
-        self._undisturbed: Product | None = None
         self._serial: dict[tuple[str, ...], SerialEnd] = {}
         self._directories = 0
         self._live_runs = 0
@@ -235,6 +226,9 @@ class System:
             self._trees = tuple(own[group] for group in self.symmetry.groups)
             self.world = LearnedWorld(self._make_world(), self._book, self._natures)
             stack.callback(self.world.close)
+            self._alone = Alone(
+                self.world, self._surroundings, max_operations=self.scenario.max_operations, fork=self._fork
+            )
             stack.callback(self._abandon)
             self._learned = Learned(self._trees, self.world, self._book)
             self.product = self._make_product(self._learned)
@@ -251,8 +245,9 @@ class System:
 
     def _abandon(self) -> None:
         with self._surroundings:
-            for tree in (*dict.fromkeys(self._trees), *(tree for tree, _ in self._sequels.values())):
+            for tree in dict.fromkeys(self._trees):
                 tree.abandon()
+            self._alone.abandon()
 
     def silent_clients(self) -> list[str]:
         """Return the names of the clients of which no statement was observed."""
@@ -263,11 +258,7 @@ class System:
     @property
     def live_runs(self) -> int:
         """How often client code was started."""
-        return (
-            sum(tree.live_runs for tree in dict.fromkeys(self._trees))
-            + sum(tree.live_runs for tree, _ in self._sequels.values())
-            + self._live_runs
-        )
+        return sum(tree.live_runs for tree in dict.fromkeys(self._trees)) + self._alone.live_runs + self._live_runs
 
     # Worlds.
 
@@ -343,7 +334,6 @@ class System:
         *,
         names: tuple[str, ...] | None = None,
         budget: tuple[int, int] | None = None,
-        offset: int = 0,
         kind: type[Product] = Product,
         memory: bool = True,
     ) -> Product:
@@ -360,7 +350,6 @@ class System:
             constants=memory and self._constants,
             memory=memory and self._memory,
             changed=frozenset(self._changed),
-            offset=offset,
         )
 
     def another_product(self, kind: type[Product]) -> Product:
@@ -403,20 +392,7 @@ class System:
 
     def sequel(self, state: State, run: Callable[[], object]) -> Outcome:
         """Return how one more client ends that runs alone from a state, without faults."""
-        if run not in self._sequels:
-            self._sequels[run] = self._make_sequel(run)
-        _, product = self._sequels[run]
-        end = self.product.reaching(state, lambda: run_alone(product, self.at(state)))
-        outcome = end.locals[0].node.outcome
-        assert outcome is not None
-        return outcome
-
-    def _make_sequel(self, run: Callable[[], object]) -> tuple[Tree, Product]:
-        offset = _SEQUEL + len(self._sequels)
-        name = f"sequel {len(self._sequels) + 1}"
-        tree = Tree(Client(name, run), self._surroundings, fork=self._fork)
-        backend = Learned((tree,), self.world, self._book, offset=offset)
-        return tree, self._make_product(backend, names=(name,), budget=(0, 0), offset=offset)
+        return self.product.reaching(state, lambda: self._alone.sequel(self.at(state), run))
 
     def serial(self, order: tuple[str, ...]) -> SerialEnd:
         """Return how some clients end that run one after another from the start, without faults.
@@ -426,25 +402,21 @@ class System:
         """
         if order not in self._serial:
             names = [client.name for client in self.scenario.clients]
-            if self._undisturbed is None:
-                self._undisturbed = self._make_product(self._learned, budget=(0, 0))
-            product = self._undisturbed
-            state = product.root()
+            state = self.world.root
+            ends: dict[str, Outcome] = {}
             for name in order:
-                client = names.index(name)
-                while own := [choice for choice in product.choices(state) if choice.client == client]:
-                    state = product.run(state, own[0]).after
-            ends = {name: state.locals[names.index(name)].node.outcome for name in order}
-            self._serial[order] = SerialEnd(
-                {name: outcome for name, outcome in ends.items() if outcome is not None},
-                state.content.committed,
-            )
+                position = names.index(name)
+                node, state = self._alone.run(state, position, self._trees[position])
+                state = self.world.vanish(state, position, only_idle=True)
+                assert node.outcome is not None
+                ends[name] = node.outcome
+            self._serial[order] = SerialEnd(ends, state.content.committed)
         return self._serial[order]
 
 
-def run_alone(product: Product, world: WorldState | None = None) -> State:
+def run_alone(product: Product) -> State:
     """Follow the first choice everywhere, to the end."""
-    state = product.root(world)
+    state = product.root()
     while choices := product.choices(state):
         state = product.run(state, choices[0]).after
     return state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from treadle.values.operation import Operation
+
 
 class SignalError(Exception):
     """Base class of all signals."""
@@ -9,6 +11,19 @@ class SignalError(Exception):
 
 class OperationBoundError(SignalError):
     """A client took as many operations as it may: the run is inconclusive."""
+
+    def __init__(self, client: str, max_operations: int, last: Operation) -> None:
+        """Say so.
+
+        Args:
+            client: its name.
+            max_operations: how many it may take.
+            last: the one that would be too many.
+        """
+        super().__init__(
+            f"client {client!r} took {max_operations} operations without finishing; its last one was {last}. If it "
+            "retries without end, give it an end; if it is that long, raise the scenario's max_operations"
+        )
 
 
 class NamesMatterError(SignalError):
