@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from treadle.client.tree import Node
 from treadle.execution.state import State
 from treadle.execution.symmetry import Renaming, Symmetry
 from treadle.scenario import Scenario
+from treadle.values.errors import PropertyError
 from treadle.values.outcome import Outcome
 from treadle.values.property import Breach, Kind, Property
 from treadle.values.view import Committed, SerialEnd, View
@@ -19,6 +21,17 @@ Sequel = Callable[[State, Callable[[], object]], Outcome]
 
 Serial = Callable[[tuple[str, ...]], SerialEnd]
 """Runs some of the clients one after another from the start."""
+
+
+def _in_office(judge: weakref.ref[Judge]) -> Judge:
+    """Return the judge that gave a view; who keeps the view keeps no judge, and nothing of all that a check knew."""
+    found = judge()
+    if found is None:
+        raise PropertyError(
+            "this view outlived its check, and no client can run from it any more. Ask view.then(...) and "
+            "view.serially(...) while the property is evaluated, and keep what they return."
+        )
+    return found
 
 
 class Judge:
@@ -55,6 +68,7 @@ class Judge:
         self._by_node: dict[Node, int] = {}
         self._broken: dict[Hashable, frozenset[str]] = {}
         self._goes_on: set[Hashable] = set()
+        self._reference = weakref.ref(self)
 
     def start(self, root: State) -> None:
         """Note what is committed before any client starts."""
@@ -71,14 +85,15 @@ class Judge:
         nodes = [local.node for local in state.locals]
         if naming is not None:
             nodes = [nodes[place] for place in naming]
+        judge = self._reference
         return View(
             committed=state.content.committed if committed is None else committed,
             initial=self._initial,
             outcomes={
                 name: node.outcome for name, node in zip(self._names, nodes, strict=True) if node.outcome is not None
             },
-            sequel=lambda run: self._go_on(state, run),
-            serial=self._serial,
+            sequel=lambda run: _in_office(judge)._go_on(state, run),  # noqa: SLF001  # another one of this class
+            serial=lambda order: _in_office(judge)._serial(order),  # noqa: SLF001  # likewise
         )
 
     def _go_on(self, state: State, run: Callable[[], object]) -> Outcome:

@@ -6,18 +6,41 @@ still in the way, and a timeout that waits for them expires.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
 
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import Node, Tree
 from treadle.scenario import Client
+from treadle.values.observation import Observation
+from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
 from treadle.values.signals import OperationBoundError
 from treadle.world.learned import LearnedWorld
-from treadle.world.state import WorldState
+from treadle.world.state import Transition, WorldState
 
 _FIRST = 1_000_000
 """Positions of clients that the scenario does not have, as the world knows them, start here."""
+
+
+_Glance = tuple[tuple[Operation, Observation], ...]
+"""What a client asks and sees from a read on to where its connection holds again what it held before."""
+
+
+class _Glanced(NamedTuple):
+    """A glance that is under way.
+
+    Attributes:
+        at: all that decides what it sees.
+        start: the state in which it began.
+        connection: which of the client's.
+        steps: its operations so far, each with what was seen.
+    """
+
+    at: Hashable
+    start: WorldState
+    connection: int
+    steps: list[tuple[Operation, Observation]]
 
 
 class Alone:
@@ -27,19 +50,24 @@ class Alone:
         world: where.
     """
 
-    def __init__(self, world: LearnedWorld, surroundings: Surroundings, *, max_operations: int, fork: bool) -> None:
+    def __init__(
+        self, world: LearnedWorld, surroundings: Surroundings, *, max_operations: int, memory: bool, fork: bool
+    ) -> None:
         """Run nothing yet.
 
         Args:
             world: where.
             surroundings: what clients run in.
             max_operations: how many operations a client may take.
+            memory: tell from memory what was read before, from the same rows.
             fork: go on from forked copies of live clients, where that is cheaper than a replay.
         """
         self.world = world
         self._surroundings = surroundings
         self._max_operations = max_operations
+        self._memory = memory
         self._fork = fork
+        self._glances: dict[Hashable, _Glance] = {}
         self._sequels: dict[Callable[[], object], tuple[int, Tree]] = {}
 
     def sequel(self, state: WorldState, run: Callable[[], object]) -> Outcome:
@@ -75,13 +103,44 @@ class Alone:
             UnreachedError: the world must be led to the state first.
         """
         world, node = self.world, tree.root()
+        glanced: _Glanced | None = None
         while node.operation is not None:
+            operation, key = node.operation, (position, node.operation.connection)
             if node.depth >= self._max_operations:
-                raise OperationBoundError(tree.client.name, self._max_operations, node.operation)
-            transition = world.perform(state, (position, node.operation.connection), node.operation)
+                raise OperationBoundError.of(tree.client.name, self._max_operations, operation)
+            at = world.glance(state, key, operation) if self._memory else None
+            if at is not None:
+                after = self._again(tree, node, self._glances.get(at, ()))
+                if after is not None:
+                    node = after
+                    continue
+                glanced = _Glanced(at, state, operation.connection, [])
+            transition = world.perform(state, key, operation)
             state = transition.after
             node = tree.after(node, transition.observation)
+            if glanced is not None:
+                glanced = self._note(glanced, operation, transition)
         return node, state
+
+    def _again(self, tree: Tree, node: Node, glance: _Glance) -> Node | None:
+        """Return where a client is after it read what was read before; None if it does something else."""
+        if not glance or node.depth + len(glance) > self._max_operations:
+            return None
+        for operation, seen in glance:
+            if node.operation is not operation:
+                return None
+            node = tree.after(node, seen)
+        return node
+
+    def _note(self, glanced: _Glanced, operation: Operation, transition: Transition) -> _Glanced | None:
+        """Note the next operation of a glance, and return it if it goes on."""
+        if operation.connection != glanced.connection:
+            return None
+        glanced.steps.append((operation, transition.observation))
+        if transition.after is not glanced.start:
+            return glanced
+        self._glances[glanced.at] = tuple(glanced.steps)
+        return None
 
     @property
     def live_runs(self) -> int:

@@ -12,6 +12,7 @@ operation's result come from (``Backend``).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol, TypeVar
@@ -271,7 +272,7 @@ class Product:
         self.outdated = False
         self.constant: set[int] = set()
         self._passing: dict[LocalState, frozenset[int] | None] = {}
-        self._stretches: dict[tuple[Content | int, tuple[object, ...]], _Stretch] = {}
+        self._stretches: dict[tuple[object, ...], dict[Content | int, _Stretch]] = defaultdict(dict)
         self._ways: dict[State, tuple[State, Choice]] = {}
         self._adopted: dict[State, Way] = {}
         self._followed: Followed | None = None
@@ -483,7 +484,7 @@ class Product:
         result = None if transition is None else transition.result
         node = self._backend.after(client, local.node, observation)
         if node.operation is not None and node.depth >= self._max_operations:
-            raise OperationBoundError(self._names[client], self._max_operations, node.operation)
+            raise OperationBoundError.of(self._names[client], self._max_operations, node.operation)
         return self._arrived(
             state,
             client,
@@ -655,14 +656,15 @@ class Product:
         return edge
 
     def _remembered(self, state: State, choice: Choice) -> _Stretch | None:
-        circumstances = self._circumstances(state, choice)
-        schema = state.content.schema.number
-        return self._stretches.get((state.content, circumstances)) or self._stretches.get((schema, circumstances))
+        known = self._stretches.get(self._circumstances(state, choice))
+        if known is None:
+            return None
+        return known.get(state.content) or known.get(state.content.schema.number)
 
     def _remember(self, state: State, walk: _Walk, edge: Edge) -> None:
         if not walk.far:
-            at = (state.content.schema.number if walk.blind else state.content, self._circumstances(state, edge.first))
-            self._stretches[at] = self._stretch(state, walk, edge)
+            at = state.content.schema.number if walk.blind else state.content
+            self._stretches[self._circumstances(state, edge.first)][at] = self._stretch(state, walk, edge)
 
     def _circumstances(self, state: State, choice: Choice) -> tuple[object, ...]:
         """Return all that decides what a stretch does, beside what is committed."""
@@ -841,22 +843,13 @@ class Product:
 
     def _again(self, state: State, choice: Choice, stretch: _Stretch) -> Edge:
         """Return the edge that a stretch makes from a state."""
-        moments = tuple(
-            Moment(
-                count,
-                self._moved(
-                    state,
-                    choice.client,
-                    local,
-                    content or state.content,
-                    committed=committed,
-                    moved_on=stretch.moved_on,
-                    spent=(stretch.locked, stretch.crash),
-                ),
-            )
-            for count, local, content, committed in stretch.moments
-        )
-        return Edge(choice, moments, stretch.essential, stretch.injected, stretch.adversarial)
+        client, spent, moved_on = choice.client, (stretch.locked, stretch.crash), stretch.moved_on
+        moments = []
+        for count, local, content, committed in stretch.moments:
+            there = content or state.content
+            after = self._moved(state, client, local, there, committed=committed, moved_on=moved_on, spent=spent)
+            moments.append(Moment(count, after))
+        return Edge(choice, tuple(moments), stretch.essential, stretch.injected, stretch.adversarial)
 
     def walk(self, choices: tuple[Choice, ...], state: State | None = None) -> Iterator[Taken]:
         """Follow a schedule, one operation at a time.

@@ -227,7 +227,11 @@ class System:
             self.world = LearnedWorld(self._make_world(), self._book, self._natures)
             stack.callback(self.world.close)
             self._alone = Alone(
-                self.world, self._surroundings, max_operations=self.scenario.max_operations, fork=self._fork
+                self.world,
+                self._surroundings,
+                max_operations=self.scenario.max_operations,
+                memory=self._memory,
+                fork=self._fork,
             )
             stack.callback(self._abandon)
             self._learned = Learned(self._trees, self.world, self._book)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from treadle.values.operation import Operation
 
 
@@ -12,7 +14,8 @@ class SignalError(Exception):
 class OperationBoundError(SignalError):
     """A client took as many operations as it may: the run is inconclusive."""
 
-    def __init__(self, client: str, max_operations: int, last: Operation) -> None:
+    @classmethod
+    def of(cls, client: str, max_operations: int, last: Operation) -> Self:
         """Say so.
 
         Args:
@@ -20,7 +23,7 @@ class OperationBoundError(SignalError):
             max_operations: how many it may take.
             last: the one that would be too many.
         """
-        super().__init__(
+        return cls(
             f"client {client!r} took {max_operations} operations without finishing; its last one was {last}. If it "
             "retries without end, give it an end; if it is that long, raise the scenario's max_operations"
         )

@@ -20,6 +20,7 @@ import marshal
 import operator
 import sqlite3
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from attrs import field, frozen
@@ -183,6 +184,12 @@ class Content:
                 )
                 for layout, stretches in self._own_tables()
             }
+        )
+
+    def rows_of(self, names: AbstractSet[str]) -> tuple[Stretches, ...]:
+        """Return the rows of some tables: one object each for equal rows."""
+        return tuple(
+            [rows for layout, rows in zip(self.schema.layouts, self.tables, strict=True) if layout.name in names]
         )
 
     def _own_tables(self) -> Iterator[tuple[Layout, Stretches]]:

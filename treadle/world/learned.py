@@ -12,6 +12,7 @@ no connection held anything, and repeats all operations since; what it then sees
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from treadle.values.errors import NondeterminismError
@@ -98,13 +99,36 @@ class LearnedWorld:
         """
         at = self._circumstances(state, key, operation, outside=outside)
         result = self.results.get(at)
+        transition = None
         if result is None:
-            result = self.results[at] = self._execute(state, key, operation, outside=outside)
-        if at[-1] is None and result.content is not state.content:  # what does not depend on it does not change it
-            result = result._replace(content=state.content)
-        transition = self._book.apply(state, key, result)
+            here = self._world.state is state
+            executed = self._execute(state, key, operation, outside=outside)
+            result = self.results[at] = executed.result
+            transition = executed if here else None
+        if transition is None:
+            if at[-1] is None and result.content is not state.content:  # what does not depend on it does not change it
+                result = result._replace(content=state.content)
+            transition = self._book.apply(state, key, result)
         self._remember(state, transition.after, ((key, operation, outside),))
         return transition
+
+    def glance(self, state: WorldState, key: Key, operation: Operation) -> Hashable | None:
+        """Return all that decides what a read sees that takes a snapshot of its own and bars nobody, nor is barred.
+
+        Args:
+            state: where.
+            key: the connection.
+            operation: what is asked of it.
+
+        Returns:
+            What its connection holds, and the rows of the tables that it looks at, but nothing else that is committed;
+            None for any other operation.
+        """
+        if self._nature(state, key, operation).looks_at is None:
+            return None
+        schema = state.content.schema.number
+        sources = self.effects(operation, schema).reach.sources
+        return None if sources is None else (state.holding(key), operation, schema, state.content.rows_of(sources))
 
     def _circumstances(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> tuple[object, ...]:
         """Return all that decides what an operation does."""
@@ -158,14 +182,14 @@ class LearnedWorld:
         """Tell whether the live world can go to a state."""
         return state is self.root or state in self._origins or self._world.reachable_directly(state)
 
-    def _execute(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> Result:
+    def _execute(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> Transition:
         """Execute an operation in a state, or in one that is the same to it."""
         world = self._world
         if self._nature(state, key, operation).far or not self._is_rebuilt(state, key, operation):
             self._retrace(state)
         elif state.others_write(key) and not world.state.others_write(key):
-            return world.perform_beside_writer(key, operation).result
-        return world.perform(key, operation, outside=outside).result
+            return world.perform_beside_writer(key, operation)
+        return world.perform(key, operation, outside=outside)
 
     def _is_rebuilt(self, state: WorldState, key: Key, operation: Operation) -> bool:
         """Bring the live world to a state that is the same to an operation on a connection, or tell that it cannot be.

@@ -63,12 +63,14 @@ class Reach:
     Attributes:
         looked_at: the root pages of the tables and indexes that it reads or writes; ``ANYWHERE`` for all.
         changed: the root pages of those that it may change, likewise.
+        sources: the names of the tables that it looks at, their indexes included; None if that is unclear.
         tables: the names of the tables that it may change, their indexes included; None if that is unclear.
         plain: the table that it does nothing but insert rows into; None for any other statement.
     """
 
     looked_at: frozenset[int] = frozenset()
     changed: frozenset[int] = frozenset()
+    sources: frozenset[str] | None = frozenset()
     tables: frozenset[str] | None = frozenset()
     plain: str | None = None
 
@@ -76,7 +78,7 @@ class Reach:
 NOWHERE = Reach()
 """The reach of a statement that touches no database."""
 
-UNCLEAR = Reach(_ALL, _ALL, None)
+UNCLEAR = Reach(_ALL, _ALL, None, None)
 """The reach of a statement of which nothing is known."""
 
 
@@ -112,24 +114,33 @@ def reach_of(program: list[tuple[Any, ...]], tables: dict[int, str]) -> Reach:
             changed.add(ANYWHERE)
         if opcode in _NOT_PLAIN or (opcode == "Insert" and p5 & _IS_UPDATE):
             plain = False
-    known = changed <= tables.keys()
-    written = {tables[page] for page in changed} if known else set()
-    counted = [name for name in written if not name.startswith("sqlite_")]  # AUTOINCREMENT writes sqlite_sequence
+    written = _names(changed, tables)
+    counted = [name for name in written or () if not name.startswith("sqlite_")]  # AUTOINCREMENT writes sqlite_sequence
     return Reach(
         frozenset(looked_at),
         frozenset(changed),
-        frozenset(written) if known else None,
+        _names(looked_at, tables),
+        written,
         counted[0] if plain and len(counted) == 1 else None,
     )
 
 
+def _names(pages: set[int], tables: dict[int, str]) -> frozenset[str] | None:
+    """Return the tables that root pages belong to; None if one belongs to none that is known."""
+    return frozenset(tables[page] for page in pages) if pages <= tables.keys() else None
+
+
 def joined(parts: list[Reach]) -> Reach:
     """Return the reach of several statements together."""
-    tables: frozenset[str] | None = frozenset()
-    for part in parts:
-        tables = None if tables is None or part.tables is None else tables | part.tables
     return Reach(
         frozenset().union(*(part.looked_at for part in parts)),
         frozenset().union(*(part.changed for part in parts)),
-        tables,
+        _united([part.sources for part in parts]),
+        _united([part.tables for part in parts]),
     )
+
+
+def _united(parts: list[frozenset[str] | None]) -> frozenset[str] | None:
+    """Return all names; None if some are unclear."""
+    known = [part for part in parts if part is not None]
+    return frozenset().union(*known) if len(known) == len(parts) else None

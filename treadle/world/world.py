@@ -259,20 +259,21 @@ class World:
         seen, _, changes = carry_out(key, operation, effects)
         self._ledger.note(effects, changes, self.content.schema.number)
         if known.result.committed or known.result.content is not self.content:
-            self._read_again()
+            self._read_again(self._observer.data_version())
         self._move(known.after)
         return seen
 
     def read_again(self) -> Content:
         """Return what is committed, reading it again if somebody has committed since."""
-        if self._observer.data_version() not in {None, self._version}:  # None: while a COMMIT is barred by readers
-            self._read_again()
+        version = self._observer.data_version()
+        if version not in {None, self._version}:  # None: while a COMMIT is barred by readers
+            self._read_again(version)
         return self.content
 
-    def _read_again(self) -> None:
+    def _read_again(self, version: int | None) -> None:
         self.content = self._library.read(self._observer.connection, self.content, self._ledger)
         self._ledger.settle()
-        self._version = self._observer.data_version()
+        self._version = version
 
     def repeat(self, deeds: Sequence[tuple[Key, Operation, bool]], after: WorldState) -> bool:
         """Carry out operations again, from the state in which they were performed before.
@@ -434,7 +435,7 @@ class World:
         version = self._observer.data_version()
         if version is None or version == self._version:
             return False
-        self._read_again()
+        self._read_again(version)
         return True
 
     # Going back.
