@@ -347,7 +347,7 @@ def test_a_past_that_starts_anywhere_is_noticed(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_stale_snapshot_that_is_rebuilt_fresh_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where others changed nothing, or changed it back, a snapshot is stale all the same."""
-    monkeypatch.setattr(observer.Observer, "commit_nothing", lambda _: None)
+    monkeypatch.setattr(observer.Observer, "commit_nothing", lambda *_: None)
     assert not _agrees(_BACK)
 
 

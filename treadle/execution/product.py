@@ -271,6 +271,7 @@ class Product:
         self.changed = set(changed)
         self.outdated = False
         self.constant: set[int] = set()
+        self._known: dict[tuple[LocalState, int], Nature] = {}
         self._passing: dict[LocalState, frozenset[int] | None] = {}
         self._stretches: dict[tuple[object, ...], dict[Content | int, _Stretch]] = defaultdict(dict)
         self._ways: dict[State, tuple[State, Choice]] = {}
@@ -339,8 +340,13 @@ class Product:
 
     def _nature(self, local: LocalState, content: Content) -> Nature:
         """Return what a client's pending operation is to others."""
-        operation = _pending(local)
-        return self._nature_of(local.holding(operation.connection), operation, content.schema.number)
+        schema = content.schema.number
+        nature = self._known.get((local, schema))
+        if nature is None:
+            operation = _pending(local)
+            nature = self._nature_of(local.holding(operation.connection), operation, schema)
+            self._known[local, schema] = nature
+        return nature
 
     def _nature_of(self, held: Holding, operation: Operation, schema: int) -> Nature:
         """Return what an operation is to others.

@@ -102,7 +102,7 @@ class LearnedWorld:
         transition = None
         if result is None:
             here = self._world.state is state
-            executed = self._execute(state, key, operation, outside=outside)
+            executed = self._execute(state, key, operation, outside=outside, far=at[-1] is state)
             result = self.results[at] = executed.result
             transition = executed if here else None
         if transition is None:
@@ -182,10 +182,10 @@ class LearnedWorld:
         """Tell whether the live world can go to a state."""
         return state is self.root or state in self._origins or self._world.reachable_directly(state)
 
-    def _execute(self, state: WorldState, key: Key, operation: Operation, *, outside: bool) -> Transition:
-        """Execute an operation in a state, or in one that is the same to it."""
+    def _execute(self, state: WorldState, key: Key, operation: Operation, *, outside: bool, far: bool) -> Transition:
+        """Execute an operation in a state, or in one that is the same to it, unless it is far-reaching."""
         world = self._world
-        if self._nature(state, key, operation).far or not self._is_rebuilt(state, key, operation):
+        if far or not self._is_rebuilt(state, key, operation):
             self._retrace(state)
         elif state.others_write(key) and not world.state.others_write(key):
             return world.perform_beside_writer(key, operation)
@@ -208,8 +208,9 @@ class LearnedWorld:
         if self.effects(operation, schema).exclusive:  # this one does tell readers from a writer
             return False
         open_here = key in world.state.holdings
+        blind = sees_no_commits(held.posture, operation.kind)
         if world.state.holding(key) is held and open_here is (key in state.holdings):
-            same = world.content is state.content or sees_no_commits(held.posture, operation.kind)
+            same = blind or world.content is state.content
             in_the_way = world.state.other_locks(key) if barred else world.state.others_write(key)
             if same and (state.others_write(key) or not in_the_way):
                 return True
@@ -218,7 +219,7 @@ class LearnedWorld:
             return False
         if not all(done.snapshot is None or world.can_write(done.snapshot) for done in past):
             return False
-        world.rebuild(key, held, state.content, past)
+        world.rebuild(key, held, None if blind else state.content, past)
         return True
 
     def _retrace(self, wanted: WorldState) -> None:

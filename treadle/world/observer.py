@@ -45,10 +45,9 @@ class Observer:
             return None
         return version
 
-    def commit_nothing(self) -> None:
-        """Commit what is there already: it makes the snapshots of others stale."""
-        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        self.connection.execute(f"PRAGMA user_version = {version}")
+    def commit_nothing(self, user_version: int) -> None:
+        """Commit what is there already, this PRAGMA among it: it makes the snapshots of others stale."""
+        self.connection.execute(f"PRAGMA user_version = {user_version}")
 
     def write_locked(self) -> bool:
         """Ask SQLite whether some connection holds the write lock."""

@@ -322,20 +322,20 @@ class World:
             return held is None and line is None
         return line.real.in_transaction == held.posture.in_transaction
 
-    def rebuild(self, key: Key, held: Holding, content: Content, past: list[Done]) -> None:
+    def rebuild(self, key: Key, held: Holding, content: Content | None, past: list[Done]) -> None:
         """Move to a state in which one connection holds what it holds in another one, and no other holds anything.
 
         Args:
             key: the connection.
             held: what it is to hold; ``IDLE`` if it is not to be open.
-            content: what is to be committed.
+            content: what is to be committed; None for anything, if only something was committed since its snapshot.
             past: what brings it there from rest.
 
         Raises:
             NondeterminismError: it saw something else than before.
         """
         resting = held if not held.log else self._book.resting(held)
-        start = next((done.snapshot for done in past if done.snapshot is not None), content)
+        start = next((done.snapshot for done in past if done.snapshot is not None), content or self.content)
         self.restore(self._book.state(start, {} if held is IDLE else {key: resting}))
         for operation, seen, snapshot in past:
             if snapshot is not None and snapshot is not self.content:
@@ -346,13 +346,13 @@ class World:
             self._ledger.note(effects, changes, self.content.schema.number)
             if now is not seen:
                 raise NondeterminismError("the database", self.executed, f"{seen} of {operation}", str(now))
-        if content is not self.content:
+        if content is not None and content is not self.content:
             assert not held.posture.reads_snapshot, "a snapshot of what is not committed any more is stale"
             self._write(content)
         elif held.posture.stale:
-            self._observer.commit_nothing()
+            self._observer.commit_nothing(self.content.user_version)
         self._version = None
-        self._move(self._book.state(content, {} if held is IDLE else {key: held}))
+        self._move(self._book.state(self.content, {} if held is IDLE else {key: held}))
 
     def vanish(self, client: int, *, only_idle: bool) -> WorldState:
         """Close connections of a client, without its doing, and move to the state after that.
