@@ -83,6 +83,10 @@ class Crew(abc.ABC):
         return found
 
     @abc.abstractmethod
+    def dismiss(self) -> None:
+        """Let all parts begin to end: nothing more is asked of them."""
+
+    @abc.abstractmethod
     def _ask(self, part: int, name: str, *arguments: Any, **options: Any) -> None:
         """Send a request to a part."""
 

@@ -93,10 +93,14 @@ class Processes(Crew):
         self._processes[part].join()
         raise LostWorkerError(part) from error
 
-    def close(self) -> None:
-        """End the processes; each removes its files."""
+    def dismiss(self) -> None:
+        """Let the processes end, each of which removes its files; that takes a while."""
         for pipe in self._pipes.values():
             pipe.close()
+
+    def close(self) -> None:
+        """End the processes."""
+        self.dismiss()
         for process in self._processes.values():
             process.join(_PATIENCE_S)
             if process.is_alive():

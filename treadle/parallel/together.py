@@ -182,6 +182,7 @@ class _Search:
             self._go_on()
             found = self._harvest()
             if len(found) == len(self._parts):
+                self._crew.dismiss()
                 return self._together(found, groups)
 
     def _harvest(self) -> list[Harvest]:
