@@ -15,11 +15,12 @@ from attrs import define, evolve, field
 
 from treadle.client.surroundings import collection_paused
 from treadle.execution.confirmation import run_live, spot_check
-from treadle.execution.product import Product, Taken
+from treadle.execution.product import Product
 from treadle.execution.relived import Relived
 from treadle.execution.state import State
 from treadle.execution.symmetry import groups_of
 from treadle.execution.system import System
+from treadle.execution.taken import Taken
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
 from treadle.parallel.crews import ADDRESS, crew_of

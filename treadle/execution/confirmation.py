@@ -16,8 +16,8 @@ from __future__ import annotations
 import random
 
 from treadle.client.tree import LiveRun
-from treadle.execution.product import Taken, reset_of
 from treadle.execution.system import System
+from treadle.execution.taken import Taken, reset_of
 from treadle.values.errors import NondeterminismError, StuckClientError
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation

@@ -15,196 +15,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple, Protocol, TypeVar
-
-from attrs import define, field
+from typing import TypeVar
 
 from treadle.client.tree import CRASHED, Node
+from treadle.execution.backend import Backend
 from treadle.execution.state import Holdings, LocalState, LocalStates, State, Wait
-from treadle.interning import intern_observation, intern_operation
+from treadle.execution.taken import Edge, Moment, Stretch, Taken, Walk, reset_of
+from treadle.interning import intern_observation
 from treadle.values.errors import ScheduleMismatchError
 from treadle.values.fault import Fault, LockKind
 from treadle.values.observation import LOCKED, Observation
-from treadle.values.operation import Kind, Operation
+from treadle.values.operation import Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
 from treadle.values.signals import OperationBoundError, UnreachedError
 from treadle.world.content import Content
-from treadle.world.effects import Effects
 from treadle.world.holding import Holding, Lock
 from treadle.world.locality import Nature, Natures
 from treadle.world.reach import ANYWHERE, overlap
-from treadle.world.state import IDLE, Key, Result, Transition, WorldState
+from treadle.world.state import IDLE, Result, Transition, WorldState
 
 _Answer = TypeVar("_Answer")
-
-
-@define(eq=False)
-class Taken:
-    """What one choice did.
-
-    Attributes:
-        choice: the choice, one operation long.
-        before: the state before.
-        after: the state afterwards.
-        operation: what the client asked, or None for a crash.
-        observation: what it saw; None while it waits, and for a crash.
-        transition: what happened to the world, or None if the operation was not executed.
-        reset: what the cursor's old statement did when it was ended instead of the operation, if it was under way.
-        lock_kind: why the client saw ``database is locked``, if it did.
-        reachable: for an injected ``locked``: whether SQLite could have answered so.
-        free: the fault costs nothing, since all clients wait.
-    """
-
-    choice: Choice
-    before: State
-    after: State
-    operation: Operation | None
-    observation: Observation | None
-    transition: Transition | None = None
-    reset: Transition | None = None
-    lock_kind: LockKind | None = None
-    reachable: bool = True
-    free: bool = False
-
-
-class Solo(Protocol):
-    """Operations of one client, one after another, that no other connection can notice."""
-
-    def holding(self, connection: int) -> Holding:
-        """Return what one of the client's connections holds."""
-
-    def perform(self, operation: Operation) -> Observation:
-        """Return what is seen of an operation."""
-
-    def world(self) -> WorldState:
-        """Return where the world is by now."""
-
-
-class Backend(Protocol):
-    """Where operations and their results come from."""
-
-    @property
-    def learns(self) -> bool:
-        """Whether any state can be gone on from, and what was done once need not be done again."""
-
-    def roots(self) -> tuple[Node, ...]:
-        """Return where the clients start."""
-
-    def start(self) -> WorldState:
-        """Return where the world starts."""
-
-    def after(self, client: int, node: Node, observation: Observation) -> Node:
-        """Return where a client is after an observation."""
-
-    def effects(self, operation: Operation, schema: int) -> Effects:
-        """Return what a statement does to locks, under the schema with this number."""
-
-    def came_to(self, state: State, world: WorldState) -> None:
-        """Note where the world is in a state, which is asked for next as a rule."""
-
-    def at(self, state: State) -> WorldState:
-        """Return where the world is in a state."""
-
-    def alone(self, state: State, client: int) -> Solo:
-        """Return a client's connections in a state, for operations that no other connection can notice."""
-
-    def perform(self, world: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
-        """Return what an operation does."""
-
-    def vanish(self, world: WorldState, client: int, *, only_idle: bool) -> WorldState:
-        """Return where the world is after connections of a client were closed without its doing."""
-
-    def knows(self, world: WorldState) -> bool:
-        """Tell whether operations can be performed in a state of the world."""
-
-
-class Moment(NamedTuple):
-    """A point of an edge at which properties are looked at: a commit, or its end.
-
-    Attributes:
-        operations: how many of its operations lie behind.
-        state: the state there.
-    """
-
-    operations: int
-    state: State
-
-
-class Edge(NamedTuple):
-    """A stretch of one client's operations between two scheduling points.
-
-    Attributes:
-        first: its first choice, one operation long; all others are steps of the same client.
-        moments: where properties are looked at, the end among them.
-        injected: whether the first choice spends a fault.
-        adversarial: whether it is a fault that SQLite could not have shown.
-        essential: how many operations there are up to the last one that another client could notice.
-    """
-
-    first: Choice
-    moments: tuple[Moment, ...]
-    essential: int
-    injected: bool
-    adversarial: bool
-
-    @property
-    def after(self) -> State:
-        """The state at its end."""
-        return self.moments[-1].state
-
-    def choices(self, operations: int | None = None) -> tuple[Choice, ...]:
-        """Return its choices, one operation each, or the first of them."""
-        count = self.moments[-1].operations if operations is None else operations
-        return (self.first, *(Step(self.first.client),) * (count - 1))
-
-
-@define(eq=False)
-class _Walk:
-    """A stretch that is walked.
-
-    Attributes:
-        first: what its first choice did.
-        state: where it is by now.
-        essential: how many operations there are up to the last one that another client could notice.
-        operations: how many there are.
-        moments: where something else is committed than before: after how many operations, in which state, and
-            whether a commit came by then.
-        committed: something was committed.
-        far: what it does may depend on more than its connection, the locks of others, and what is committed.
-        blind: what it does does not depend on what is committed, and does not change that.
-    """
-
-    first: Taken
-    state: State
-    essential: int
-    operations: int = 0
-    moments: list[tuple[int, State, bool]] = field(factory=list)
-    committed: bool = False
-    far: bool = False
-    blind: bool = True
-
-
-class _Stretch(NamedTuple):
-    """What an edge does, whatever the other clients are.
-
-    Attributes:
-        moments: after how many operations, what the client's local state is, what is committed (None where that is
-            as it was), and whether something was committed by then.
-        moved_on: the rank of the client's wait that is over, or None.
-        locked: how many ``locked`` faults it spends.
-        crash: how many ``crash`` faults it spends.
-        injected: as for ``Edge``.
-        adversarial: as for ``Edge``.
-        essential: as for ``Edge``.
-    """
-
-    moments: tuple[tuple[int, LocalState, Content | None, bool], ...]
-    essential: int
-    moved_on: int | None
-    locked: int
-    crash: int
-    injected: bool
-    adversarial: bool
 
 
 Way = tuple[tuple[int, Fault | None], ...]
@@ -273,7 +103,7 @@ class Product:
         self.constant: set[int] = set()
         self._known: dict[tuple[LocalState, int], Nature] = {}
         self._passing: dict[LocalState, frozenset[int] | None] = {}
-        self._stretches: dict[tuple[object, ...], dict[Content | int, _Stretch]] = defaultdict(dict)
+        self._stretches: dict[tuple[object, ...], dict[Content | int, Stretch]] = defaultdict(dict)
         self._ways: dict[State, tuple[State, Choice]] = {}
         self._adopted: dict[State, Way] = {}
         self._followed: Followed | None = None
@@ -654,23 +484,23 @@ class Product:
             edge = self._again(state, choice, stretch)
         else:
             walk = self.reaching(state, lambda: self._go(state, choice))
-            edge = self._edge(walk)
+            edge = walk.edge()
             if self._memory:
                 self._remember(state, walk, edge)
         if self._backend.learns:
             self._ways.setdefault(edge.after, (state, choice))
         return edge
 
-    def _remembered(self, state: State, choice: Choice) -> _Stretch | None:
+    def _remembered(self, state: State, choice: Choice) -> Stretch | None:
         known = self._stretches.get(self._circumstances(state, choice))
         if known is None:
             return None
         return known.get(state.content) or known.get(state.content.schema.number)
 
-    def _remember(self, state: State, walk: _Walk, edge: Edge) -> None:
+    def _remember(self, state: State, walk: Walk, edge: Edge) -> None:
         if not walk.far:
             at = state.content.schema.number if walk.blind else state.content
-            self._stretches[self._circumstances(state, edge.first)][at] = self._stretch(state, walk, edge)
+            self._stretches[self._circumstances(state, edge.first)][at] = walk.stretch(edge)
 
     def _circumstances(self, state: State, choice: Choice) -> tuple[object, ...]:
         """Return all that decides what a stretch does, beside what is committed."""
@@ -737,13 +567,13 @@ class Product:
         if state not in self._ways:
             self._adopted[state] = way
 
-    def _go(self, state: State, choice: Choice) -> _Walk:
+    def _go(self, state: State, choice: Choice) -> Walk:
         """Do a choice, and go on with the same client to its next scheduling point."""
         client = choice.client
         fresh = isinstance(choice, Step) and not state.locals[client].node.depth
         noticed = not (fresh and self._is_local(state, client))
         first = self.take(state, choice)
-        walk = _Walk(first, first.after, int(isinstance(choice, Fail)))
+        walk = Walk(first, first.after, int(isinstance(choice, Fail)))
         self._note(walk, first)
         while self._local:
             walk.state, operations = self.go_alone(walk.state, client)
@@ -757,7 +587,7 @@ class Product:
             self._note(walk, self.take(walk.state, Step(client)))
         return walk
 
-    def _note(self, walk: _Walk, taken: Taken) -> None:
+    def _note(self, walk: Walk, taken: Taken) -> None:
         """Note what the next choice did in a stretch."""
         walk.state = taken.after
         walk.operations += 1
@@ -811,43 +641,7 @@ class Product:
             return False
         return not self._faults(state, client)
 
-    def _edge(self, walk: _Walk) -> Edge:
-        first = walk.first
-        moments = [Moment(operations, state) for operations, state, _ in walk.moments]
-        if not moments or moments[-1].operations < walk.operations:
-            moments.append(Moment(walk.operations, walk.state))
-        return Edge(
-            first.choice,
-            tuple(moments),
-            walk.operations if walk.state.locals[first.choice.client].ended else walk.essential,
-            isinstance(first.choice, Fail) and not first.free,
-            first.lock_kind is LockKind.OUTSIDE and not first.reachable,
-        )
-
-    @staticmethod
-    def _stretch(state: State, walk: _Walk, edge: Edge) -> _Stretch:
-        client = edge.first.client
-        committed = {operations: so_far for operations, _, so_far in walk.moments}
-        before, after = state.locals[client].wait, edge.after.locals[client].wait
-        return _Stretch(
-            tuple(
-                (
-                    count,
-                    there.locals[client],
-                    None if walk.blind else there.content,
-                    committed.get(count, walk.committed),
-                )
-                for count, there in edge.moments
-            ),
-            edge.essential,
-            before.rank if before is not None and after is None else None,
-            state.locked - edge.after.locked,
-            state.crash - edge.after.crash,
-            edge.injected,
-            edge.adversarial,
-        )
-
-    def _again(self, state: State, choice: Choice, stretch: _Stretch) -> Edge:
+    def _again(self, state: State, choice: Choice, stretch: Stretch) -> Edge:
         """Return the edge that a stretch makes from a state."""
         client, spent, moved_on = choice.client, (stretch.locked, stretch.crash), stretch.moved_on
         moments = []
@@ -871,11 +665,6 @@ class Product:
                 taken = self.take(state, single)
                 yield taken
                 state = taken.after
-
-
-def reset_of(operation: Operation) -> Operation:
-    """Return what ends the statement that is under way on the cursor of an operation."""
-    return intern_operation(Operation(Kind.CLOSE_CURSOR, operation.connection, operation.cursor))
 
 
 def _pending(local: LocalState) -> Operation:

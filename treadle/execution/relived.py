@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from treadle.execution.product import Product, Taken
+from treadle.execution.product import Product
 from treadle.execution.state import State
 from treadle.execution.system import System
+from treadle.execution.taken import Taken
 from treadle.values.errors import NondeterminismError
 from treadle.values.schedule import Choice, Fail
 from treadle.world.state import WorldState

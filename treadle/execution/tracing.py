@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from treadle.execution.product import Taken
+from treadle.execution.taken import Taken
 from treadle.scenario import Scenario
 from treadle.values.fault import Fault, LockKind
 from treadle.values.property import Breach

@@ -20,8 +20,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from treadle.execution.product import Edge
 from treadle.execution.symmetry import Renaming
+from treadle.execution.taken import Edge
 from treadle.values.fault import Fault
 from treadle.values.schedule import Fail
 
