@@ -10,7 +10,6 @@ from treadle.execution.system import System
 from treadle.execution.taken import Taken
 from treadle.values.errors import NondeterminismError
 from treadle.values.schedule import Choice, Fail
-from treadle.world.state import WorldState
 
 
 class Relived:
@@ -34,8 +33,7 @@ class Relived:
         system = self._system
 
         class _Product(Product):
-            def root(here, world: WorldState | None = None) -> State:  # noqa: N805  # two objects in one scope
-                assert world is None
+            def root(here) -> State:  # noqa: N805  # two objects in one scope
                 return self._start()
 
             def take(here, state: State, choice: Choice) -> Taken:  # noqa: N805  # two objects in one scope
