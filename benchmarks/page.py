@@ -74,9 +74,9 @@ smallest schedule, and confirming that one live.
 LIVE = """\
 ## One live execution
 
-Counterexamples are confirmed, and what holds is spot-checked, by running the real code of all clients with nothing
-learned (H). What that costs beyond a plain run is the switching between clients at each operation, and asking SQLite
-what it did to locks and to what is committed. Making the database is not counted, here as there.
+Counterexamples are confirmed, and what holds is spot-checked, by running the real code of all clients on a fresh
+database (H). What that costs beyond a plain run is the switching between clients at each operation, comparing what each
+sees with what was learned, and reading what is committed. Making the database is not counted, here as there.
 """
 
 WORKERS = """\
@@ -98,19 +98,20 @@ MISSED = """\
 
 _SMALL = """\
 The requests' own code is more than half of the time: each live run (see that column) is a request that is run from its
-beginning to learn what it does after one more history, or to confirm or spot-check. It is about as long as a plain run,
-in which the requests after the first get a conflict and end at once. In A the code of the live runs alone takes some 50
-plain runs, which is more than what was wanted of the whole. To copy a process where a client has two ways on, as is
-done for long clients, would cost as much as to run so short a client again. The rest is spread over executing SQL,
-walking the product, and live executions."""
+beginning to learn what it does after one more history, or to confirm or spot-check. In A there are 62 different
+histories of a request, from its start to its end. To run the code for each of them once, and no more than once, with
+the database's answers from memory, takes 35 plain runs: all that was wanted of the whole. And a second way on from
+somewhere in a history takes the way there again: to copy the process there, as is done for long clients, costs 3 ms and
+then some 5 for the pages of memory that are copied when they are written to, and to run so short a client again up to
+there 2 or 3. The rest is spread over executing SQL, walking the product, and live executions."""
 
 WHY = {
     "A": _SMALL,
     "B": _SMALL,
     "C": """\
-Requests' code, as in A, is two fifths of the time. Somewhat less than a third is finding out what an operation does to
-the database where no state before had told it, and as much again is walking the product and asking the properties, of
-which `retry-succeeds` sends a request again at each end.""",
+Requests' code, as in A, is more than two fifths of the time. A quarter is finding out what an operation does to the
+database where no state before had told it, and somewhat more is walking the product and asking the properties, of which
+`retry-succeeds` sends a request again at each end.""",
     "D": """\
 What takes time is what does in C, with many more states.""",
     f"E/{BROKEN}": """\
@@ -135,14 +136,16 @@ of the world, each content that is committed is read and kept, and the propertie
 than a plain run: requests that are interleaved do a part of their work before they fail, while in a plain run all but
 the first get a conflict at once. With 100 runs, it has a quarter more operations.""",
     "H": """\
-In a plain run an operation takes about 100 microseconds (divide the columns): SQLAlchemy takes most of it, and SQLite,
-on a file in memory, very little. Of what a live execution adds, the switch out of the client and back is some 5
-microseconds, working out which state comes next some 20, and the look at what its statement does to locks, with the
-questions to SQLite about what it did, as much again. In H/2/2 each request also opens a connection of its own, where a
-plain run opens one.""",
+In a plain run an operation takes some 150 microseconds (divide the columns): SQLAlchemy takes most of it, and SQLite,
+on a file in memory, very little. A live execution adds the switch out of the client and back, putting together what was
+asked and seen so that it can be compared, and reading what was committed, which is most of it where a request is short.
+In H/2/2 each request also opens a connection of its own, as another process would, and compiles its statements there,
+where a plain run goes on with the one that made the tables: that alone is a ninth of a plain run.""",
     "W": """\
-The search is shared between the processes, and the rest is not: starting, confirming and spot-checking. Each process
-also learns for itself what clients do, and what the world does, in the states that it visits.""",
+The search and the spot checks are shared between the processes, and the rest is not: starting, putting the graph
+together, counting, and confirming. Each process also learns for itself what clients do, and what the world does, in the
+states that it visits: with two processes, a third more live runs. Figures of this case vary with what else the cores
+have to do.""",
 }
 """Why figures miss what was wanted, by the beginning of the names of their cases."""
 

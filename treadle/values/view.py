@@ -185,6 +185,8 @@ def _no_sequel(client: Callable[[], object]) -> Outcome:
 class View:
     """A committed state of an execution, as a property sees it.
 
+    It may be kept, and read later. Clients run from it (``then`` and ``serially``) only while its check lasts.
+
     Attributes:
         committed: the rows that another connection would read now.
         initial: the rows that were there before any client started.
@@ -225,6 +227,9 @@ class View:
         """Run one more client alone from this state, and return how it ended.
 
         The state that the client leaves is discarded. The client runs without faults.
+
+        Raises:
+            PropertyError: the check is over.
         """
         return self._sequel(client)
 
@@ -233,5 +238,8 @@ class View:
 
         Args:
             *order: the names of the clients, in the order in which they run.
+
+        Raises:
+            PropertyError: the check is over.
         """
         return self._serial(order)
