@@ -13,6 +13,7 @@ from sqlalchemy import (
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     TypeDecorator,
     UniqueConstraint,
 )
@@ -173,6 +174,7 @@ class TaskInstance(Base):
     __tablename__ = "task_instance"
     __table_args__ = (
         ForeignKeyConstraint(["dag_id", "run_id"], ["dag_run.dag_id", "dag_run.run_id"], ondelete="CASCADE"),
+        Index("ti_dag_run", "dag_id", "run_id"),
     )
 
     dag_id: Mapped[str] = mapped_column(primary_key=True)

@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 
 from treadle.client.coroutine import Coroutine
 from treadle.client.surroundings import stuck_error
+from treadle.interning import the_operation
 from treadle.values.errors import TreadleError
 from treadle.values.observation import Observation
 from treadle.values.operation import Kind, Operation
@@ -185,6 +186,9 @@ def _resumed(coroutine: Coroutine, observation: Observation) -> Operation | Outc
 
 # What goes over the pipe.
 
+_SPELLED = 7
+"""How many values an operation is sent as; an outcome is sent as fewer."""
+
 _Links = tuple[int | None, int | None, bool]
 """For an exception: which of the others are its cause and its context, and whether the context is not to be shown."""
 
@@ -194,12 +198,20 @@ def _packed(stop: Operation | Outcome | None) -> tuple[bytes, bool]:
     if isinstance(stop, Operation) and stop.kind is Kind.CONFIGURE and stop.payload is not None:
         stop = None  # a function to register lives here
     try:
+        if isinstance(stop, Operation):
+            return pickle.dumps(_spelled(stop), pickle.HIGHEST_PROTOCOL), True
         packed = pickle.dumps((stop, *_chain(stop)), pickle.HIGHEST_PROTOCOL)
-        if stop is None or isinstance(stop, Operation) or _same(stop, _unpacked(packed)):
-            return packed, isinstance(stop, Operation)
+        if stop is None or _same(stop, _unpacked(packed)):
+            return packed, False
     except Exception:  # noqa: BLE001, S110  # values of the client's own classes, which may raise whatever they like
         pass
     return pickle.dumps((None, [], [])), False
+
+
+def _spelled(operation: Operation) -> tuple[Any, ...]:
+    """Return an operation as plain values, which is what most stops are: they are packed faster than it is."""
+    called = operation.kind.value, operation.connection, operation.cursor, operation.sql
+    return (*called, operation.arguments, operation.clock_s, operation.payload)
 
 
 def _same(stop: Outcome, copied: Any) -> bool:
@@ -226,8 +238,12 @@ def _chain(stop: Operation | Outcome | None) -> tuple[list[BaseException], list[
 
 
 def _unpacked(packed: bytes) -> Operation | Outcome | None:
-    stop: Operation | Outcome | None
-    stop, errors, links = pickle.loads(packed)  # noqa: S301  # from a copy of this very process
+    answer = pickle.loads(packed)  # noqa: S301  # from a copy of this very process
+    if len(answer) == _SPELLED:
+        kind, connection, cursor, sql, arguments, clock_s, payload = answer
+        return the_operation(Kind(kind), connection, cursor, sql, arguments, clock_s=clock_s, payload=payload)
+    stop: Outcome | None
+    stop, errors, links = answer
     for error, (cause, context, suppresses) in zip(errors, links, strict=True):
         error.__cause__ = None if cause is None else errors[cause]
         error.__context__ = None if context is None else errors[context]
