@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from attrs import evolve
 from hypothesis import reject
 from sqlalchemy import Engine
 
 from tests.truth.brute import Outcome
 from tests.truth.programs import SCHEMA, TABLES, Case, Program, play
-from treadle import Client, Database, FaultBudget, Raised, Result, Returned, Scenario, View, at_end, check
+from treadle import Client, Database, FaultBudget, Raised, Result, Returned, Scenario, View, always, at_end, check
 from treadle.execution.system import System
 from treadle.judge import Judge
 from treadle.search.exhaustive import Exhaustive
@@ -91,6 +92,32 @@ def outcomes(
         reject()
     finally:
         _left_open.clear()
+
+
+def ends_of_one_more(case: Case, program: Program, **options: Any) -> set[tuple[bool, Outcome, str]]:
+    """Check a case, and return for each state: whether all clients have ended, the rows, and how one more client ends.
+
+    Args:
+        case: the clients.
+        program: what the one more does.
+        **options: of ``treadle.check``.
+    """
+    scenario, _ = _scenario(case, (0, 0), "reachable")
+    more = partial(_run, scenario.database.engine, program, len(case.programs))
+    found: set[tuple[bool, Outcome, str]] = set()
+
+    def ask(view: View) -> bool:
+        rows = tuple(tuple(tuple(row.values()) for row in view.rows(table)) for table in TABLES)
+        found.add((len(view.outcomes) == len(case.programs), rows, _spoken(view.then(more))))
+        return True
+
+    try:
+        check(evolve(scenario, properties=[always("every end is noted", ask, name="noted")]), **options)
+    except UnsupportedOperationError:  # likewise
+        reject()
+    finally:
+        _left_open.clear()
+    return found
 
 
 def outcomes_of_every_operation(case: Case, *, faults: tuple[int, int], faults_at: str) -> set[Outcome]:

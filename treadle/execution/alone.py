@@ -24,7 +24,10 @@ _FIRST = 1_000_000
 
 
 _Glance = tuple[tuple[Operation, Observation], ...]
-"""What a client asks and sees from a read on to where its connection holds again what it held before."""
+"""A read, and all that is fetched of it: what a client asks and sees until its connection holds what it held before.
+
+Nothing else may come in between: what that sees does not depend on the rows that the read looks at alone.
+"""
 
 
 class _Glanced(NamedTuple):
@@ -33,13 +36,13 @@ class _Glanced(NamedTuple):
     Attributes:
         at: all that decides what it sees.
         start: the state in which it began.
-        connection: which of the client's.
+        read: the statement.
         steps: its operations so far, each with what was seen.
     """
 
     at: Hashable
     start: WorldState
-    connection: int
+    read: Operation
     steps: list[tuple[Operation, Observation]]
 
 
@@ -112,9 +115,9 @@ class Alone:
             if at is not None:
                 after = self._again(tree, node, self._glances.get(at, ()))
                 if after is not None:
-                    node = after
+                    node, glanced = after, None
                     continue
-                glanced = _Glanced(at, state, operation.connection, [])
+                glanced = _Glanced(at, state, operation, [])
             transition = world.perform(state, key, operation)
             state = transition.after
             node = tree.after(node, transition.observation)
@@ -134,7 +137,7 @@ class Alone:
 
     def _note(self, glanced: _Glanced, operation: Operation, transition: Transition) -> _Glanced | None:
         """Note the next operation of a glance, and return it if it goes on."""
-        if operation.connection != glanced.connection:
+        if glanced.steps and not operation.goes_on_with(glanced.read):
             return None
         glanced.steps.append((operation, transition.observation))
         if transition.after is not glanced.start:

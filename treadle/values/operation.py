@@ -32,6 +32,10 @@ RUNS_SQL = frozenset({Kind.EXECUTE, Kind.EXECUTEMANY, Kind.EXECUTESCRIPT})
 """The kinds that carry SQL text."""
 
 
+_GOES_ON = frozenset({Kind.FETCHONE, Kind.FETCHMANY, Kind.FETCHALL, Kind.CLOSE_CURSOR})
+"""The kinds that take rows of a statement that is under way, or end it."""
+
+
 def canonical(value: object) -> bytes:
     """Return bytes that are equal for equal values of equal types.
 
@@ -84,6 +88,11 @@ class Operation:
     @key.default
     def _key(self) -> OperationKey:
         return operation_key(self.kind, self.connection, self.cursor, self.sql, self.arguments, clock_s=self.clock_s)
+
+    def goes_on_with(self, statement: Operation) -> bool:
+        """Tell whether this takes rows of a statement that was executed before on its cursor, or ends it."""
+        same = (self.connection, self.cursor) == (statement.connection, statement.cursor)
+        return same and self.kind in _GOES_ON
 
     def __str__(self) -> str:
         """Return the statement on one line, or the name of the call."""

@@ -119,7 +119,7 @@ def _passing(deeds: list[Done], place: int) -> int:
     if operation.kind is not Kind.EXECUTE or deeds[place].seen.failure is not None:
         return 0
     for count, (later, seen, _) in enumerate(deeds[place + 1 :], 2):
-        if later.cursor != operation.cursor or later.kind in RUNS_SQL or seen.failure is not None:
+        if not later.goes_on_with(operation) or seen.failure is not None:
             return 0
         if later.kind in _ENDS_READING:
             return count
