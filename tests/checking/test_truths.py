@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from attrs import evolve
+from sqlalchemy import Engine
 
 from properties.backfill import scenarios
 from tests.checking.bank import add_in_place, bank, read_then_write, write_once
-from treadle import FaultBudget, Result, Scenario, check
+from treadle import Client, FaultBudget, Result, Scenario, View, at_end, check
 
 
 def _verdicts(result: Result) -> dict[str, str]:
@@ -49,6 +51,35 @@ def test_unreduced_searches_agree_on_one_request(algorithm: str) -> None:
 def test_unreduced_searches_agree_on_two_clients(run: Any, journal: str) -> None:
     """Branching on every operation, and merging nothing, gives the same for two clients."""
     _same(bank(run, journal=journal), reduction=False)
+
+
+def _through_a_temporary_table(engine: Engine) -> int:
+    """Read the balance by way of a table of the connection's own, each statement in a transaction of its own."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE TEMP TABLE mine (balance)")
+        connection.exec_driver_sql("INSERT INTO mine SELECT balance FROM account")
+        balance: int = connection.exec_driver_sql("SELECT balance FROM mine").scalar_one()
+        return balance
+
+
+def test_live_searches_agree_on_a_temporary_table() -> None:
+    """What was committed when it was filled is part of what its connection holds, though it shows nowhere else."""
+    scenario = bank(add_in_place)
+    engine = scenario.database.engine
+    runs = (_through_a_temporary_table, add_in_place)
+    seen: set[object] = set()
+
+    def note(view: View) -> bool:
+        seen.add(view.returned()["A"])
+        return True
+
+    scenario = evolve(
+        scenario,
+        clients=[Client(name, partial(run, engine)) for name, run in zip("AB", runs, strict=True)],
+        properties=[at_end("what was read is noted", note, name="noted")],
+    )
+    _same(scenario, live=True)
+    assert {0, 1} == seen
 
 
 def test_live_searches_agree_on_three_clients() -> None:
