@@ -14,7 +14,7 @@ from typing import TypeVar
 from attrs import define, evolve, field
 
 from treadle.client.surroundings import collection_paused
-from treadle.execution.confirmation import run_live, spot_check
+from treadle.execution.confirmation import end_of, run_live, spot_check
 from treadle.execution.product import Product
 from treadle.execution.relived import Relived
 from treadle.execution.state import State
@@ -144,8 +144,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
             judge = Judge(scenario, system.sequel, system.serial)
             judge.start(system.product.root())
             taken = run_live(system, schedule)
-            state = taken[-1].after if taken else system.product.root()
-            return trace_of(scenario, taken, judge.breaches(state))
+            return trace_of(scenario, taken, judge.breaches(end_of(system, taken)))
 
     return _start_over_if_needed(run)
 
@@ -331,7 +330,7 @@ class _Check:
         if schedule not in self._confirmed:
             self._confirmed[schedule] = run_live(self._system, schedule)
         taken = self._confirmed[schedule]
-        breaches = self._judge.breaches(taken[-1].after if taken else self._system.product.root())
+        breaches = self._judge.breaches(end_of(self._system, taken))
         if item.name not in breaches:
             return Decision(
                 item,

@@ -110,7 +110,7 @@ class Coroutine:
 
     def ask(self, operation: Operation) -> Observation:
         """Stop the client at an operation until it is resumed with an observation."""
-        if self._closing or self._surroundings.runner is not self or threading.get_ident() != self._thread:
+        if self._closing or not self._surroundings.is_running(self):
             return self._unheard(operation)
         self._inside = getcurrent()
         self._pending = operation.kind

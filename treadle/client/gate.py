@@ -174,12 +174,10 @@ class GateCursor(sqlite3.Cursor):
         if kind is not Kind.FETCHALL and len(rows) == (1 if size is None else size):
             unfinished.add(number)
         self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
-        return list(rows) if self.row_factory is None else [self._shape(row) for row in rows]
-
-    def _shape(self, row: tuple[Any, ...]) -> Any:
         factory = self.row_factory
-        if factory is None:
-            return row
+        return list(rows) if factory is None else [self._shape(factory, row) for row in rows]
+
+    def _shape(self, factory: Callable[..., Any], row: tuple[Any, ...]) -> Any:
         if factory is sqlite3.Row:
             names = ", ".join('NULL AS "' + item[0].replace('"', '""') + '"' for item in self.description)
             with contextlib.closing(sqlite3.connect(":memory:")) as shaper:

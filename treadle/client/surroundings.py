@@ -150,7 +150,6 @@ class Surroundings:
         randomness_used: the names of the clients that drew from a random source seeded with their name, as far as
             what belongs to them was put away: those may differ from a client that runs the same code.
         max_step_s: how long a client may compute between two operations, in seconds.
-        runner: the client that runs now, or None.
     """
 
     _in_use = threading.Lock()
@@ -163,7 +162,7 @@ class Surroundings:
         self._pools = {engine: engine.pool}  # the application's own
         self.max_step_s = max_step_s
         self._path = engine.dialect.create_connect_args(engine.url)[0][0]
-        self.runner: Runner | None = None
+        self._runner: Runner | None = None
         self._owner: Belongings | None = None
         self._resumed_at = 0.0
         self._stuck = False
@@ -221,14 +220,14 @@ class Surroundings:
         sleep, urandom = time.sleep, os.urandom
 
         def virtual_sleep(seconds: float, /) -> None:
-            if self.runner is None or threading.get_ident() != own:
+            if self._runner is None or threading.get_ident() != own:
                 sleep(seconds)
             else:
-                self.runner.clock_s += seconds
-                self._set_clock(self.runner.clock_s)
+                self._runner.clock_s += seconds
+                self._set_clock(self._runner.clock_s)
 
         def seeded_urandom(size: int, /) -> bytes:
-            idle = self.runner is None and self._template is None
+            idle = self._runner is None and self._template is None
             if self._owner is None or idle or threading.get_ident() != own:
                 return urandom(size)
             return self._owner.entropy.randbytes(size)
@@ -237,7 +236,7 @@ class Surroundings:
 
         def guarded_connect(database: Any, *arguments: Any, **options: Any) -> Any:
             path = os.fspath(database) if isinstance(database, (str, os.PathLike)) else database
-            if self.runner is None or path in _IN_MEMORY:
+            if self._runner is None or path in _IN_MEMORY:
                 return connect(database, *arguments, **options)
             names = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory")
             return self._gate(os.path.abspath(path), dict(zip(names, arguments, strict=False)) | options)  # noqa: PTH100  # as SQLAlchemy does
@@ -295,13 +294,13 @@ class Surroundings:
 
     def _watch(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
-        if self.runner is not None and time.perf_counter() - self._resumed_at > self.max_step_s:
+        if self._runner is not None and time.perf_counter() - self._resumed_at > self.max_step_s:
             self._stuck = True
             raise _Stuck
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         """Answer Ctrl-C: a client that runs is let run to its next operation, for else it would clean up as itself."""
-        if self.runner is None or self._interrupted:
+        if self._runner is None or self._interrupted:
             signal.default_int_handler(signum, frame)
         self._interrupted = True
 
@@ -321,7 +320,7 @@ class Surroundings:
     def _connect(self, dialect: Any, record: object, positional: list[Any], options: dict[str, Any]) -> Any:
         """Answer SQLAlchemy's do_connect event: whose connection is wanted?"""
         del record
-        if dialect.name != "sqlite" or (self.runner is None and self._template is None):
+        if dialect.name != "sqlite" or (self._runner is None and self._template is None):
             return None
         path = positional[0] if positional else options.get("database", "")
         return None if path in _IN_MEMORY else self._gate(path, options)
@@ -338,8 +337,8 @@ class Surroundings:
                 f"connect(factory={options['factory']!r}): connections of another class would bypass the gate. "
                 "Leave the factory out for the check."
             )
-        if self.runner is not None:
-            return GateConnection(self.runner, options)
+        if self._runner is not None:
+            return GateConnection(self._runner, options)
         assert self._template is not None
         return self._template(options)
 
@@ -351,7 +350,7 @@ class Surroundings:
 
     def _note_engine(self, engine: Engine) -> None:
         """Give another engine of the checked database, which a client is about to use, a pool of the client's own."""
-        if self.runner is None or self._owner is None or engine in self._owner.pools:
+        if self._runner is None or self._owner is None or engine in self._owner.pools:
             return
         if any(engine.pool is known.pool for known in self._owner.pools):  # a known one, with execution options
             return
@@ -379,14 +378,14 @@ class Surroundings:
             self._swap(belongings)
         if runner.clock_s != self._now_s:
             self._set_clock(runner.clock_s)
-        before, self.runner = self.runner, runner
+        before, self._runner = self._runner, runner
         self._resumed_at = time.perf_counter()
         try:
             answer = stretch(given)
         except _Stuck:
             assert self._stuck
         finally:
-            self.runner = before
+            self._runner = before
         if self._interrupted:
             self._interrupted = False
             raise KeyboardInterrupt
@@ -415,13 +414,13 @@ class Surroundings:
 
     def is_running(self, runner: Runner) -> bool:
         """Tell whether this client's code is what runs now, in this thread."""
-        return self.runner is runner and runner.owns_thread()
+        return self._runner is runner and runner.owns_thread()
 
     def runner_name(self) -> str | None:
         """Return the name of the client that runs now."""
-        return None if self.runner is None else self.runner.name
+        return None if self._runner is None else self._runner.name
 
     def blame(self, misuse: TreadleError) -> None:
         """Let the client that runs now fail with this error when it stops next."""
-        if self.runner is not None:
-            self.runner.blame(misuse)
+        if self._runner is not None:
+            self._runner.blame(misuse)

@@ -47,11 +47,7 @@ class _Glanced(NamedTuple):
 
 
 class Alone:
-    """Runs one client to its end, in a learned world.
-
-    Attributes:
-        world: where.
-    """
+    """Runs one client to its end, in a learned world."""
 
     def __init__(
         self, world: LearnedWorld, surroundings: Surroundings, *, max_operations: int, memory: bool, fork: bool
@@ -65,7 +61,7 @@ class Alone:
             memory: tell from memory what was read before, from the same rows.
             fork: go on from forked copies of live clients, where that is cheaper than a replay.
         """
-        self.world = world
+        self._world = world
         self._surroundings = surroundings
         self._max_operations = max_operations
         self._memory = memory
@@ -105,7 +101,7 @@ class Alone:
             OperationBoundError: it does not end.
             UnreachedError: the world must be led to the state first.
         """
-        world, node = self.world, tree.root()
+        world, node = self._world, tree.root()
         glanced: _Glanced | None = None
         while node.operation is not None:
             operation, key = node.operation, (position, node.operation.connection)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 
 from treadle.client.tree import LiveRun
+from treadle.execution.state import State
 from treadle.execution.system import System
 from treadle.execution.taken import Taken, reset_of
 from treadle.values.errors import NondeterminismError, StuckClientError
@@ -41,6 +42,11 @@ def run_live(system: System, schedule: Schedule) -> list[Taken]:
     with system.fresh_world() as world:
         play(system, world, script)
     return script
+
+
+def end_of(system: System, script: list[Taken]) -> State:
+    """Return where choices led to, which is where everything starts if there are none."""
+    return script[-1].after if script else system.product.root()
 
 
 def play(system: System, world: World, script: list[Taken]) -> None:
