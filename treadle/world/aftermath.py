@@ -84,10 +84,9 @@ class Aftermath:
         if posture.free and not pinned and seen.in_transaction == line.autocommit_off:
             log = 0
         else:
-            # A statement of its own transaction sees what is committed, and leaves no lock: only what it wrote, which
-            # may be in a temporary table, where nobody else sees it.
-            wrote = (effects.temporary or effects.writes) and seen.failure is None
-            snapshot = content if before.lock is Lock.NONE and (posture.lock is not Lock.NONE or wrote) else None
+            # A statement in a transaction of its own leaves no lock, but perhaps in a temporary table what it read.
+            copied = seen.failure is None and (effects.writes or (effects.temporary and effects.reads))
+            snapshot = content if before.lock is Lock.NONE and (posture.lock is not Lock.NONE or copied) else None
             log = self._log_after(deed, snapshot, waits=waits, outside=outside)
         return self._book.holding(posture, names, timeout_ms, settings, log, pinned=pinned)
 
