@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import select
 import sqlite3
 import threading
 import time
@@ -23,6 +24,9 @@ from treadle import FaultBudget, Raised, Result, Returned, Scenario, Unsupported
 from treadle.client.forked import can_fork
 from treadle.client.tree import Tree
 from treadle.execution import system
+from treadle.judge import Judge
+from treadle.search.protocol import Limits
+from treadle.search.sweep import Sweep
 
 
 @pytest.fixture
@@ -37,7 +41,11 @@ def trees(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tree]]:
         return made[-1]
 
     monkeypatch.setattr(system, "Tree", make)
+    ours, theirs = os.pipe()  # which every process that is forked here has open until it ends
     yield made
+    os.close(theirs)
+    assert select.select([ours], [], [], 0)[0], "some process is left"
+    os.close(ours)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -106,6 +114,26 @@ def test_randomness_and_clock_go_on(trees: list[Tree], monkeypatch: pytest.Monke
 
     assert _facts(check(_refused(draw), without=["fork"], search="sweep")) == _facts(result)
     assert sum(tree.forks for tree in trees) > 0
+
+
+def open_another(engine: Engine) -> None:
+    """Open an account with a random number when a lock is refused."""
+    try:
+        add_in_place(engine)
+    except OperationalError:
+        with Session(engine) as session:
+            session.add(Account(id=random.randrange(2, 10**9), balance=1))
+            session.commit()
+
+
+def test_what_a_copy_draws_is_noticed(trees: list[Tree]) -> None:
+    """Random sources are seeded with the names of clients: interchangeable ones would draw the same."""
+    scenario = _refused(open_another)
+    with system.System(scenario) as checked, checked.active() as surroundings:
+        Sweep(clients=1, faults=1).explore(checked.product, Judge(scenario, checked.sequel, checked.serial), Limits())
+
+        assert trees[-1].forks == trees[-1].live_runs - 1 > 0
+        assert surroundings.drew_randomness()
 
 
 class Local:

@@ -87,6 +87,11 @@ class Coroutine:
         """Take what belongs to the client out of the process, until it is resumed."""
         self._surroundings.put_away()
 
+    def drew(self) -> bool:
+        """Tell whether the client, which ran last, has drawn from a random source that is seeded with its name."""
+        self._belongings.put_away()
+        return self._belongings.drew
+
     def abandon(self) -> None:
         """Unwind a run that is not needed any more; what it raises while unwinding is swallowed."""
         self._closing = True

@@ -13,7 +13,6 @@ Regular Sets from Queries and Counterexamples", 1987, whose observation table it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 
 from treadle.client.coroutine import Coroutine
@@ -119,8 +118,9 @@ def _spoken(stop: Operation | Outcome | None) -> str:
 class Tree:
     """One client, as far as it has been learned.
 
-    Its live run is parked where it was needed last. Where that run is refused a lock, deep in its history, and what
-    comes without the refusal is not known yet, a forked copy sees the refusal, and the run stays for the rest.
+    A live run is parked where it was needed last. Where it is refused a lock, deep in its history, and what comes
+    without the refusal is not known yet, it moves to a process of its own; a copy of that sees the refusal, and the run
+    stays for the rest.
 
     Attributes:
         client: whose code it is.
@@ -154,9 +154,8 @@ class Tree:
         self._surroundings = surroundings
         self._fork_depth = fork_depth if fork else None
         self._root: Node | None = None
-        self._parked: Coroutine | None = None
-        self._parked_at: Node | None = None
-        self._forked: dict[Node, Forked] = {}
+        self._runs: dict[Node, Coroutine | Forked] = {}
+        self._stays = False
 
     def root(self) -> Node:
         """Return the node of a client that has not started.
@@ -165,8 +164,9 @@ class Tree:
             TreadleError: the client did something that cannot be checked.
         """
         if self._root is None:
-            self._start()
+            run = self._start()
             assert self._root is not None
+            self._runs[self._root] = run
         return self._root
 
     def after(self, node: Node, observation: Observation) -> Node:
@@ -184,67 +184,76 @@ class Tree:
         return self._learn(node, observation) if child is None else child
 
     def _start(self) -> Coroutine:
-        self._abandon_parked()
-        coroutine = Coroutine(self.client, self._surroundings)
+        self._abandon(Coroutine)
+        run = Coroutine(self.client, self._surroundings)
         self.live_runs += 1
-        stop = coroutine.resume()
+        stop = run.resume()
         if self._root is None:
             self._root = Node(stop, None, None, self._kin)
-        self._check(self._root, stop)
-        self._parked, self._parked_at = coroutine, self._root
-        return coroutine
+        self._check(run, self._root, stop)
+        return run
 
     def _learn(self, node: Node, observation: Observation) -> Node:
-        copy = self._forked.pop(node, None) or self._fork(node, observation)
-        if copy is not None:
-            with contextlib.suppress(ForkLostError):
-                return self._learn_from_copy(copy, node, observation)
-        if self._parked is None or self._parked_at is not node:
-            self._replay(node)
-        assert self._parked is not None
-        coroutine, self._parked_at = self._parked, None
-        child = Node(coroutine.resume(observation), node, observation)
+        run = self._runs.pop(node, None) or self._replay(node)
+        if self._stays_too(node, observation):
+            run = self._split(run, node)
+        try:
+            stop = run.resume(observation)
+        except ForkLostError:
+            self._stays = True
+            run = self._replay(node)
+            stop = run.resume(observation)
+        child = Node(stop, node, observation)
         node.children[observation] = child
         if child.outcome is None:
-            self._parked_at = child
-        else:
-            self._parked = None
+            self._park(run, child)
         return child
 
-    def _replay(self, node: Node) -> None:
-        """Run the client from its start to a node."""
-        coroutine = self._start()
+    def _replay(self, node: Node) -> Coroutine:
+        """Run the client from its start to a node, in this process."""
+        run = self._start()
         for step in node.history()[1:]:
-            self._parked_at = None
-            self._check(step, coroutine.resume(step.seen))
-        self._parked_at = node
+            self._check(run, step, run.resume(step.seen))
+        return run
 
-    def _fork(self, node: Node, observation: Observation) -> Forked | None:
-        """Copy the live run if it is parked here, and will be wanted here for what comes without a refusal."""
+    def _park(self, run: Coroutine | Forked, node: Node) -> None:
+        """Leave a run where it stands."""
+        self._runs[node] = run
+        forked = [at for at, other in self._runs.items() if isinstance(other, Forked)]
+        if len(forked) > _FORKS:
+            self._runs.pop(forked[0]).abandon()
+
+    def _stays_too(self, node: Node, observation: Observation) -> bool:
+        """Tell whether a run will be wanted at a node again, for what comes without a refusal, and is costly there."""
         refused = observation.failure is not None and observation.failure.busy
-        if self._fork_depth is None or not refused or node.children or node.depth < self._fork_depth:
-            return None
-        if self._parked is None or self._parked_at is not node or not can_fork():
-            return None
+        return refused and not node.children and self._fork_depth is not None and node.depth >= self._fork_depth
+
+    def _split(self, run: Coroutine | Forked, node: Node) -> Coroutine | Forked:
+        """Return a copy of a run, and leave the run where it stands; or return the run, if it cannot be copied."""
         try:
-            copy = Forked(self._parked, self._surroundings.max_step_s)
+            if isinstance(run, Forked):
+                copy = run.copy()
+            elif not can_fork():
+                return run
+            else:
+                copy = Forked.of(run, self._surroundings)
+                if not self._stays:
+                    run.abandon()
+                    run = copy
+                    copy = run.copy()
         except OSError:  # there are too many processes, or too little memory
-            return None
+            return run
+        self._runs[node] = run
         self.live_runs += 1
         self.forks += 1
         return copy
 
-    def _learn_from_copy(self, copy: Forked, node: Node, observation: Observation) -> Node:
-        child = Node(copy.resume(observation), node, observation)
-        node.children[observation] = child
-        if child.outcome is None:
-            self._forked[child] = copy
-            if len(self._forked) > _FORKS:
-                self._forked.pop(next(iter(self._forked))).abandon()
-        return child
-
-    def _check(self, node: Node, stop: Operation | Outcome) -> None:
-        check_stop(self.client.name, node, stop)
+    def _check(self, run: Coroutine, node: Node, stop: Operation | Outcome) -> None:
+        try:
+            check_stop(self.client.name, node, stop)
+        except NondeterminismError:
+            run.abandon()
+            raise
 
     def ran_sql(self) -> bool:
         """Tell whether some learned history has a statement in it."""
@@ -257,16 +266,14 @@ class Tree:
         return False
 
     def abandon(self) -> None:
-        """Unwind the live run, if there is one, and end its copies."""
-        while self._forked:
-            self._forked.popitem()[1].abandon()
+        """Unwind the live run, and end those in processes of their own."""
+        self._abandon(Forked)
         wait_for_ended()
-        self._abandon_parked()
+        self._abandon(Coroutine)
 
-    def _abandon_parked(self) -> None:
-        if self._parked is not None:
-            parked, self._parked, self._parked_at = self._parked, None, None
-            parked.abandon()
+    def _abandon(self, kind: type[Coroutine | Forked]) -> None:
+        for node in [node for node, run in self._runs.items() if isinstance(run, kind)]:
+            self._runs.pop(node).abandon()
 
 
 def check_stop(client: str, node: Node, stop: Operation | Outcome) -> None:
