@@ -107,8 +107,9 @@ class _Client:
             except sqlite3.OperationalError as error:
                 if not self._handler.was_called() or not self._case.busy_timeout_ms:
                     raise
+                error.__context__ = None  # frames of the client would keep cursors alive, as a traceback would
+                self._errors = [error.with_traceback(None)]
                 self._waits = True
-                self._errors = [error.with_traceback(None)]  # a traceback would keep cursors alive
                 continue
             self._handler.was_called()
             return answer
