@@ -23,8 +23,13 @@ def kept() -> Iterator[None]:
     finally:
         _users[0] -= 1
         if not _users[0]:
-            _operations.clear()
-            _observations.clear()
+            forget()
+
+
+def forget() -> None:
+    """Forget what is interned, in a process that compares nothing."""
+    _operations.clear()
+    _observations.clear()
 
 
 def intern_operation(operation: Operation) -> Operation:

@@ -13,7 +13,14 @@ from attrs import evolve
 
 from tests.checking.bank import add_in_place, bank
 from treadle import Client
-from treadle.execution.system import System, run_alone
+from treadle.execution.product import Product
+from treadle.execution.system import System
+
+
+def _run_to_the_end(product: Product) -> None:
+    state = product.root()
+    while choices := product.choices(state):
+        state = product.run(state, choices[0]).after
 
 
 def _draw_a_whole_round() -> None:
@@ -48,7 +55,7 @@ def test_a_client_that_draws_is_told_from_one_that_does_not(draw: Callable[[], o
     with System(evolve(scenario, clients=clients)) as system:
         surroundings = system.active()
         with surroundings:
-            run_alone(system.product)
+            _run_to_the_end(system.product)
         assert {"A"} == surroundings.randomness_used
 
 
@@ -65,5 +72,5 @@ def test_first_use_of_a_module_is_not_counted() -> None:
     with System(evolve(scenario, clients=[Client("A", client)])) as system:
         surroundings = system.active()
         with surroundings:
-            run_alone(system.product)
+            _run_to_the_end(system.product)
         assert set() == surroundings.randomness_used

@@ -37,7 +37,7 @@ from typing import Any, NoReturn
 
 from treadle.client.coroutine import Coroutine
 from treadle.client.surroundings import Surroundings, stuck_error
-from treadle.interning import the_operation
+from treadle.interning import forget, the_operation
 from treadle.values.errors import TreadleError
 from treadle.values.observation import Observation
 from treadle.values.operation import Kind, Operation
@@ -246,6 +246,7 @@ def _answer(coroutine: Coroutine, max_step_s: float, pipe: Connection, copies: l
             if message == _SPLIT:
                 pipe = _split(coroutine, pipe, copies)
                 continue
+            forget()  # nobody compares operations here
             observation = pickle.loads(message)  # noqa: S301  # from the process that this one was
             signal.setitimer(signal.ITIMER_REAL, max_step_s + _GRACE_S)
             packed, going = _packed(_resumed(coroutine, observation), drew=coroutine.drew())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from treadle.client.coroutine import Coroutine
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import LiveRun, Tree
 from treadle.execution.alone import Alone
@@ -20,8 +21,8 @@ from treadle.interning import kept
 from treadle.scenario import Scenario
 from treadle.values.errors import StuckClientError, UsageError
 from treadle.values.fault import Placement
+from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
-from treadle.values.signals import OperationBoundError
 from treadle.values.view import SerialEnd
 from treadle.world.content import Library
 from treadle.world.effects import Lexicon
@@ -150,8 +151,10 @@ class System:
         path.mkdir()
         return path
 
-    def _make_world(self) -> World:
-        return World(self._template, self._make_directory(), self._book, self._library, self._lexicon)
+    def _make_world(self, book: Book | None = None, library: Library | None = None) -> World:
+        return World(
+            self._template, self._make_directory(), book or self._book, library or self._library, self._lexicon
+        )
 
     def _make_template(self) -> Template:
         """Create the application's schema and seed rows in a file of our own."""
@@ -194,40 +197,41 @@ class System:
     def _warm_up(self) -> None:
         """Run each client once, alone, and forget it: first use imports modules and fills caches.
 
-        Of those that run the same code, one does.
+        Of those that run the same code, one does. What it does is executed, and next to nothing is kept of it: what is
+        kept of a long run would be a part of all processes that are forked later.
         """
         for client in [self.scenario.clients[group] for group in dict.fromkeys(self._groups)]:
-            world = self._make_world()
-            tree = Tree(client, self._surroundings)
-            live = Live((tree,), world, self._surroundings)
+            world = self._make_world(Book(keep_logs=self._book.keep_logs), Library())
+            run = Coroutine(client, self._surroundings)
+            self._live_runs += 1
             try:
-                with contextlib.suppress(OperationBoundError, StuckClientError):  # the search will meet it again
-                    product = self._make_product(live, names=(client.name,), budget=(0, 0))
-                    run_alone(product)
-                self._changed |= product.changed
+                with contextlib.suppress(StuckClientError):  # the search will meet it again
+                    self._run_alone(run, world)
             finally:
-                live.close()
-                tree.abandon()
-                self._live_runs += tree.live_runs
+                run.abandon()
+                world.close()
 
-    def _make_product(
-        self,
-        backend: Learned | Live,
-        *,
-        names: tuple[str, ...] | None = None,
-        budget: tuple[int, int] | None = None,
-        kind: type[Product] = Product,
-        memory: bool = True,
-    ) -> Product:
+    def _run_alone(self, run: Coroutine, world: World) -> None:
+        """Run a client to its end, or for as many operations as it may take."""
+        stop = run.resume()
+        for _ in range(self.scenario.max_operations):
+            if not isinstance(stop, Operation):
+                break
+            key = (0, stop.connection)
+            effects = world.effects(stop, world.content.schema.number)
+            self._changed |= self._natures.of(world.holding(key), stop, effects).changes
+            stop = run.resume(world.perform(key, stop).observation)  # whom it would wait for is itself
+
+    def _make_product(self, backend: Learned | Live, *, kind: type[Product] = Product, memory: bool = True) -> Product:
         scenario = self.scenario
         return kind(
             backend,
             self.local_states,
-            names=tuple(client.name for client in scenario.clients) if names is None else names,
-            budget=(scenario.faults.locked, scenario.faults.crash) if budget is None else budget,
+            names=tuple(client.name for client in scenario.clients),
+            budget=(scenario.faults.locked, scenario.faults.crash),
             natures=self._natures,
             max_operations=scenario.max_operations,
-            groups=self._groups if names is None else None,
+            groups=self._groups,
             local=self._local,
             constants=memory and self._constants,
             memory=memory and self._memory,
@@ -294,11 +298,3 @@ class System:
                 ends[name] = node.outcome
             self._serial[order] = SerialEnd(ends, state.content.committed)
         return self._serial[order]
-
-
-def run_alone(product: Product) -> State:
-    """Follow the first choice everywhere, to the end."""
-    state = product.root()
-    while choices := product.choices(state):
-        state = product.run(state, choices[0]).after
-    return state
