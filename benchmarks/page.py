@@ -125,12 +125,12 @@ is that the states do not grow faster than that, and that the time for each stay
 There are few states, and the same number for every n, but each stands for more and longer statements.""",
     "F": """\
 After a fault all later dates are still to be done, so each of some 3n executions would cost what remains of a plain
-run, were it not for what they share: a forked copy of the process takes each fault, and goes on to the answer. Making
-the copy takes milliseconds, most of them for pages of memory that are copied when they are written to, and the more
-memory a process has, the longer it takes: so the whole grows somewhat faster than n. Each operation in a copy crosses a
-pipe. `shipped-3.3.2` takes about ten operations more in each copy than `shipped-3.2.2`, because it deletes what it
-wrote before it answers; and what it deleted and committed, all dates up to there, is put back row by row for the faults
-that follow.""",
+run, were it not for what they share: a forked copy of the client's process takes each fault, and goes on to the answer.
+To make and to end a copy takes milliseconds, most of them for pages of memory that are copied when they are written to,
+and each operation in it crosses a pipe. `shipped-3.3.2` takes about ten operations more in each copy than
+`shipped-3.2.2`, because it deletes what it wrote before it answers; and what it deleted and committed, all dates up to
+there, is put back row by row for the faults that follow. Both take longer the more dates there are, so the whole grows
+somewhat faster than n.""",
     "G": """\
 An execution that is sampled runs the code of all clients live, and learns from it: each operation becomes a transition
 of the world, each content that is committed is read and kept, and the properties are evaluated on it. It is also longer

@@ -21,12 +21,14 @@ from sqlalchemy.orm import Session
 from properties.backfill import scenarios
 from tests.checking.bank import Account, add_in_place, bank, read_then_write
 from treadle import FaultBudget, Raised, Result, Returned, Scenario, UnsupportedOperationError, View, always, check
-from treadle.client.forked import can_fork
+from treadle.client.coroutine import Coroutine
+from treadle.client.forked import Forked, can_fork, wait_for_ended
 from treadle.client.tree import Tree
 from treadle.execution import system
 from treadle.judge import Judge
 from treadle.search.protocol import Limits
 from treadle.search.sweep import Sweep
+from treadle.values.operation import Operation
 
 
 @pytest.fixture
@@ -272,6 +274,34 @@ def test_a_copy_that_dies_is_replayed(trees: list[Tree], monkeypatch: pytest.Mon
 
     assert _facts(check(_refused(vanish), without=["fork"], search="sweep")) == _facts(result)
     assert sum(tree.forks for tree in trees) > 0
+
+
+def test_a_run_that_has_ended_leaves_its_copies_alone(trees: list[Tree]) -> None:
+    """It is waited for when they have been told to end, too, and not before."""
+    del trees
+    scenario = _refused(add_in_place)
+    with (
+        system.System(scenario) as checked,
+        checked.active() as surroundings,
+        checked.fresh_world() as world,
+    ):
+        run = Coroutine(scenario.clients[0], surroundings)
+        stop = run.resume()
+        while isinstance(stop, Operation) and stop.sql is None:  # what comes first is to register functions
+            stop = run.resume(world.perform((0, stop.connection), stop).observation)
+        original = Forked.of(run, surroundings)
+        run.abandon()
+        copy = original.copy()
+        seen = []
+        while isinstance(stop, Operation):
+            seen.append(world.perform((0, stop.connection), stop).observation)
+            stop = original.resume(seen[-1])
+        wait_for_ended()
+        ends = [copy.resume(observation) for observation in seen]
+        wait_for_ended()
+
+        assert isinstance(ends[-1], Returned)
+        assert ends[-1] == stop
 
 
 def test_several_threads_are_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:

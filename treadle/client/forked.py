@@ -53,12 +53,13 @@ _GRACE_S = 1.0
 _SPLIT = b""
 """What a forked run is sent instead of an observation, and the end of a pipe with it, to be copied."""
 
-_parents_ends: set[Connection] = set()
-"""This process's ends of the pipes to forked runs. What is forked here closes them, or it would keep others alive."""
-
+_pipes: dict[Connection, int] = {}
+"""This process's ends of the pipes to forked runs, each with the process id of the run that was forked here: of that
+run itself, or of the one that it is a copy of. What is forked here closes them, or it would keep others alive."""
 
 _ending: set[int] = set()
-"""The process ids of forked runs that were told to end. To take their memory apart costs them milliseconds."""
+"""The process ids of runs forked here that were told to end, as all their copies were. To take their memory apart costs
+them milliseconds, and each waits for its copies."""
 
 
 def wait_for_ended(*, all_of_them: bool = True) -> None:
@@ -100,21 +101,24 @@ class Forked:
     register, an error of the check) is a ``ForkLostError``: then the run must be repeated in this process.
     """
 
-    def __init__(self, name: str, surroundings: Surroundings, pipe: Connection, pid: int | None = None) -> None:
+    def __init__(
+        self, name: str, surroundings: Surroundings, pipe: Connection, ancestor: int, pid: int | None = None
+    ) -> None:
         """Stand for a forked run.
 
         Args:
             name: the client's.
             surroundings: what it runs in.
             pipe: this process's end of the pipe to it.
-            pid: its process id, if it is a child of this process.
+            ancestor: the process id of the run that was forked from this process.
+            pid: its own, if it is known yet.
         """
         self._name = name
         self._surroundings = surroundings
         self._pipe = pipe
-        self._is_child = pid is not None
+        self._ancestor = ancestor
         self._pid = pid
-        _parents_ends.add(pipe)
+        _pipes[pipe] = ancestor
 
     @classmethod
     def of(cls, coroutine: Coroutine, surroundings: Surroundings) -> Forked:
@@ -137,11 +141,11 @@ class Forked:
             there.close()
             raise
         if pid == 0:
-            for end in (here, *_parents_ends):
+            for end in (here, *_pipes):
                 end.close()
             _live_apart(coroutine, surroundings.max_step_s, there)
         there.close()
-        return cls(coroutine.name, surroundings, here, pid)
+        return cls(coroutine.name, surroundings, here, pid, pid)
 
     def copy(self) -> Forked:
         """Copy the run, which waits to be resumed; the original stays where it is.
@@ -159,7 +163,7 @@ class Forked:
             except OSError:
                 here.close()
                 raise
-        return Forked(self._name, self._surroundings, here)
+        return Forked(self._name, self._surroundings, here, self._ancestor)
 
     def resume(self, observation: Observation) -> Operation | Outcome:
         """Go on with an observation, to the next operation or the end.
@@ -206,11 +210,10 @@ class Forked:
         """Let a run that waits to be resumed end; ``wait_for_ended`` waits for that."""
         if self._pipe.closed:
             return
-        _parents_ends.discard(self._pipe)
+        del _pipes[self._pipe]
         self._pipe.close()
-        if self._is_child:
-            assert self._pid is not None
-            _ending.add(self._pid)
+        if self._ancestor not in _pipes.values():
+            _ending.add(self._ancestor)
 
 
 # In its process.

@@ -29,6 +29,13 @@ from treadle.values.signals import ForkLostError
 FORK_DEPTH = 60
 """From how many operations on a replay costs more than a fork: about 0.1 ms for each operation, against 2 to 5 ms."""
 
+_LONG = 1000
+"""From how many operations on a client is long: its run then moves early to a process of its own, which has little
+memory then, as all copies of it will."""
+
+_EARLY = 12
+"""How early, in operations: when what a new connection registers is registered, which cannot be sent."""
+
 _FORKS = 16
 """How many forked continuations of one client are kept; the oldest goes first."""
 
@@ -118,9 +125,8 @@ def _spoken(stop: Operation | Outcome | None) -> str:
 class Tree:
     """One client, as far as it has been learned.
 
-    A live run is parked where it was needed last. Where it is refused a lock, deep in its history, and what comes
-    without the refusal is not known yet, it moves to a process of its own; a copy of that sees the refusal, and the run
-    stays for the rest.
+    A live run is parked where it was needed last. Where it is to stay, deep in its history, it moves to a process of
+    its own, and a copy of that goes on.
 
     Attributes:
         client: whose code it is.
@@ -136,6 +142,7 @@ class Tree:
         kin: str | None = None,
         fork: bool = True,
         fork_depth: int = FORK_DEPTH,
+        length: int = 0,
     ) -> None:
         """Prepare to learn; nothing runs yet.
 
@@ -146,16 +153,19 @@ class Tree:
                 client's name.
             fork: go on from forked copies of the live run, where that is cheaper than a replay.
             fork_depth: how many operations a replay must have for that.
+            length: how many operations the client took when it ran alone, if that is known.
         """
         self.client = client
         self._kin = client.name if kin is None else kin
         self.live_runs = 0
         self.forks = 0
         self._surroundings = surroundings
-        self._fork_depth = fork_depth if fork else None
+        self._forks_from = (min(fork_depth, _EARLY) if length >= _LONG else fork_depth) if fork else None
         self._root: Node | None = None
-        self._runs: dict[Node, Coroutine | Forked] = {}
+        self._here: Coroutine | None = None
+        self._parked: dict[Node, Coroutine | Forked] = {}
         self._stays = False
+        self._wanted: Node | None = None
 
     def root(self) -> Node:
         """Return the node of a client that has not started.
@@ -166,7 +176,7 @@ class Tree:
         if self._root is None:
             run = self._start()
             assert self._root is not None
-            self._runs[self._root] = run
+            self._parked[self._root] = run
         return self._root
 
     def after(self, node: Node, observation: Observation) -> Node:
@@ -183,19 +193,30 @@ class Tree:
         child = node.children.get(observation)
         return self._learn(node, observation) if child is None else child
 
+    def stay(self, node: Node) -> None:
+        """Let a run stay at a node, for another observation than the one that comes next, if a replay would be costly.
+
+        Args:
+            node: a node of this tree with an operation.
+        """
+        if self._forks_from is not None and node.depth >= self._forks_from and not node.children:
+            self._wanted = node
+
     def _start(self) -> Coroutine:
-        self._abandon(Coroutine)
-        run = Coroutine(self.client, self._surroundings)
+        """Start a run in this process, of which there is one at a time."""
+        self._abandon_here()
+        run = self._here = Coroutine(self.client, self._surroundings)
         self.live_runs += 1
         stop = run.resume()
         if self._root is None:
             self._root = Node(stop, None, None, self._kin)
-        self._check(run, self._root, stop)
+        self._check(self._root, stop)
         return run
 
     def _learn(self, node: Node, observation: Observation) -> Node:
-        run = self._runs.pop(node, None) or self._replay(node)
-        if self._stays_too(node, observation):
+        run = self._parked.pop(node, None) or self._replay(node)
+        if node is self._wanted:
+            self._wanted = None
             run = self._split(run, node)
         try:
             stop = run.resume(observation)
@@ -213,47 +234,47 @@ class Tree:
         """Run the client from its start to a node, in this process."""
         run = self._start()
         for step in node.history()[1:]:
-            self._check(run, step, run.resume(step.seen))
+            self._check(step, run.resume(step.seen))
         return run
 
     def _park(self, run: Coroutine | Forked, node: Node) -> None:
         """Leave a run where it stands."""
-        self._runs[node] = run
-        forked = [at for at, other in self._runs.items() if isinstance(other, Forked)]
+        self._parked[node] = run
+        forked = [at for at, other in self._parked.items() if isinstance(other, Forked)]
         if len(forked) > _FORKS:
-            self._runs.pop(forked[0]).abandon()
-
-    def _stays_too(self, node: Node, observation: Observation) -> bool:
-        """Tell whether a run will be wanted at a node again, for what comes without a refusal, and is costly there."""
-        refused = observation.failure is not None and observation.failure.busy
-        return refused and not node.children and self._fork_depth is not None and node.depth >= self._fork_depth
+            self._parked.pop(forked[0]).abandon()
 
     def _split(self, run: Coroutine | Forked, node: Node) -> Coroutine | Forked:
         """Return a copy of a run, and leave the run where it stands; or return the run, if it cannot be copied."""
+        if isinstance(run, Coroutine) and not self._stays:
+            run = self._moved(run)
         try:
             if isinstance(run, Forked):
                 copy = run.copy()
-            elif not can_fork():
-                return run
-            else:
+            elif can_fork():
                 copy = Forked.of(run, self._surroundings)
-                if not self._stays:
-                    run.abandon()
-                    run = copy
-                    copy = run.copy()
+            else:
+                return run
         except OSError:  # there are too many processes, or too little memory
             return run
-        self._runs[node] = run
+        self._parked[node] = run
         self.live_runs += 1
         self.forks += 1
         return copy
 
-    def _check(self, run: Coroutine, node: Node, stop: Operation | Outcome) -> None:
+    def _moved(self, run: Coroutine) -> Coroutine | Forked:
+        """Let a run go on in a process of its own, if it can."""
+        if not can_fork():
+            return run
         try:
-            check_stop(self.client.name, node, stop)
-        except NondeterminismError:
-            run.abandon()
-            raise
+            forked = Forked.of(run, self._surroundings)
+        except OSError:  # as above
+            return run
+        self._abandon_here()
+        return forked
+
+    def _check(self, node: Node, stop: Operation | Outcome) -> None:
+        check_stop(self.client.name, node, stop)
 
     def ran_sql(self) -> bool:
         """Tell whether some learned history has a statement in it."""
@@ -266,14 +287,19 @@ class Tree:
         return False
 
     def abandon(self) -> None:
-        """Unwind the live run, and end those in processes of their own."""
-        self._abandon(Forked)
+        """Unwind the run that is live here, and end those in processes of their own."""
+        for run in self._parked.values():
+            if isinstance(run, Forked):
+                run.abandon()
         wait_for_ended()
-        self._abandon(Coroutine)
+        self._abandon_here()
+        self._parked.clear()
 
-    def _abandon(self, kind: type[Coroutine | Forked]) -> None:
-        for node in [node for node, run in self._runs.items() if isinstance(run, kind)]:
-            self._runs.pop(node).abandon()
+    def _abandon_here(self) -> None:
+        run, self._here = self._here, None
+        if run is not None:
+            self._parked = {node: other for node, other in self._parked.items() if other is not run}
+            run.abandon()
 
 
 def check_stop(client: str, node: Node, stop: Operation | Outcome) -> None:

@@ -34,6 +34,9 @@ class Backend(Protocol):
     def after(self, client: int, node: Node, observation: Observation) -> Node:
         """Return where a client is after an observation."""
 
+    def stay(self, client: int, node: Node) -> None:
+        """Let a client stay where it is for another observation than the next one, if that saves anything."""
+
     def effects(self, operation: Operation, schema: int) -> Effects:
         """Return what a statement does to locks, under the schema with this number."""
 
@@ -85,6 +88,10 @@ class Learned:
     def start(self) -> WorldState:
         """Return where the world starts."""
         return self._world.root
+
+    def stay(self, client: int, node: Node) -> None:
+        """Let a client stay where it is for another observation than the next one, if a replay would be costly."""
+        self._trees[client].stay(node)
 
     def came_to(self, state: State, world: WorldState) -> None:
         """Note where the world is in a state, which is asked for next as a rule."""
@@ -139,6 +146,9 @@ class Live:
         assert run.node is node
         run.resume(observation)
         return run.node
+
+    def stay(self, client: int, node: Node) -> None:
+        """Do nothing: an execution goes forward only."""
 
     def effects(self, operation: Operation, schema: int) -> Effects:
         """Return what a statement does to locks, under the schema with this number."""

@@ -468,6 +468,10 @@ class Product:
         after = self._go_on(state, client, seen, operation, reset, locked=1)
         return Taken(choice, state, after, operation, seen, reset=reset, lock_kind=LockKind.OUTSIDE, reachable=False)
 
+    def stay(self, state: State, client: int) -> None:
+        """Let a client stay where it is in a state: another choice will be made there after the next one."""
+        self._backend.stay(client, state.locals[client].node)
+
     # What it does, one stretch at a time.
 
     def run(self, state: State, choice: Choice) -> Edge:

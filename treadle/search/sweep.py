@@ -34,8 +34,10 @@ class Sweep:
         while choices := product.choices(execution.state):
             onward = _first_step(execution.state, choices)
             for choice in choices:
-                if isinstance(choice, Fail) and choice != onward and not self._try(sampler, execution.branch(), choice):
-                    return finding
+                if isinstance(choice, Fail) and choice != onward:
+                    product.stay(execution.state, choice.client)
+                    if not self._try(sampler, execution.branch(), choice):
+                        return finding
             if sampler.must_stop():
                 return finding
             sampler.take(execution, onward)
