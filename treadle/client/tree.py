@@ -29,13 +29,6 @@ from treadle.values.signals import ForkLostError
 FORK_DEPTH = 60
 """From how many operations on a replay costs more than a fork: about 0.1 ms for each operation, against 2 to 5 ms."""
 
-_LONG = 1000
-"""From how many operations on a client is long: its run then moves early to a process of its own, which has little
-memory then, as all copies of it will."""
-
-_EARLY = 12
-"""How early, in operations: when what a new connection registers is registered, which cannot be sent."""
-
 _FORKS = 16
 """How many forked continuations of one client are kept; the oldest goes first."""
 
@@ -142,7 +135,6 @@ class Tree:
         kin: str | None = None,
         fork: bool = True,
         fork_depth: int = FORK_DEPTH,
-        length: int = 0,
     ) -> None:
         """Prepare to learn; nothing runs yet.
 
@@ -153,14 +145,13 @@ class Tree:
                 client's name.
             fork: go on from forked copies of the live run, where that is cheaper than a replay.
             fork_depth: how many operations a replay must have for that.
-            length: how many operations the client took when it ran alone, if that is known.
         """
         self.client = client
         self._kin = client.name if kin is None else kin
         self.live_runs = 0
         self.forks = 0
         self._surroundings = surroundings
-        self._forks_from = (min(fork_depth, _EARLY) if length >= _LONG else fork_depth) if fork else None
+        self._fork_depth = fork_depth if fork else None
         self._root: Node | None = None
         self._here: Coroutine | None = None
         self._parked: dict[Node, Coroutine | Forked] = {}
@@ -199,7 +190,7 @@ class Tree:
         Args:
             node: a node of this tree with an operation.
         """
-        if self._forks_from is not None and node.depth >= self._forks_from and not node.children:
+        if self._fork_depth is not None and node.depth >= self._fork_depth and not node.children:
             self._wanted = node
 
     def _start(self) -> Coroutine:

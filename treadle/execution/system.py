@@ -86,7 +86,6 @@ class System:
         self._serial: dict[tuple[str, ...], SerialEnd] = {}
         self._directories = 0
         self._live_runs = 0
-        self._lengths: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         """Make the sandbox and the template, and warm the clients up."""
@@ -100,13 +99,7 @@ class System:
             self._surroundings.randomness_used.clear()  # first use of a module may draw; that run is forgotten
             names = [client.name for client in self.scenario.clients]
             own = [
-                Tree(
-                    client,
-                    self._surroundings,
-                    kin=names[group],
-                    fork=self._fork,
-                    length=self._lengths.get(names[group], 0),
-                )
+                Tree(client, self._surroundings, kin=names[group], fork=self._fork)
                 for client, group in zip(self.scenario.clients, self._groups, strict=True)
             ]
             self._trees = tuple(own[group] for group in self.symmetry.groups)
@@ -213,22 +206,21 @@ class System:
             self._live_runs += 1
             try:
                 with contextlib.suppress(StuckClientError):  # the search will meet it again
-                    self._lengths[client.name] = self._run_alone(run, world)
+                    self._run_alone(run, world)
             finally:
                 run.abandon()
                 world.close()
 
-    def _run_alone(self, run: Coroutine, world: World) -> int:
-        """Run a client to its end, or for as many operations as it may take; return how many it took."""
+    def _run_alone(self, run: Coroutine, world: World) -> None:
+        """Run a client to its end, or for as many operations as it may take."""
         stop = run.resume()
-        for number in range(self.scenario.max_operations):
+        for _ in range(self.scenario.max_operations):
             if not isinstance(stop, Operation):
-                return number
+                break
             key = (0, stop.connection)
             effects = world.effects(stop, world.content.schema.number)
             self._changed |= self._natures.of(world.holding(key), stop, effects).changes
             stop = run.resume(world.perform(key, stop).observation)  # whom it would wait for is itself
-        return self.scenario.max_operations
 
     def _make_product(self, backend: Learned | Live, *, kind: type[Product] = Product, memory: bool = True) -> Product:
         scenario = self.scenario
