@@ -237,32 +237,20 @@ class Tree:
 
     def _split(self, run: Coroutine | Forked, node: Node) -> Coroutine | Forked:
         """Return a copy of a run, and leave the run where it stands; or return the run, if it cannot be copied."""
-        if isinstance(run, Coroutine) and not self._stays:
-            run = self._moved(run)
+        if isinstance(run, Coroutine) and not can_fork():
+            return run
         try:
-            if isinstance(run, Forked):
+            copy = run.copy() if isinstance(run, Forked) else Forked.of(run, self._surroundings)
+            if isinstance(run, Coroutine) and not self._stays:  # it goes on there, and is copied there
+                self._abandon_here()
+                run = copy
                 copy = run.copy()
-            elif can_fork():
-                copy = Forked.of(run, self._surroundings)
-            else:
-                return run
         except OSError:  # there are too many processes, or too little memory
             return run
         self._parked[node] = run
         self.live_runs += 1
         self.forks += 1
         return copy
-
-    def _moved(self, run: Coroutine) -> Coroutine | Forked:
-        """Let a run go on in a process of its own, if it can."""
-        if not can_fork():
-            return run
-        try:
-            forked = Forked.of(run, self._surroundings)
-        except OSError:  # as above
-            return run
-        self._abandon_here()
-        return forked
 
     def _check(self, node: Node, stop: Operation | Outcome) -> None:
         check_stop(self.client.name, node, stop)

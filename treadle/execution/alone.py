@@ -49,9 +49,7 @@ class _Glanced(NamedTuple):
 class Alone:
     """Runs one client to its end, in a learned world."""
 
-    def __init__(
-        self, world: LearnedWorld, surroundings: Surroundings, *, max_operations: int, memory: bool, fork: bool
-    ) -> None:
+    def __init__(self, world: LearnedWorld, surroundings: Surroundings, *, max_operations: int, memory: bool) -> None:
         """Run nothing yet.
 
         Args:
@@ -59,13 +57,11 @@ class Alone:
             surroundings: what clients run in.
             max_operations: how many operations a client may take.
             memory: tell from memory what was read before, from the same rows.
-            fork: go on from forked copies of live clients, where that is cheaper than a replay.
         """
         self._world = world
         self._surroundings = surroundings
         self._max_operations = max_operations
         self._memory = memory
-        self._fork = fork
         self._glances: dict[Hashable, _Glance] = {}
         self._sequels: dict[Callable[[], object], tuple[int, Tree]] = {}
 
@@ -83,7 +79,7 @@ class Alone:
         if run not in self._sequels:
             number = len(self._sequels)
             client = Client(f"sequel {number + 1}", run)
-            self._sequels[run] = _FIRST + number, Tree(client, self._surroundings, fork=self._fork)
+            self._sequels[run] = _FIRST + number, Tree(client, self._surroundings)
         position, tree = self._sequels[run]
         node, _ = self.run(state, position, tree)
         assert node.outcome is not None

@@ -110,7 +110,6 @@ class System:
                 self._surroundings,
                 max_operations=self.scenario.max_operations,
                 memory=self._memory,
-                fork=self._fork,
             )
             stack.callback(self._abandon)
             self._learned = Learned(self._trees, self.world, self._book)
