@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from attrs import frozen
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 SCHEMA = (
@@ -260,4 +261,16 @@ def cases(draw: st.DrawFn, clients: int = 2, longest: int = 4, *, alike: bool | 
         draw(st.sampled_from(("legacy", "begin"))),
         draw(st.sampled_from((0, 5000))),
         alike,
+    )
+
+
+def sized(examples: int, *, fixed_to: int = 100) -> settings:
+    """Return the settings of a test of so many examples: always the same ones, if they are few."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=examples <= fixed_to,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
     )

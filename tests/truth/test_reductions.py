@@ -6,29 +6,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, note, settings
+from hypothesis import event, given, note
 from hypothesis import strategies as st
 
 from tests.truth.brute import all_outcomes
 from tests.truth.checked import outcomes, outcomes_of_every_operation
-from tests.truth.programs import Case, cases
+from tests.truth.programs import Case, cases, sized
 from treadle.checking import REDUCTIONS
 
 _SAME_SCHEDULES = {"merge", "symmetry", "memory"}
 """The reductions that change nothing about which schedules there are."""
 
 _FAULTS = st.sampled_from(((1, 0, "reachable"), (1, 0, "statement"), (1, 0, "savepoint"), (0, 1, "reachable")))
-
-
-def _sized(examples: int) -> settings:
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=examples <= 100,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.shrink),
-    )
 
 
 def _compare_with_brute(case: Case, most: int) -> None:
@@ -82,35 +71,35 @@ def _compare_processes(case: Case, faults: tuple[int, int, str]) -> None:
     assert counts[0] == counts[1]
 
 
-@_sized(100)
+@sized(100)
 @given(cases(longest=3))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
     """Two clients without faults: just the outcomes of every interleaving of single calls."""
     _compare_with_brute(case, 40)
 
 
-@_sized(25)
+@sized(25)
 @given(cases(longest=3), _FAULTS)
 def test_reduced_learned_and_live_searches_agree(case: Case, faults: tuple[int, int, str]) -> None:
     """With a fault, learned, live and unreduced searches find the same outcomes."""
     _compare_modes(case, faults, 1000)
 
 
-@_sized(40)
+@sized(40)
 @given(cases(longest=3), _FAULTS)
 def test_searches_without_a_reduction_agree(case: Case, faults: tuple[int, int, str]) -> None:
     """Each reduction switched off alone, and all of them: the same outcomes, and as many schedules."""
     _compare_reductions(case, faults, 500)
 
 
-@_sized(20)
+@sized(20)
 @given(cases(clients=3, longest=2, alike=True))
 def test_searches_of_interchangeable_clients_agree(case: Case) -> None:
     """The same for three clients of which two run the same program."""
     _compare_reductions(case, (0, 0, "reachable"), 500)
 
 
-@_sized(10)
+@sized(10)
 @given(cases(longest=3), _FAULTS)
 def test_two_processes_agree_with_one(case: Case, faults: tuple[int, int, str]) -> None:
     """The same outcomes, states, transitions and schedules."""
@@ -118,7 +107,7 @@ def test_two_processes_agree_with_one(case: Case, faults: tuple[int, int, str]) 
 
 
 @pytest.mark.truth
-@_sized(1000)
+@sized(1000)
 @given(cases(longest=5))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings_of_longer_programs(case: Case) -> None:
     """The same, more and longer."""
@@ -126,7 +115,7 @@ def test_reduced_search_finds_the_outcomes_of_all_interleavings_of_longer_progra
 
 
 @pytest.mark.truth
-@_sized(200)
+@sized(200)
 @given(cases(clients=3, longest=2))
 def test_reduced_search_finds_the_outcomes_of_three_clients(case: Case) -> None:
     """The same for three clients."""
@@ -134,7 +123,7 @@ def test_reduced_search_finds_the_outcomes_of_three_clients(case: Case) -> None:
 
 
 @pytest.mark.truth
-@_sized(300)
+@sized(300)
 @given(cases(longest=4), _FAULTS)
 def test_reduced_learned_and_live_searches_agree_on_longer_programs(case: Case, faults: tuple[int, int, str]) -> None:
     """The same for more and longer programs with a fault."""
@@ -142,7 +131,7 @@ def test_reduced_learned_and_live_searches_agree_on_longer_programs(case: Case, 
 
 
 @pytest.mark.truth
-@_sized(300)
+@sized(300)
 @given(cases(longest=4), _FAULTS)
 def test_searches_of_longer_programs_without_a_reduction_agree(case: Case, faults: tuple[int, int, str]) -> None:
     """The same for more and longer programs."""
@@ -150,7 +139,7 @@ def test_searches_of_longer_programs_without_a_reduction_agree(case: Case, fault
 
 
 @pytest.mark.truth
-@_sized(100)
+@sized(100)
 @given(cases(clients=3, longest=3, alike=True))
 def test_searches_of_more_interchangeable_clients_agree(case: Case) -> None:
     """The same for three clients of which two run the same program."""
@@ -158,7 +147,7 @@ def test_searches_of_more_interchangeable_clients_agree(case: Case) -> None:
 
 
 @pytest.mark.truth
-@_sized(300)
+@sized(300)
 @given(cases(clients=3, longest=3), _FAULTS)
 def test_two_processes_agree_with_one_on_three_clients(case: Case, faults: tuple[int, int, str]) -> None:
     """The same for more programs, side by side."""

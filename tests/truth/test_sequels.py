@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import given, note
 
 from tests.truth.checked import ends_of_one_more
-from tests.truth.programs import SCHEMA, TABLES, Case, Program, Step, cases, play
+from tests.truth.programs import SCHEMA, TABLES, Case, Program, Step, cases, play, sized
 from treadle.values.operation import Operation
 
 Rows = tuple[tuple[tuple[object, ...], ...], ...]
@@ -67,17 +67,6 @@ _AFTER = (
 """Clients, each with one more that does something else while rows of a read are still to be fetched."""
 
 
-def _sized(examples: int) -> settings:
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=examples <= 200,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.shrink),
-    )
-
-
 @pytest.mark.parametrize("transactions", ["legacy", "begin"])
 @pytest.mark.parametrize(("client", "more"), _AFTER)
 def test_what_is_done_while_rows_are_fetched_is_not_told_from_these_rows(
@@ -97,7 +86,7 @@ def test_a_read_that_is_told_with_what_was_done_meanwhile_is_noticed(
         _compare(Case((client, more), "wal", "legacy", 0))
 
 
-@_sized(200)
+@sized(200, fixed_to=200)
 @given(cases(clients=2, longest=6, alike=False))
 def test_one_more_client_ends_as_on_a_plain_database(case: Case) -> None:
     """After one client, and in the middle of it: the same with and without memory, and at the end as without us."""
@@ -106,7 +95,7 @@ def test_one_more_client_ends_as_on_a_plain_database(case: Case) -> None:
 
 
 @pytest.mark.truth
-@_sized(2000)
+@sized(2000)
 @given(cases(clients=3, longest=6))
 def test_one_more_client_ends_as_on_a_plain_database_at_length(case: Case) -> None:
     """The same beside two clients."""
