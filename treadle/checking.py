@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import resource
 import sqlite3
 import sys
@@ -11,12 +10,11 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from treadle.client.surroundings import collection_paused
-from treadle.execution.confirmation import end_of, run_live, spot_check
+from treadle.execution.confirmation import end_of, run_live
 from treadle.execution.product import Product
-from treadle.execution.relived import Relived
 from treadle.execution.state import State
 from treadle.execution.symmetry import groups_of
 from treadle.execution.system import System
@@ -31,12 +29,20 @@ from treadle.search.exhaustive import Exhaustive
 from treadle.search.pct import Pct
 from treadle.search.protocol import Finding, Limits, Progress, Search
 from treadle.search.random import Random
+from treadle.search.stateless import Stateless
 from treadle.search.sweep import Sweep
 from treadle.shrinking import Shrinker
 from treadle.values.errors import ScheduleMismatchError, StuckClientError, UsageError
 from treadle.values.property import Kind, Property
 from treadle.values.schedule import Choice, Schedule
-from treadle.values.signals import LogsNeededError, NamesMatterError, OperationBoundError
+from treadle.values.signals import (
+    EndsMatterError,
+    HistoryNeededError,
+    LogsNeededError,
+    NamesMatterError,
+    NotLocalError,
+    OperationBoundError,
+)
 from treadle.values.trace import Trace
 from treadle.values.verdict import Bounds, Counterexample, Decision, Result, Stats, Verdict
 
@@ -45,7 +51,6 @@ SEARCHES = ("exhaustive", "random", "pct", "sweep")
 
 REDUCTIONS = {
     "local": "local operations are taken together, without a scheduling point between them",
-    "constants": "a read of what no client changes is a local operation, in WAL mode",
     "merge": "equal states are visited once",
     "symmetry": "states that differ only in what interchangeable clients are called are visited once",
     "memory": "what a stretch of operations did is not walked again from another state",
@@ -102,24 +107,29 @@ def check(
     off = _switched_off(without, reduction=reduction)
     _require_workers(workers, search, off, live=live)
 
-    def run(*, keep_logs: bool, interchangeable: bool) -> Result:
+    def run(known: Known) -> Result:
         limits = Limits(max_states, max_seconds, max_executions, until_violated, progress)
-        symmetry = interchangeable and search == "exhaustive" and not off & {"symmetry", "merge"}
+        symmetry = known.names_alike and search == "exhaustive" and not off & {"symmetry", "merge"} and not live
         options = Options(
-            local="local" not in off,
-            constants="constants" not in off,
+            local="local" not in off and known.locality and not known.history,
             memory="memory" not in off,
-            symmetry=symmetry,
+            symmetry=symmetry and not known.history,
             fork="fork" not in off,
-            keep_logs=keep_logs,
+            keep_logs=known.keep_logs or bool(known.history),
+            ends_visible=known.ends_visible,
+            everything_known=not known.history,
         )
         together = None
-        if workers != 1:
+        if workers != 1 and not known.history:
             with crew_of(scenario, workers) as crew:
-                together = search_together(crew, options, groups_of(scenario.clients, symmetry=symmetry), limits, seed)
+                groups = groups_of(scenario.clients, symmetry=options.symmetry)
+                together = search_together(crew, options, groups, limits)
         with options.system(scenario) as system, system.active():
-            policy = _policy(search, system, seed, merge="merge" not in off)
-            return _Check(system, limits, seed).decide(policy, search, live=live, together=together)
+            if live or known.history:
+                policy: Search = Stateless(system, merge="merge" not in off and not known.history)
+            else:
+                policy = _policy(search, system, seed, merge="merge" not in off)
+            return _Check(system, limits, seed, known, options).decide(policy, search, together=together)
 
     with collection_paused():  # until what was known is dropped
         return _start_over_if_needed(run)
@@ -138,9 +148,9 @@ def replay(scenario: Scenario, token: str) -> Trace:
     """
     schedule = Schedule.parse(token)
 
-    def run(*, keep_logs: bool, interchangeable: bool) -> Trace:
-        del interchangeable  # nothing is merged here
-        with System(scenario, keep_logs=keep_logs) as system, system.active():
+    def run(known: Known) -> Trace:
+        system = System(scenario, keep_logs=known.keep_logs, everything_known=not known.history)
+        with system, system.active():
             judge = Judge(scenario, system.sequel, system.serial)
             judge.start(system.product.root())
             taken = run_live(system, schedule)
@@ -149,16 +159,41 @@ def replay(scenario: Scenario, token: str) -> Trace:
     return _start_over_if_needed(run)
 
 
-def _start_over_if_needed(run: Callable[..., _Answer]) -> _Answer:
-    """Run without logs of what is over and with interchangeable clients; otherwise if that turns out to be wrong."""
-    keep_logs, interchangeable = False, True
+@frozen
+class Known:
+    """What is taken for granted of a scenario, until a check finds out that it is not so and starts over.
+
+    Attributes:
+        keep_logs: more than settings outlives what a connection held.
+        names_alike: clients that run the same code are interchangeable.
+        ends_visible: some property of every committed state looks at how clients have ended.
+        locality: operations can be taken for local.
+        history: what may depend on the whole execution, or an empty text.
+    """
+
+    keep_logs: bool = False
+    names_alike: bool = True
+    ends_visible: bool = False
+    locality: bool = True
+    history: str = ""
+
+
+def _start_over_if_needed(run: Callable[[Known], _Answer]) -> _Answer:
+    """Run, taking for granted what makes a check fast; what turns out not to be so is not taken for granted again."""
+    known = Known()
     while True:
         try:
-            return run(keep_logs=keep_logs, interchangeable=interchangeable)
+            return run(known)
         except LogsNeededError:
-            keep_logs = True
+            known = evolve(known, keep_logs=True)
         except NamesMatterError:
-            interchangeable = False
+            known = evolve(known, names_alike=False)
+        except EndsMatterError:
+            known = evolve(known, ends_visible=True)
+        except NotLocalError:
+            known = evolve(known, locality=False)
+        except HistoryNeededError as error:
+            known = evolve(known, history=str(error))
 
 
 def _require_options(
@@ -219,19 +254,22 @@ class _Check:
     _system: System
     _limits: Limits
     _seed: int
+    _known: Known
+    _options: Options
     _judge: Judge = field(init=False)
     _met_fault_point: bool = field(init=False, default=False)
     _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         system = self._system
-        self._judge = Judge(system.scenario, system.sequel, system.serial, system.symmetry)
+        visible = self._options.ends_visible or not self._options.local
+        self._judge = Judge(system.scenario, system.sequel, system.serial, system.symmetry, ends_visible=visible)
 
-    def decide(self, policy: Search, name: str, *, live: bool, together: Together | None) -> Result:
+    def decide(self, policy: Search, name: str, *, together: Together | None) -> Result:
         """Search, unless several processes did, and return all verdicts."""
         system, scenario = self._system, self._system.scenario
         if together is None:
-            finding = self._explore(policy, live=live)
+            finding = self._explore(policy)
             silent = system.silent_clients() if finding.exhausted else []
         else:
             finding, silent = together.finding, together.silent if together.finding.exhausted else []
@@ -239,12 +277,13 @@ class _Check:
             self._judge.start(system.product.root())
             self._judge.witnessed |= together.witnessed
             self._judge.outcomes |= together.outcomes
+            self._judge.met |= together.met
         if silent:
             finding.exhausted = False
             finding.why_not = (
                 f"client {silent[0]!r} ran no statement on the checked database: does it use the scenario's engine?"
             )
-        decisions = self._decide_all(finding, spot_checked=together is not None)
+        decisions = self._decide_all(finding)
         return Result(
             scenario=scenario.name,
             clients=tuple(client.name for client in scenario.clients),
@@ -276,33 +315,32 @@ class _Check:
 
     def _notes(self) -> Iterator[str]:
         scenario = self._system.scenario
+        if self._known.history:
+            yield (
+                f"{self._known.history} may depend on the whole execution: every schedule was run live from its "
+                "start, and nothing was learned or left out."
+            )
         if scenario.faults.locked and not self._met_fault_point:
             yield (
                 f"no locked fault was tried: faults are injected at each {scenario.faults_at}, and no client came to "
                 "one. With faults_at='reachable' they are injected wherever SQLite asks for a lock."
             )
 
-    def _explore(self, policy: Search, *, live: bool) -> Finding:
-        relived = Relived(self._system) if live else None
+    def _explore(self, policy: Search) -> Finding:
+        if isinstance(policy, Stateless):
+            self._judge = policy.judge()
+        product = self._system.product
         try:
-            product = self._system.product if relived is None else relived.product()
-            try:
-                finding = policy.explore(product, self._judge, self._limits)
-            finally:
-                self._met_fault_point = product.met_fault_point
+            finding = policy.explore(product, self._judge, self._limits)
             if not self._system.symmetry.trivial and self._system.active().drew_randomness():
                 raise NamesMatterError
             return finding
         except (OperationBoundError, StuckClientError) as error:
             return Finding(why_not=str(error))
         finally:
-            if relived is not None:
-                relived.close()
+            self._met_fault_point = product.met_fault_point
 
-    def _decide_all(self, finding: Finding, *, spot_checked: bool) -> tuple[Decision, ...]:
-        if finding.exhausted and not spot_checked:
-            finding.why_not = spot_check(self._system, random.Random(self._seed))  # for choices, not for secrets
-            finding.exhausted = not finding.why_not
+    def _decide_all(self, finding: Finding) -> tuple[Decision, ...]:
         return tuple(self._decide(item, finding) for item in self._system.scenario.properties)
 
     def _decide(self, item: Property, finding: Finding) -> Decision:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from treadle.client.tree import Node
@@ -13,7 +13,10 @@ from treadle.scenario import Scenario
 from treadle.values.errors import PropertyError
 from treadle.values.outcome import Outcome
 from treadle.values.property import Breach, Kind, Property
+from treadle.values.signals import EndsMatterError
 from treadle.values.view import Committed, SerialEnd, View
+from treadle.world.content import Content
+from treadle.world.state import digest_of
 
 Sequel = Callable[[State, Callable[[], object]], Outcome]
 """Runs one more client alone from a state."""
@@ -34,6 +37,36 @@ def _in_office(judge: weakref.ref[Judge]) -> Judge:
     return found
 
 
+class _Watched(Mapping[str, Outcome]):
+    """Outcomes that tell whether they were looked at."""
+
+    def __init__(self, outcomes: dict[str, Outcome]) -> None:
+        self._outcomes = outcomes
+        self.looked = False
+
+    def __getitem__(self, name: str) -> Outcome:
+        self.looked = True
+        return self._outcomes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.looked = True
+        return iter(self._outcomes)
+
+    def __len__(self) -> int:
+        self.looked = True
+        return len(self._outcomes)
+
+    def __repr__(self) -> str:
+        self.looked = True
+        return repr(self._outcomes)
+
+
+def _final(state: State, naming: Sequence[int]) -> str:
+    """Return a text that stands for a final state, with the clients' ends as they are under a naming."""
+    ends = [state.locals[place].node.outcome_key for place in naming]
+    return digest_of((state.content.digest, ends)).hex()
+
+
 class Judge:
     """Evaluates the properties of a scenario, once for each distinct view.
 
@@ -43,9 +76,19 @@ class Judge:
     Attributes:
         witnessed: the names of the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes: how each client ended, and a digest of the committed rows.
+        met: texts that stand for what was committed in the states that were met, and in final ones for how the
+            clients had ended, too.
     """
 
-    def __init__(self, scenario: Scenario, sequel: Sequel, serial: Serial, symmetry: Symmetry | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        sequel: Sequel,
+        serial: Serial,
+        symmetry: Symmetry | None = None,
+        *,
+        ends_visible: bool = True,
+    ) -> None:
         """Judge by the properties of a scenario.
 
         Args:
@@ -53,10 +96,15 @@ class Judge:
             sequel: runs one more client.
             serial: runs clients one after another.
             symmetry: which clients are interchangeable; by default none.
+            ends_visible: all states are met that differ in how clients have ended; otherwise a property of every
+                committed state that looks at that is signalled.
         """
         self._serial = serial
+        self._ends_visible = ends_visible
         self.witnessed: set[str] = set()
         self.outcomes: set[str] = set()
+        self.met: set[str] = set()
+        self._contents: set[Content] = set()
         self._names = tuple(client.name for client in scenario.clients)
         self._symmetry = symmetry or Symmetry(tuple(range(len(self._names))))
         self._invariants = scenario.invariants
@@ -89,9 +137,9 @@ class Judge:
         return View(
             committed=state.content.committed if committed is None else committed,
             initial=self._initial,
-            outcomes={
-                name: node.outcome for name, node in zip(self._names, nodes, strict=True) if node.outcome is not None
-            },
+            outcomes=_Watched(
+                {name: node.outcome for name, node in zip(self._names, nodes, strict=True) if node.outcome is not None}
+            ),
             sequel=lambda run: _in_office(judge)._go_on(state, run),  # noqa: SLF001  # another one of this class
             serial=lambda order: _in_office(judge)._serial(order),  # noqa: SLF001  # likewise
         )
@@ -108,6 +156,9 @@ class Judge:
         """
         ends = [self._number(local.node) for local in state.locals]
         key: Hashable = (state.content, self._symmetry.sorted(ends.copy()))
+        if state.content not in self._contents:
+            self._contents.add(state.content)
+            self.met.add(state.content.digest)
         if key in self._goes_on and not state.quiescent:  # what others hold decides how one more client ends
             key = state
         broken = self._broken.get(key)
@@ -119,6 +170,12 @@ class Judge:
                 key = key if state.quiescent else state
             self._broken[key] = broken
         return broken
+
+    def has_met(self, state: State) -> bool:
+        """Tell whether what is committed in a state was met, and, where all clients have ended, with such ends."""
+        if state.ended:
+            return _final(state, range(len(state.locals))) in self.met
+        return state.content.digest in self.met
 
     def _number(self, node: Node) -> int:
         """Return the number of how a client ended, or of its not having ended."""
@@ -134,6 +191,7 @@ class Judge:
         if state.ended:
             properties = (*properties, *self._ends)
             self.outcomes.update(self._spoken(state, ends))
+            self.met.update(_final(state, naming) for naming in self._symmetry.arrangements(ends))
         broken: set[str] = set()
         for naming in self._symmetry.arrangements(ends):
             pending = [item for item in properties if item.name not in broken and item.name not in self.witnessed]
@@ -146,7 +204,13 @@ class Judge:
 
     def _breaks(self, item: Property, view: View) -> bool:
         """Tell whether a property is broken in a view; note whether a ``sometimes`` is seen there."""
-        if item.kind is not Kind.SOMETIMES:
+        if item.kind is Kind.ALWAYS and isinstance(view.outcomes, _Watched):
+            view.outcomes.looked = False
+            broken = bool(item.breaches(view))
+            if view.outcomes.looked and not self._ends_visible:
+                raise EndsMatterError
+            return broken
+        if item.kind is Kind.AT_END:
             return bool(item.breaches(view))
         if not item.breaches(view):
             self.witnessed.add(item.name)

@@ -121,6 +121,12 @@ class Database:
         self.engine = create_engine(f"sqlite:////treadle/{uuid.uuid4().hex}.db", connect_args=arguments)
         set_up_transactions(self.engine, self.transactions)
 
+    @property
+    def driver(self) -> Any:
+        """The driver's module, ``sqlite3`` or one with its interface, as SQLAlchemy's ``module=`` may name."""
+        module = self.engine.dialect.dbapi
+        return module if hasattr(module, "Cursor") else sqlite3.dbapi2
+
     def create(self) -> None:
         """Create the schema and write the seed rows through the engine."""
         if isinstance(self.schema, MetaData):

@@ -7,6 +7,7 @@ import threading
 from greenlet import getcurrent, greenlet
 
 from treadle.client.surroundings import Surroundings
+from treadle.interning import the_operation
 from treadle.scenario import Client
 from treadle.values.errors import ForeignThreadError, SharedStateError, TreadleError
 from treadle.values.observation import Observation
@@ -49,6 +50,7 @@ class Coroutine:
         self._belongings = surroundings.belongings(client.name)
         self._thread = threading.get_ident()
         self._numbers: set[int] = set()
+        self._kept: set[object] = set()
         self._closing = False
         self._misuse: TreadleError | None = None
         self._pending = Kind.CONNECT
@@ -58,15 +60,21 @@ class Coroutine:
 
     def _body(self, _: Observation | None) -> Outcome | None:
         try:
-            try:
-                return Returned(self._run())
-            except _Abandoned:
-                return None
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever the client raises is its outcome
-                _forget_frames(error)
-                return Raised(error)  # type: ignore[arg-type]  # SystemExit ends a process as an exception does
+            outcome = self._outcome()
+            if self._surroundings.answers:
+                self.ask(the_operation(Kind.ANSWER, 0, None, None, (), clock_s=self.clock_s, payload=None))
+            return outcome
+        except _Abandoned:
+            return None
         finally:
             self._run = _gone
+
+    def _outcome(self) -> Outcome:
+        try:
+            return Returned(self._run())
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever the client raises is its outcome
+            _forget_frames(error)
+            return Raised(error)  # type: ignore[arg-type]  # SystemExit ends a process as an exception does
 
     def resume(self, observation: Observation | None = None) -> Operation | Outcome:
         """Go on with an observation, to the next operation or the end.
@@ -92,9 +100,18 @@ class Coroutine:
         self._belongings.put_away()
         return self._belongings.drew
 
+    def keep(self, connection: object) -> None:
+        """Keep an open connection alive, as the cycle does that a real one is in."""
+        self._kept.add(connection)
+
+    def let_go(self, connection: object) -> None:
+        """Keep a connection no more."""
+        self._kept.discard(connection)
+
     def abandon(self) -> None:
         """Unwind a run that is not needed any more; what it raises while unwinding is swallowed."""
         self._closing = True
+        self._kept.clear()
         for _ in range(_PATIENCE):
             if not self._greenlet:  # never started, or dead
                 break

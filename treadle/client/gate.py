@@ -1,6 +1,6 @@
 """The gate: driver classes that hand every call to the checker instead of to a database.
 
-``GateConnection`` and ``GateCursor`` subclass the classes of ``sqlite3``, since applications and SQLAlchemy ask
+``GateConnection`` and ``GateCursor`` subclass the classes of the driver, since applications and SQLAlchemy ask
 ``isinstance``. Their base classes are never initialised: a method that is not overridden here raises instead of
 reaching some database behind the checker's back.
 """
@@ -8,8 +8,10 @@ reaching some database behind the checker's back.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Literal, Protocol, Self
 
 from treadle.interning import the_operation
@@ -38,6 +40,19 @@ class Port(Protocol):
     def free_number(self, number: int) -> None:
         """Give a connection number back."""
 
+    def keep(self, connection: object) -> None:
+        """Keep an open connection alive for as long as the client runs.
+
+        A connection of the driver is in a cycle with the statements that it caches. So one that its client has
+        forgotten stays open, with its locks, until garbage is collected.
+        """
+
+    def let_go(self, connection: object) -> None:
+        """Keep a connection no more, which was closed."""
+
+
+DRAWS = "draws"
+"""What an executemany shows while the driver wants another row."""
 
 _FROZEN = frozenset({type(None), bool, int, float, str, bytes})
 """Types whose values nobody can change."""
@@ -66,7 +81,7 @@ def _describe(value: Any) -> Any:
 def _refusal(name: str) -> Any:
     """Return a method that refuses: the gate cannot carry this call."""
 
-    def refuse(self: GateConnection, *arguments: object, **options: object) -> None:
+    def refuse(self: ConnectionCalls, *arguments: object, **options: object) -> None:
         del arguments, options
         raise self._refused(
             f"Connection.{name}: the gate cannot carry this call to the checked database. "
@@ -77,35 +92,37 @@ def _refusal(name: str) -> Any:
     return refuse
 
 
-class GateCursor(sqlite3.Cursor):
-    """A cursor whose every call is an operation."""
+_SHADOWED = ("arraysize", "description", "row_factory", "rowcount")
+"""Attributes of a driver's cursor that are the gate's own."""
 
-    __slots__ = (
-        "_closed",
-        "_gate",
-        "_inserted",
-        "_lastrowid",
-        "_number",
-        "arraysize",
-        "description",
-        "row_factory",
-        "rowcount",
-    )
 
-    def __init__(self, connection: GateConnection) -> None:
+class CursorCalls:
+    """The calls of a cursor, each of which is an operation."""
+
+    _closed: bool
+    _gate: ConnectionCalls
+    _inserted: bool
+    _lastrowid: int | None
+    _number: int
+    arraysize: int
+    description: Any
+    row_factory: Any
+    rowcount: int
+
+    def __init__(self, connection: ConnectionCalls) -> None:
         """Take the lowest free cursor number of the connection."""
         self._number = connection._take_cursor_number()  # noqa: SLF001  # the two classes are one gate
         self._gate = connection
         self._closed = False
         self.arraysize = 1
-        self.description: Any = None
-        self._lastrowid: int | None = None
+        self.description = None
+        self._lastrowid = None
         self._inserted = True
-        self.rowcount = -1  # type: ignore[misc]  # a slot of this class
+        self.rowcount = -1
         self.row_factory = connection.row_factory
 
     @property
-    def connection(self) -> sqlite3.Connection:
+    def connection(self) -> Any:
         """The connection that made this cursor."""
         return self._gate
 
@@ -123,10 +140,12 @@ class GateCursor(sqlite3.Cursor):
 
     def _ask(self, kind: Kind, sql: str | None = None, arguments: Any = ()) -> Observation:
         if self._closed:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed cursor.")
+            raise self._gate.ProgrammingError("Cannot operate on a closed cursor.")
         return self._gate._ask(kind, self._number, sql, arguments)  # noqa: SLF001  # the two classes are one gate
 
-    def _run(self, kind: Kind, sql: str, arguments: Any) -> GateCursor:
+    def _run(
+        self, kind: Kind, sql: str, arguments: Any, goes_on: Callable[[Observation], Observation] | None = None
+    ) -> Self:
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
         if kind is Kind.EXECUTESCRIPT:  # runs beside the cursor's own statement
@@ -138,32 +157,54 @@ class GateCursor(sqlite3.Cursor):
             self._ask(Kind.CLOSE_CURSOR)
             unfinished.discard(number)
         self.description = None
-        self.rowcount = -1  # type: ignore[misc]  # a slot of this class
+        self.rowcount = -1
         seen = self._ask(kind, sql, arguments)
+        if goes_on is not None:
+            seen = goes_on(seen)
         if seen.description is not None:
             unfinished.add(number)
         self.description = seen.description
-        self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
+        self.rowcount = seen.rowcount
         self._inserted = kind is Kind.EXECUTEMANY or seen.lastrowid is not None
         if seen.lastrowid is not None:
             self._lastrowid = seen.lastrowid
         return self
 
-    def execute(self, sql: str, parameters: Any = (), /) -> GateCursor:
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
         """Run one statement."""
         return self._run(Kind.EXECUTE, sql, _freeze(parameters))
 
-    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> GateCursor:
-        """Run one statement for each set of parameters."""
-        return self._run(Kind.EXECUTEMANY, sql, tuple(_freeze(item) for item in seq_of_parameters))
+    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Self:
+        """Run one statement for each set of parameters.
 
-    def executescript(self, sql_script: str, /) -> GateCursor:
+        The driver draws them one by one, while it executes. Nobody can tell where they are in a list already.
+        """
+        if type(seq_of_parameters) in {list, tuple}:
+            return self._run(Kind.EXECUTEMANY, sql, tuple(_freeze(item) for item in seq_of_parameters))
+        rows = iter(seq_of_parameters)
+        return self._run(Kind.EXECUTEMANY, sql, None, lambda seen: self._draw(sql, rows, seen))
+
+    def _draw(self, sql: str, rows: Iterator[Any], seen: Observation) -> Observation:
+        """Give the driver row after row, for as long as it wants one."""
+        while seen.rows == DRAWS:
+            try:
+                row = next(rows)
+            except StopIteration:
+                seen = self._ask(Kind.END_ROWS, sql)
+            except BaseException:
+                self._ask(Kind.END_ROWS, sql, ("failed",))
+                raise
+            else:
+                seen = self._ask(Kind.ROW, sql, (_freeze(row),))
+        return seen
+
+    def executescript(self, sql_script: str, /) -> Self:
         """Run several statements; the driver commits an open transaction first."""
         return self._run(Kind.EXECUTESCRIPT, sql_script, ())
 
     def _fetch(self, kind: Kind, size: int | None = None) -> list[Any]:
         if self._closed:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed cursor.")
+            raise self._gate.ProgrammingError("Cannot operate on a closed cursor.")
         unfinished, number = self._gate._unfinished, self._number  # noqa: SLF001  # the two classes are one gate
         self._gate._require_open()  # noqa: SLF001  # likewise
         if number not in unfinished:
@@ -173,14 +214,15 @@ class GateCursor(sqlite3.Cursor):
         rows: Sequence[Any] = seen.rows or ()
         if kind is not Kind.FETCHALL and len(rows) == (1 if size is None else size):
             unfinished.add(number)
-        self.rowcount = seen.rowcount  # type: ignore[misc]  # a slot of this class
+        self.rowcount = seen.rowcount
         factory = self.row_factory
         return list(rows) if factory is None else [self._shape(factory, row) for row in rows]
 
     def _shape(self, factory: Callable[..., Any], row: tuple[Any, ...]) -> Any:
-        if factory is sqlite3.Row:
+        driver = self._gate.driver
+        if factory is driver.Row:
             names = ", ".join('NULL AS "' + item[0].replace('"', '""') + '"' for item in self.description)
-            with contextlib.closing(sqlite3.connect(":memory:")) as shaper:
+            with contextlib.closing(driver.connect(":memory:")) as shaper:
                 return factory(shaper.execute(f"SELECT {names}"), row)
         return factory(self, row)
 
@@ -241,12 +283,16 @@ class GateCursor(sqlite3.Cursor):
             gate._free_cursor_number(self._number)  # noqa: SLF001  # the two classes are one gate
 
 
-class GateConnection(sqlite3.Connection):
-    """A connection whose every call is an operation.
+class ConnectionCalls:
+    """The calls of a connection, each of which is an operation.
 
     Statements that are under way when it is closed go on, and so does what they hold, until their cursors are
     collected (https://www.sqlite.org/c3ref/close.html); until then, its number is not free.
     """
+
+    driver: ModuleType
+    cursors: type[CursorCalls]
+    ProgrammingError: type[Exception]
 
     def __init__(self, port: Port, options: Mapping[str, Any]) -> None:
         """Ask the world to open a connection.
@@ -264,10 +310,11 @@ class GateConnection(sqlite3.Connection):
         self._text_factory: Any = str
         self._in_transaction = False
         self._isolation_level = options.get("isolation_level", "")
-        self._autocommit = options.get("autocommit", getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", -1))
+        self._autocommit = options.get("autocommit", getattr(self.driver, "LEGACY_TRANSACTION_CONTROL", -1))
         shown = tuple(sorted((name, _describe(value)) for name, value in options.items()))
         self._open = True
         self._ask(Kind.CONNECT, None, None, shown, payload=dict(options))
+        port.keep(self)
 
     def _ask(
         self, kind: Kind, cursor: int | None = None, sql: str | None = None, arguments: Any = (), payload: Any = None
@@ -280,12 +327,12 @@ class GateConnection(sqlite3.Connection):
         )
         self._in_transaction = seen.in_transaction
         if seen.failure is not None:
-            raise seen.failure.exception()
+            raise seen.failure.exception(self.driver)
         return seen
 
     def _require_open(self) -> None:
         if not self._open:
-            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+            raise self.ProgrammingError("Cannot operate on a closed database.")
 
     def _refused(self, text: str) -> UnsupportedOperationError:
         """Return an error that the check ends with, whatever the client makes of it."""
@@ -312,26 +359,26 @@ class GateConnection(sqlite3.Connection):
         if not self._open and not self._unfinished:
             self._port.free_number(self._number)
 
-    def cursor(self, factory: Callable[[GateConnection], Any] | None = None) -> Any:
+    def cursor(self, factory: Callable[[ConnectionCalls], Any] | None = None) -> Any:
         """Return a new cursor."""
-        if factory is not None and factory is not sqlite3.Cursor:
+        if factory is not None and factory is not self.driver.Cursor:
             raise self._refused(
                 f"cursor(factory={factory!r}): cursors of another class would bypass the gate. "
                 "Use the default cursor class during the check."
             )
-        return GateCursor(self)
+        return self.cursors(self)
 
-    def execute(self, sql: str, parameters: Any = (), /) -> GateCursor:
+    def execute(self, sql: str, parameters: Any = (), /) -> CursorCalls:
         """Run one statement on a new cursor."""
-        return GateCursor(self).execute(sql, parameters)
+        return self.cursors(self).execute(sql, parameters)
 
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> GateCursor:
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> CursorCalls:
         """Run one statement for each set of parameters on a new cursor."""
-        return GateCursor(self).executemany(sql, parameters)
+        return self.cursors(self).executemany(sql, parameters)
 
-    def executescript(self, sql_script: str, /) -> GateCursor:
+    def executescript(self, sql_script: str, /) -> CursorCalls:
         """Run several statements on a new cursor."""
-        return GateCursor(self).executescript(sql_script)
+        return self.cursors(self).executescript(sql_script)
 
     def commit(self) -> None:
         """Commit the open transaction, if there is one."""
@@ -349,6 +396,7 @@ class GateConnection(sqlite3.Connection):
         self._unfinished.intersection_update(under_way)
         self._open = False
         self._in_transaction = False
+        self._port.let_go(self)
         self._free_number()
 
     def __enter__(self) -> Self:
@@ -360,7 +408,7 @@ class GateConnection(sqlite3.Connection):
         if kind is None:
             try:
                 self.commit()
-            except sqlite3.Error:
+            except self.driver.Error:
                 self.rollback()
                 raise
         else:
@@ -473,3 +521,18 @@ class GateConnection(sqlite3.Connection):
         """Count as closed: collecting an open connection rolls its transaction back."""
         if getattr(self, "_open", False) and self._port.listening():
             self.close()
+
+
+@functools.cache
+def gate_of(driver: ModuleType) -> type[Any]:
+    """Return the connection class of a driver's gate.
+
+    Args:
+        driver: a module with the interface of ``sqlite3``.
+    """
+    cursors = type("GateCursor", (CursorCalls, driver.Cursor), {"__slots__": _SHADOWED})
+    return type("GateConnection", (ConnectionCalls, driver.Connection), {"driver": driver, "cursors": cursors})
+
+
+GateConnection = gate_of(sqlite3)
+"""The gate of Python's own driver."""

@@ -28,7 +28,7 @@ import time_machine
 from sqlalchemy import Engine, event
 from sqlalchemy.pool import PoolProxiedConnection
 
-from treadle.client.gate import GateConnection, Port
+from treadle.client.gate import Port, gate_of
 from treadle.values.errors import StuckClientError, TreadleError, UnsupportedOperationError
 from treadle.values.instant import START
 
@@ -150,12 +150,22 @@ class Surroundings:
         randomness_used: the names of the clients that drew from a random source seeded with their name, as far as
             what belongs to them was put away: those may differ from a client that runs the same code.
         max_step_s: how long a client may compute between two operations, in seconds.
+        answers: to give its answer is an operation of a client, its last one.
     """
 
     _in_use = threading.Lock()
 
-    def __init__(self, engine: Engine, max_step_s: float) -> None:
-        """Prepare for the clients of an application with this engine."""
+    def __init__(self, engine: Engine, driver: Any, max_step_s: float, *, answers: bool = False) -> None:
+        """Prepare for the clients of an application with this engine.
+
+        Args:
+            engine: the application's.
+            driver: the module of its driver.
+            max_step_s: how long a client may compute between two operations, in seconds.
+            answers: to give its answer is an operation of a client, its last one.
+        """
+        self.answers = answers
+        self._driver = driver
         self.context = contextvars.copy_context()
         self.randomness_used: set[str] = set()
         self._engine = engine
@@ -232,12 +242,13 @@ class Surroundings:
                 return urandom(size)
             return self._owner.entropy.randbytes(size)
 
-        connect = sqlite3.connect
+        drivers = dict.fromkeys((sqlite3, sqlite3.dbapi2, self._driver))
+        connect = {module: module.connect for module in drivers}
 
-        def guarded_connect(database: Any, *arguments: Any, **options: Any) -> Any:
+        def guarded_connect(module: Any, database: Any, *arguments: Any, **options: Any) -> Any:
             path = os.fspath(database) if isinstance(database, (str, os.PathLike)) else database
             if self._runner is None or path in _IN_MEMORY:
-                return connect(database, *arguments, **options)
+                return connect[module](database, *arguments, **options)
             names = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory")
             return self._gate(os.path.abspath(path), dict(zip(names, arguments, strict=False)) | options)  # noqa: PTH100  # as SQLAlchemy does
 
@@ -249,8 +260,7 @@ class Surroundings:
             return raw_connection(engine)
 
         for module, name, value in (
-            (sqlite3, "connect", guarded_connect),
-            (sqlite3.dbapi2, "connect", guarded_connect),
+            *((module, "connect", functools.partial(guarded_connect, module)) for module in drivers),
             (time, "sleep", virtual_sleep),
             (os, "urandom", seeded_urandom),
             (random, "_urandom", seeded_urandom),
@@ -338,7 +348,7 @@ class Surroundings:
                 "Leave the factory out for the check."
             )
         if self._runner is not None:
-            return GateConnection(self._runner, options)
+            return gate_of(self._driver)(self._runner, options)
         assert self._template is not None
         return self._template(options)
 

@@ -6,63 +6,70 @@ still in the way, and a timeout that waits for them expires.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from collections.abc import Callable
 
+from treadle.client.coroutine import Coroutine
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import Node, Tree
+from treadle.execution.product import ANSWERED
+from treadle.interning import intern_operation
 from treadle.scenario import Client
-from treadle.values.observation import Observation
-from treadle.values.operation import Operation
+from treadle.values.operation import Kind, Operation
 from treadle.values.outcome import Outcome
 from treadle.values.signals import OperationBoundError
+from treadle.world.holding import StopKind
 from treadle.world.learned import LearnedWorld
-from treadle.world.state import Transition, WorldState
+from treadle.world.state import Mode, WorldState
+from treadle.world.world import World
 
 _FIRST = 1_000_000
 """Positions of clients that the scenario does not have, as the world knows them, start here."""
 
 
-_Glance = tuple[tuple[Operation, Observation], ...]
-"""A read, and all that is fetched of it: what a client asks and sees until its connection holds what it held before.
+def run_to_end(run: Coroutine, world: World, position: int, max_operations: int) -> Outcome:
+    """Run live code of a client to its end, in a live world.
 
-Nothing else may come in between: what that sees does not depend on the rows that the read looks at alone.
-"""
+    Args:
+        run: the client, not started.
+        world: where.
+        position: of the client, as the world knows it.
+        max_operations: how many operations it may take.
 
-
-class _Glanced(NamedTuple):
-    """A glance that is under way.
-
-    Attributes:
-        at: all that decides what it sees.
-        start: the state in which it began.
-        read: the statement.
-        steps: its operations so far, each with what was seen.
+    Raises:
+        OperationBoundError: it does not end.
     """
-
-    at: Hashable
-    start: WorldState
-    read: Operation
-    steps: list[tuple[Operation, Observation]]
+    stop = run.resume()
+    operations = 0
+    while isinstance(stop, Operation):
+        if operations >= max_operations:
+            raise OperationBoundError.of(run.name, max_operations, stop)
+        operations += 1
+        if stop.kind is Kind.ANSWER:
+            stop = run.resume(ANSWERED)
+            continue
+        operation, mode = intern_operation(stop), Mode.STEP
+        result = world.perform((position, operation.connection), operation).result
+        while result.stop is not None:  # nobody else lets go of anything, so that what waits has waited long enough
+            mode = Mode.EXPIRE if result.stop.kind is StopKind.WAITS else Mode.STEP
+            result = world.perform((position, operation.connection), operation, mode).result
+        stop = run.resume(result.observation)
+    return stop
 
 
 class Alone:
     """Runs one client to its end, in a learned world."""
 
-    def __init__(self, world: LearnedWorld, surroundings: Surroundings, *, max_operations: int, memory: bool) -> None:
+    def __init__(self, world: LearnedWorld, surroundings: Surroundings, *, max_operations: int) -> None:
         """Run nothing yet.
 
         Args:
             world: where.
             surroundings: what clients run in.
             max_operations: how many operations a client may take.
-            memory: tell from memory what was read before, from the same rows.
         """
         self._world = world
         self._surroundings = surroundings
         self._max_operations = max_operations
-        self._memory = memory
-        self._glances: dict[Hashable, _Glance] = {}
         self._sequels: dict[Callable[[], object], tuple[int, Tree]] = {}
 
     def sequel(self, state: WorldState, run: Callable[[], object]) -> Outcome:
@@ -98,44 +105,20 @@ class Alone:
             UnreachedError: the world must be led to the state first.
         """
         world, node = self._world, tree.root()
-        glanced: _Glanced | None = None
+        expired = False
         while node.operation is not None:
             operation, key = node.operation, (position, node.operation.connection)
             if node.depth >= self._max_operations:
                 raise OperationBoundError.of(tree.client.name, self._max_operations, operation)
-            at = world.glance(state, key, operation) if self._memory else None
-            if at is not None:
-                after = self._again(tree, node, self._glances.get(at, ()))
-                if after is not None:
-                    node, glanced = after, None
-                    continue
-                glanced = _Glanced(at, state, operation, [])
-            transition = world.perform(state, key, operation)
-            state = transition.after
-            node = tree.after(node, transition.observation)
-            if glanced is not None:
-                glanced = self._note(glanced, operation, transition)
+            if operation.kind is Kind.ANSWER:
+                node = tree.after(node, ANSWERED)
+                continue
+            transition = world.perform(state, key, operation, Mode.EXPIRE if expired else Mode.STEP)
+            state, stop = transition.after, transition.result.stop
+            expired = stop is not None and stop.kind is StopKind.WAITS
+            if stop is None:
+                node = tree.after(node, transition.observation)
         return node, state
-
-    def _again(self, tree: Tree, node: Node, glance: _Glance) -> Node | None:
-        """Return where a client is after it read what was read before; None if it does something else."""
-        if not glance or node.depth + len(glance) > self._max_operations:
-            return None
-        for operation, seen in glance:
-            if node.operation is not operation:
-                return None
-            node = tree.after(node, seen)
-        return node
-
-    def _note(self, glanced: _Glanced, operation: Operation, transition: Transition) -> _Glanced | None:
-        """Note the next operation of a glance, and return it if it goes on."""
-        if glanced.steps and not operation.goes_on_with(glanced.read):
-            return None
-        glanced.steps.append((operation, transition.observation))
-        if transition.after is not glanced.start:
-            return glanced
-        self._glances[glanced.at] = tuple(glanced.steps)
-        return None
 
     @property
     def live_runs(self) -> int:

@@ -13,8 +13,9 @@ from treadle.execution.state import State
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
 from treadle.world.effects import Effects
-from treadle.world.learned import LearnedWorld, Solo
-from treadle.world.state import Book, Key, Transition, WorldState
+from treadle.world.holding import Holding
+from treadle.world.learned import LearnedWorld, LocalRun
+from treadle.world.state import Book, Key, Mode, Transition, WorldState
 from treadle.world.world import World
 
 
@@ -37,8 +38,8 @@ class Backend(Protocol):
     def stay(self, client: int, node: Node) -> None:
         """Let a client stay where it is for another observation than the next one, if that saves anything."""
 
-    def effects(self, operation: Operation, schema: int) -> Effects:
-        """Return what a statement does to locks, under the schema with this number."""
+    def effects(self, operation: Operation, held: Holding, schema: int) -> Effects:
+        """Return what a statement does on a connection that holds this, under the schema with this number."""
 
     def came_to(self, state: State, world: WorldState) -> None:
         """Note where the world is in a state, which is asked for next as a rule."""
@@ -46,10 +47,10 @@ class Backend(Protocol):
     def at(self, state: State) -> WorldState:
         """Return where the world is in a state."""
 
-    def alone(self, state: State, client: int) -> Solo:
+    def alone(self, state: State, client: int) -> LocalRun:
         """Return a client's connections in a state, for operations that no other connection can notice."""
 
-    def perform(self, world: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
+    def perform(self, world: WorldState, key: Key, operation: Operation, mode: Mode = Mode.STEP) -> Transition:
         """Return what an operation does."""
 
     def vanish(self, world: WorldState, client: int, *, only_idle: bool) -> WorldState:
@@ -106,7 +107,7 @@ class Learned:
         }
         return self._book.state(state.content, holdings)
 
-    def alone(self, state: State, client: int) -> Solo:
+    def alone(self, state: State, client: int) -> LocalRun:
         """Return a client's connections, for operations that no other connection can notice."""
         return self._world.alone(self.at(state), client)
 
@@ -150,9 +151,9 @@ class Live:
     def stay(self, client: int, node: Node) -> None:
         """Do nothing: an execution goes forward only."""
 
-    def effects(self, operation: Operation, schema: int) -> Effects:
-        """Return what a statement does to locks, under the schema with this number."""
-        return self._world.effects(operation, schema)
+    def effects(self, operation: Operation, held: Holding, schema: int) -> Effects:
+        """Return what a statement does on a connection that holds this, under the schema with this number."""
+        return self._world.effects(operation, held, schema)
 
     def came_to(self, state: State, world: WorldState) -> None:
         """Do nothing: the world is where it is."""
@@ -166,14 +167,14 @@ class Live:
         """Tell whether operations can be performed in a state of the world."""
         return world is self._world.state
 
-    def alone(self, state: State, client: int) -> Solo:
+    def alone(self, state: State, client: int) -> LocalRun:
         """Refuse: each operation is performed in a state of its own."""
         raise AssertionError(f"nothing of client {client} in {state} is learned here")
 
-    def perform(self, world: WorldState, key: Key, operation: Operation, *, outside: bool = False) -> Transition:
+    def perform(self, world: WorldState, key: Key, operation: Operation, mode: Mode = Mode.STEP) -> Transition:
         """Execute an operation."""
         assert world is self._world.state
-        return self._world.perform(key, operation, outside=outside)
+        return self._world.perform(key, operation, mode)
 
     def vanish(self, world: WorldState, client: int, *, only_idle: bool) -> WorldState:
         """Close connections of a client without its doing."""

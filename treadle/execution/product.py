@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from treadle.client.tree import CRASHED, Node
@@ -25,14 +24,14 @@ from treadle.interning import intern_observation
 from treadle.values.errors import ScheduleMismatchError
 from treadle.values.fault import Fault, LockKind
 from treadle.values.observation import LOCKED, Observation
-from treadle.values.operation import Operation
+from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
 from treadle.values.signals import OperationBoundError, UnreachedError
 from treadle.world.content import Content
-from treadle.world.holding import Holding, Lock
-from treadle.world.locality import Nature, Natures
-from treadle.world.reach import ANYWHERE, overlap
-from treadle.world.state import IDLE, Result, Transition, WorldState
+from treadle.world.footprint import Footprint, Footprints
+from treadle.world.holding import Holding, Lock, StopKind
+from treadle.world.state import IDLE, Mode, Result, Transition, WorldState
+from treadle.world.world import holds_something
 
 _Answer = TypeVar("_Answer")
 
@@ -50,10 +49,7 @@ class Product:
 
     Attributes:
         met_fault_point: a ``locked`` fault was possible somewhere.
-        changed: the root pages of the tables and indexes that some client may change, as far as is known.
-        constant: the root pages of those that were taken for constant.
-        outdated: a table was taken for constant that a client was then seen to change: what was searched by then
-            proves nothing.
+        untried: where SQLite asks for a lock and the placement wants no fault, as pairs of client and operation.
     """
 
     def __init__(
@@ -63,13 +59,12 @@ class Product:
         *,
         names: tuple[str, ...],
         budget: tuple[int, int],
-        natures: Natures,
+        footprints: Footprints,
         max_operations: int,
         groups: tuple[int, ...] | None = None,
         local: bool = True,
-        constants: bool = True,
         memory: bool = True,
-        changed: frozenset[int] = frozenset(),
+        ends_visible: bool = False,
     ) -> None:
         """Build the product.
 
@@ -78,31 +73,27 @@ class Product:
             local_states: where local states are interned; the states of products that share it can be compared.
             names: the clients' names.
             budget: how many ``locked`` and ``crash`` faults an execution may contain.
-            natures: tells what operations are to others.
+            footprints: tells what operations are to others.
             max_operations: how many operations a client may take.
             groups: for each client the number of its group of interchangeable clients; by default, each has its own.
             local: take local operations together, without a scheduling point between them.
-            constants: take reads of what no client changes for local.
             memory: tell from memory what a stretch does that was walked from another state.
-            changed: the root pages of what some client is known to change.
+            ends_visible: how clients have ended is looked at in every committed state, so that to end is not local.
         """
         self._backend = backend
         self._locals = local_states
         self._names = names
         self._steps = tuple(map(Step, range(len(names))))
         self._budget = budget
-        self._natures = natures
+        self._footprints = footprints
         self._max_operations = max_operations
         self._groups = groups or tuple(range(len(names)))
         self._local = local
-        self._constants = constants and backend.learns
         self._memory = memory and backend.learns
+        self._ends_visible = ends_visible
         self.met_fault_point = False
-        self.changed = set(changed)
-        self.outdated = False
-        self.constant: set[int] = set()
-        self._known: dict[tuple[LocalState, int], Nature] = {}
-        self._passing: dict[LocalState, frozenset[int] | None] = {}
+        self.untried: set[tuple[int, str]] = set()
+        self._known: dict[tuple[LocalState, int], Footprint] = {}
         self._stretches: dict[tuple[object, ...], dict[Content | int, Stretch]] = defaultdict(dict)
         self._ways: dict[State, tuple[State, Choice]] = {}
         self._adopted: dict[State, Way] = {}
@@ -122,7 +113,7 @@ class Product:
         not if it may crash and let go of a lock then: others notice that, and it may have no later chance to crash.
         """
         unfinished = [client for client, local in enumerate(state.locals) if not local.ended]
-        if self._local:
+        if self._local and not (self._ends_visible and state.crash > 0):  # to crash is to end
             alone = self.reaching(state, lambda: self._persistent(state, unfinished))
             if alone is not None:
                 return (self._steps[alone], *self._faults(state, alone))
@@ -163,22 +154,22 @@ class Product:
             found.append(Fail(client, Fault.CRASH))
         return found
 
-    def _perform(self, state: State, client: int, operation: Operation, *, outside: bool = False) -> Transition:
+    def _perform(self, state: State, client: int, operation: Operation, mode: Mode = Mode.STEP) -> Transition:
         world = self._backend.at(state)
         key = (client, operation.connection)
-        return self._backend.perform(world, key, operation, outside=outside)
+        return self._backend.perform(world, key, operation, mode)
 
-    def _nature(self, local: LocalState, content: Content) -> Nature:
+    def _footprint(self, local: LocalState, content: Content) -> Footprint:
         """Return what a client's pending operation is to others."""
         schema = content.schema.number
-        nature = self._known.get((local, schema))
-        if nature is None:
+        found = self._known.get((local, schema))
+        if found is None:
             operation = _pending(local)
-            nature = self._nature_of(local.holding(operation.connection), operation, schema)
-            self._known[local, schema] = nature
-        return nature
+            found = self._footprint_of(local.holding(operation.connection), operation, schema)
+            self._known[local, schema] = found
+        return found
 
-    def _nature_of(self, held: Holding, operation: Operation, schema: int) -> Nature:
+    def _footprint_of(self, held: Holding, operation: Operation, schema: int) -> Footprint:
         """Return what an operation is to others.
 
         Args:
@@ -186,72 +177,28 @@ class Product:
             operation: the operation.
             schema: the number of the schema under which it would run.
         """
-        nature = self._natures.of(held, operation, self._backend.effects(operation, schema))
-        if nature.changes and not nature.changes <= self.changed:
-            self.changed |= nature.changes
-            self.outdated = self.outdated or self._may_change(self.constant)
-        return nature
-
-    def _may_change(self, pages: AbstractSet[int]) -> bool:
-        """Tell whether some client may change one of some tables and indexes, given by their root pages."""
-        return overlap(self.changed, pages)
+        return self._footprints.of(held, operation, self._backend.effects(operation, held, schema))
 
     def _is_local(self, state: State, client: int) -> bool:
-        """Tell whether no other client can notice a client's pending operation, or be noticed by it."""
-        nature = self._nature(state.locals[client], state.content)
-        if nature.local or nature.looks_at is None or not self._constants or state.crash > 0:
-            return nature.local
-        if self._may_change(nature.looks_at):
-            return False
-        seen = self._seen_in_passing(state, client)
-        if seen is None or self._may_change(seen):
-            return False
-        self.constant |= seen
-        return True
-
-    def _seen_in_passing(self, state: State, client: int) -> frozenset[int] | None:
-        """Return what a client looks at in a snapshot that it lets go of before others could do something.
-
-        A snapshot that it keeps would tell when it was taken, whatever was read in it; so would all that is read in
-        it before it is gone, unless that is constant as well.
-
-        Returns:
-            The root pages of the tables and indexes, or None if it keeps the snapshot or looks anywhere.
-        """
+        """Tell whether no other client and no property can notice a client's pending operation, or be noticed by it."""
         local = state.locals[client]
-        if local not in self._passing:
-            seen = self._nature(local, state.content).reads
-            there = self.take(state, Step(client)).after
-            while there.locals[client].locks and self._has_no_choice(there, client):
-                seen |= self._nature(there.locals[client], there.content).reads
-                there = self.take(there, Step(client)).after
-            self._passing[local] = None if there.locals[client].locks or ANYWHERE in seen else seen
-        return self._passing[local]
-
-    def _has_no_choice(self, state: State, client: int) -> bool:
-        """Tell whether a client takes its next operation in any case before others do anything."""
-        local = state.locals[client]
-        if local.ended or local.wait is not None:
+        if self._ends_visible and _pending(local).kind is Kind.ANSWER:
             return False
-        nature = self._nature(local, state.content)
-        return nature.local and not (nature.fault_point and self._budget[0])
-
-    def forget(self) -> None:
-        """Forget what was told from tables that were wrongly taken for constant."""
-        self.outdated = False
-        self._followed = None
-        for known in (self.constant, self._passing, self._stretches, self._ways, self._adopted):
-            known.clear()
+        return self._footprint(local, state.content).local
 
     def _is_fault_point(self, state: State, client: int) -> bool:
-        nature = self._nature(state.locals[client], state.content)
+        footprint = self._footprint(state.locals[client], state.content)
         # Where another client holds the lock, no process outside can: SQLite's own answer stands.
-        return nature.fault_point and not (nature.acquires and self._others_write(state, client))
+        if footprint.refusable and self._others_write(state, client):
+            return False
+        if footprint.refusable and not footprint.fault_point:
+            self.untried.add((client, str(_pending(state.locals[client]))))
+        return footprint.fault_point
 
     @staticmethod
     def _others_write(state: State, client: int) -> bool:
         others = state.others(client, _pending(state.locals[client]).connection)
-        return any(lock is Lock.WRITE for lock, _ in others)
+        return any(lock >= Lock.WRITE for lock in others)
 
     # What it does, one operation at a time.
 
@@ -266,8 +213,8 @@ class Product:
             return self._step(state, choice)
         if choice.fault is Fault.CRASH:
             return self._crash(state, choice)
-        wait = state.locals[choice.client].wait
-        return self._inject(state, choice) if wait is None else self._expire(state, choice, wait)
+        waits = state.locals[choice.client].wait is not None
+        return self._expire(state, choice) if waits else self._inject(state, choice)
 
     def _require(self, state: State, choice: Choice) -> None:
         if choice.client >= len(state.locals):
@@ -284,26 +231,51 @@ class Product:
 
     def _step(self, state: State, choice: Step) -> Taken:
         client = choice.client
-        local = state.locals[client]
+        operation = _pending(state.locals[client])
+        if operation.kind is Kind.ANSWER:
+            return Taken(choice, state, self._go_on(state, client, ANSWERED, operation, None), operation, ANSWERED)
+        return self._taken(choice, state, self._perform(state, client, operation))
+
+    def _taken(self, choice: Choice, state: State, transition: Transition, *, free: bool = False) -> Taken:
+        """Return what an operation did that was carried out."""
+        client = choice.client
+        local, result = state.locals[client], transition.result
         operation = _pending(local)
-        transition = self._perform(state, client, operation)
-        result = transition.result
-        if result.waits:
-            rank = state.waiting if local.wait is None else local.wait.rank
-            wait = Wait(rank, state.others(client, operation.connection), result.observation)
-            waiting = self._locals.of(local.node, self._updated(local.holdings, operation.connection, result), wait)
-            after = state._replace(locals=_put(state.locals, client, waiting))
+        if isinstance(choice, Fail) and result.lock_kind is None and self._footprint(local, state.content).opaque:
+            free = True  # it needed no lock that a process outside had
+        if result.stop is None:
+            spent = int(isinstance(choice, Fail) and not free)
+            after = self._go_on(state, client, result.observation, operation, transition, locked=spent)
         else:
-            after = self._go_on(state, client, result.observation, operation, transition)
+            after = self._stopped(state, client, transition)
+        waits = result.stop is not None and result.stop.kind is StopKind.WAITS
         return Taken(
             choice,
             state,
             after,
             operation,
-            None if result.waits else result.observation,
+            None if result.stop is not None else result.observation,
             transition,
-            lock_kind=None if result.waits else result.lock_kind,
+            lock_kind=None if result.stop is not None else result.lock_kind,
+            free=free,
+            waits=waits,
         )
+
+    def _stopped(self, state: State, client: int, transition: Transition) -> State:
+        """Return the state after a client's call has stopped before it was done."""
+        local, result = state.locals[client], transition.result
+        operation = _pending(local)
+        assert result.stop is not None
+        wait, moved_on = None, None if local.wait is None else local.wait.rank
+        if result.stop.kind is StopKind.WAITS:
+            rank, moved_on = (state.waiting, None) if local.wait is None else (local.wait.rank, None)
+            wait = Wait(rank, state.others(client, operation.connection))
+        now = self._locals.of(local.node, self._updated(local.holdings, operation.connection, result), wait)
+        after = self._moved(
+            state, client, now, result.content, committed=result.committed, moved_on=moved_on, spent=(0, 0)
+        )
+        self._backend.came_to(after, transition.after)
+        return after
 
     def _go_on(
         self,
@@ -361,7 +333,7 @@ class Product:
         """
         if node.operation is None and holdings:
             world = self._backend.vanish(world or self._backend.at(state), client, only_idle=True)
-            holdings = tuple((number, held) for number, held in holdings if held.log)
+            holdings = tuple((number, held) for number, held in holdings if holds_something(held))
         local = self._locals.of(node, holdings)
         after = self._moved(state, client, local, content, committed=committed, moved_on=moved_on, spent=(locked, 0))
         if world is not None:
@@ -421,20 +393,11 @@ class Product:
             return False
         return not any(not local.ended and self._may_step(state, client) for client, local in enumerate(state.locals))
 
-    def _expire(self, state: State, choice: Fail, wait: Wait) -> Taken:
+    def _expire(self, state: State, choice: Fail) -> Taken:
         """Let the timeout of a waiting client expire; free if nobody else can go on."""
         free = self._is_free(state, choice)
-        operation = _pending(state.locals[choice.client])
-        after = self._go_on(state, choice.client, wait.observation, operation, None, locked=0 if free else 1)
-        return Taken(
-            choice,
-            state,
-            after,
-            operation,
-            wait.observation,
-            lock_kind=LockKind.TIMEOUT,
-            free=free,
-        )
+        transition = self._perform(state, choice.client, _pending(state.locals[choice.client]), Mode.EXPIRE)
+        return self._taken(choice, state, transition, free=free)
 
     def _inject(self, state: State, choice: Fail) -> Taken:
         """Fail an operation as if a process outside held the lock.
@@ -445,19 +408,9 @@ class Product:
         client = choice.client
         local = state.locals[client]
         operation = _pending(local)
-        nature = self._nature(local, state.content)
-        if nature.acquires and not self._others_write(state, client):
-            transition = self._perform(state, client, operation, outside=True)
-            after = self._go_on(state, client, transition.observation, operation, transition, locked=1)
-            return Taken(
-                choice,
-                state,
-                after,
-                operation,
-                transition.observation,
-                transition,
-                lock_kind=LockKind.OUTSIDE,
-            )
+        footprint = self._footprint(local, state.content)
+        if footprint.refusable and not self._others_write(state, client):
+            return self._taken(choice, state, self._perform(state, client, operation, Mode.OUTSIDE))
         holding = local.holding(operation.connection)
         reset: Transition | None = None
         if operation.cursor in holding.posture.active:  # running another statement would have ended this one
@@ -502,7 +455,7 @@ class Product:
         return known.get(state.content) or known.get(state.content.schema.number)
 
     def _remember(self, state: State, walk: Walk, edge: Edge) -> None:
-        if not walk.far:
+        if not walk.opaque:
             at = state.content.schema.number if walk.blind else state.content
             self._stretches[self._circumstances(state, edge.first)][at] = walk.stretch(edge)
 
@@ -602,10 +555,10 @@ class Product:
         if taken.operation is None:  # a crash
             walk.blind = False
             return
-        nature = self._nature(taken.before.locals[taken.choice.client], taken.before.content)
-        walk.far = walk.far or nature.far
-        walk.blind = walk.blind and nature.blind
-        if not nature.local and nature.looks_at is None:
+        footprint = self._footprint(taken.before.locals[taken.choice.client], taken.before.content)
+        walk.opaque = walk.opaque or footprint.opaque
+        walk.blind = walk.blind and footprint.local
+        if not self._is_local(taken.before, taken.choice.client):
             walk.essential = walk.operations
 
     def go_alone(self, state: State, client: int) -> tuple[State, int]:
@@ -622,12 +575,16 @@ class Product:
         if local.ended or local.wait is not None or state.crash > 0 or not self._backend.learns:
             return state, 0
         node, schema, operations = local.node, state.content.schema.number, 0
+        if any(held.posture.call is not None for _, held in local.holdings):
+            return state, 0
         solo = self._backend.alone(state, client)
         connections = {number for number, _ in local.holdings}
         while node.operation is not None and node.depth + 1 < self._max_operations:
             operation = node.operation
-            nature = self._nature_of(solo.holding(operation.connection), operation, schema)
-            if not nature.local or (nature.fault_point and state.locked > 0):
+            if operation.kind in _MAY_STOP:
+                break
+            footprint = self._footprint_of(solo.holding(operation.connection), operation, schema)
+            if not footprint.local or (footprint.fault_point and state.locked > 0):
                 break
             node = self._backend.after(client, node, solo.perform(operation))
             connections.add(operation.connection)
@@ -669,6 +626,13 @@ class Product:
                 taken = self.take(state, single)
                 yield taken
                 state = taken.after
+
+
+_MAY_STOP = frozenset({Kind.ANSWER, Kind.EXECUTEMANY, Kind.EXECUTESCRIPT, Kind.ROW, Kind.END_ROWS})
+"""Operations that are taken one by one: a call may stop there, or nothing is asked of a connection."""
+
+ANSWERED = intern_observation(Observation())
+"""What a client sees that gives its answer."""
 
 
 def _pending(local: LocalState) -> Operation:

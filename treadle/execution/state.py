@@ -18,8 +18,6 @@ from typing import NamedTuple
 from attrs import astuple
 
 from treadle.client.tree import CRASHED, Node
-from treadle.values.observation import Observation
-from treadle.values.operation import canonical
 from treadle.world.content import Content
 from treadle.world.holding import NO_LOCKS, Holding, Lock, Locks, locks_of
 from treadle.world.state import IDLE, Book, digest_of
@@ -34,12 +32,10 @@ class Wait(NamedTuple):
     Attributes:
         rank: how many others have waited longer.
         others: the locks of all other connections when it last tried; it tries again when they change.
-        observation: what it sees if its timeout expires.
     """
 
     rank: int
     others: Locks
-    observation: Observation
 
 
 class LocalState:
@@ -109,7 +105,7 @@ class LocalStates:
                 (
                     local.node.digest,
                     tuple((number, self._digest_of_holding(held)) for number, held in local.holdings),
-                    wait and (wait.rank, repr(wait.others), canonical(wait.observation.key)),
+                    wait and (wait.rank, repr(wait.others)),
                 )
             )
         return local.digest
@@ -180,7 +176,7 @@ class State(NamedTuple):
 
     def others(self, client: int, connection: int | None = None) -> Locks:
         """Return the locks of all connections but one, or but those of one client."""
-        found: list[tuple[Lock, bool]] = []
+        found: list[Lock] = []
         for place, local in enumerate(self.locals):
             if local.locks and place != client:
                 found += local.locks

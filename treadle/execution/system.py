@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from treadle.client.coroutine import Coroutine
 from treadle.client.surroundings import Surroundings
-from treadle.client.tree import LiveRun, Tree
-from treadle.execution.alone import Alone
+from treadle.client.tree import Tree
+from treadle.execution.alone import Alone, run_to_end
 from treadle.execution.backend import Learned, Live
 from treadle.execution.product import Product
 from treadle.execution.state import LocalStates, State
 from treadle.execution.symmetry import Symmetry, groups_of
 from treadle.interning import kept
-from treadle.scenario import Scenario
+from treadle.scenario import Client, Scenario
 from treadle.values.errors import StuckClientError, UsageError
 from treadle.values.fault import Placement
-from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
+from treadle.values.schedule import Choice
+from treadle.values.signals import OperationBoundError
 from treadle.values.view import SerialEnd
-from treadle.world.content import Library
+from treadle.world.content import ContentStore
 from treadle.world.effects import Lexicon
+from treadle.world.footprint import Footprints
 from treadle.world.learned import LearnedWorld
-from treadle.world.locality import Natures
 from treadle.world.sandbox import Sandbox
 from treadle.world.state import Book, WorldState
 from treadle.world.world import Template, World
@@ -50,38 +50,41 @@ class System:
         scenario: Scenario,
         *,
         local: bool = True,
-        constants: bool = True,
         memory: bool = True,
         symmetry: bool = False,
         fork: bool = True,
         keep_logs: bool = False,
-        changed: frozenset[int] = frozenset(),
+        ends_visible: bool = False,
+        everything_known: bool = True,
     ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
             scenario: what is run.
             local: take local operations together, without a scheduling point between them.
-            constants: take reads of what no client changes for local.
             memory: tell from memory what a stretch of operations does that was walked from another state.
             symmetry: take clients that run the same code for interchangeable, and learn them once.
             fork: go on from forked copies of live clients, where that is cheaper than a replay.
             keep_logs: never forget how a connection came to hold nothing.
-            changed: the root pages of the tables and indexes that some client is known to change.
+            ends_visible: how clients have ended is looked at in every committed state.
+            everything_known: what may depend on the whole execution is signalled, and not carried out.
         """
         self.scenario = scenario
         self._groups = groups_of(scenario.clients)
         self.symmetry = Symmetry(groups_of(scenario.clients, symmetry=symmetry))
         self._local = local
-        self._constants = constants
         self._memory = memory
-        self._changed = set(changed)
         self._fork = fork
-        self._surroundings = Surroundings(scenario.database.engine, scenario.max_step_s)
+        self._ends_visible = ends_visible
+        self._everything_known = everything_known
+        answers = ends_visible or scenario.faults.crash > 0  # a client may die before it has answered
+        self._surroundings = Surroundings(
+            scenario.database.engine, scenario.database.driver, scenario.max_step_s, answers=answers
+        )
         self._book = Book(keep_logs=keep_logs)
         self.local_states = LocalStates(self._book)
-        self._library = Library()
-        self._natures = Natures(scenario.database.journal, Placement(scenario.faults_at))
+        self._contents = ContentStore()
+        self._footprints = Footprints(scenario.database.journal, Placement(scenario.faults_at))
         self._stack = contextlib.ExitStack()
         self._serial: dict[tuple[str, ...], SerialEnd] = {}
         self._directories = 0
@@ -103,17 +106,12 @@ class System:
                 for client, group in zip(self.scenario.clients, self._groups, strict=True)
             ]
             self._trees = tuple(own[group] for group in self.symmetry.groups)
-            self.world = LearnedWorld(self._make_world(), self._book, self._natures)
+            self.world = LearnedWorld(self._make_world(), self._book, self._footprints)
             stack.callback(self.world.close)
-            self._alone = Alone(
-                self.world,
-                self._surroundings,
-                max_operations=self.scenario.max_operations,
-                memory=self._memory,
-            )
+            self._alone = Alone(self.world, self._surroundings, max_operations=self.scenario.max_operations)
             stack.callback(self._abandon)
             self._learned = Learned(self._trees, self.world, self._book)
-            self.product = self._make_product(self._learned)
+            self.product = self._make_product(self._learned, local=self._local, memory=self._memory)
             self._stack = stack.pop_all()
         return self
 
@@ -150,28 +148,36 @@ class System:
         path.mkdir()
         return path
 
-    def _make_world(self, book: Book | None = None, library: Library | None = None) -> World:
+    def _make_world(
+        self, book: Book | None = None, contents: ContentStore | None = None, *, everything_known: bool | None = None
+    ) -> World:
         return World(
-            self._template, self._make_directory(), book or self._book, library or self._library, self._lexicon
+            self._template,
+            self._make_directory(),
+            book or self._book,
+            contents or self._contents,
+            self._lexicon,
+            self._footprints,
+            everything_known=self._everything_known if everything_known is None else everything_known,
         )
 
     def _make_template(self) -> Template:
         """Create the application's schema and seed rows in a file of our own."""
         database = self.scenario.database
         path = self._sandbox.path / "template.db"
-        first = sqlite3.connect(path, isolation_level=None)
+        driver = database.driver
+        first = driver.connect(path, isolation_level=None)
         try:
             first.execute(f"PRAGMA journal_mode = {database.journal}")
         finally:
             first.close()
 
-        def connect(options: dict[str, Any]) -> sqlite3.Connection:
-            connection: sqlite3.Connection = sqlite3.connect(path, **options)
-            return connection
+        def connect(options: dict[str, Any]) -> Any:
+            return driver.connect(path, **options)
 
         with self._surroundings.opening(connect):
             database.create()
-        last = sqlite3.connect(path, isolation_level=None)
+        last = driver.connect(path, isolation_level=None)
         try:
             journal = last.execute("PRAGMA journal_mode").fetchone()[0]
             last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -182,16 +188,16 @@ class System:
                 f"the scenario says journal={database.journal!r}, and the application set journal_mode={journal!r} "
                 "when the database was created. Make the two agree."
             )
-        return Template(path, journal)
+        return Template(path, journal, driver)
 
     def _make_lexicon(self, stack: contextlib.ExitStack) -> Lexicon:
         """Open a copy of the template on which statements are compiled, once for all worlds."""
         path = self._sandbox.path / "lexicon.db"
         shutil.copyfile(self._template.path, path)
-        connections = [sqlite3.connect(path, isolation_level=None, check_same_thread=False) for _ in range(2)]
-        for connection in connections:
-            stack.callback(connection.close)
-        return Lexicon(*connections)
+        driver = self._template.driver
+        connection = driver.connect(path, isolation_level=None, check_same_thread=False)
+        stack.callback(connection.close)
+        return Lexicon(connection, self._template.journal)
 
     def _warm_up(self) -> None:
         """Run each client once, alone, and forget it: first use imports modules and fills caches.
@@ -200,46 +206,36 @@ class System:
         kept of a long run would be a part of all processes that are forked later.
         """
         for client in [self.scenario.clients[group] for group in dict.fromkeys(self._groups)]:
-            world = self._make_world(Book(keep_logs=self._book.keep_logs), Library())
-            run = Coroutine(client, self._surroundings)
-            self._live_runs += 1
+            world = self._make_world(Book(keep_logs=True), ContentStore(), everything_known=False)
             try:
-                with contextlib.suppress(StuckClientError):  # the search will meet it again
-                    self._run_alone(run, world)
+                with contextlib.suppress(StuckClientError, OperationBoundError):  # the search will meet it again
+                    self._run_live(client, world, 0)
             finally:
-                run.abandon()
                 world.close()
 
-    def _run_alone(self, run: Coroutine, world: World) -> None:
-        """Run a client to its end, or for as many operations as it may take."""
-        stop = run.resume()
-        for _ in range(self.scenario.max_operations):
-            if not isinstance(stop, Operation):
-                break
-            key = (0, stop.connection)
-            effects = world.effects(stop, world.content.schema.number)
-            self._changed |= self._natures.of(world.holding(key), stop, effects).changes
-            stop = run.resume(world.perform(key, stop).observation)  # whom it would wait for is itself
+    def _run_live(self, client: Client, world: World, position: int) -> Outcome:
+        """Run a client's code to its end, with nobody beside it, in a world where others may have been."""
+        run = Coroutine(client, self._surroundings)
+        self._live_runs += 1
+        try:
+            return run_to_end(run, world, position, self.scenario.max_operations)
+        finally:
+            run.abandon()
 
-    def _make_product(self, backend: Learned | Live, *, kind: type[Product] = Product, memory: bool = True) -> Product:
+    def _make_product(self, backend: Learned | Live, *, local: bool, memory: bool) -> Product:
         scenario = self.scenario
-        return kind(
+        return Product(
             backend,
             self.local_states,
             names=tuple(client.name for client in scenario.clients),
             budget=(scenario.faults.locked, scenario.faults.crash),
-            natures=self._natures,
+            footprints=self._footprints,
             max_operations=scenario.max_operations,
             groups=self._groups,
-            local=self._local,
-            constants=memory and self._constants,
-            memory=memory and self._memory,
-            changed=frozenset(self._changed),
+            local=local,
+            memory=memory,
+            ends_visible=self._ends_visible,
         )
-
-    def another_product(self, kind: type[Product]) -> Product:
-        """Return a product of another class over the learned clients and world, without memory of its own."""
-        return self._make_product(self._learned, kind=kind, memory=False)
 
     def at(self, state: State) -> WorldState:
         """Return where the world is in a state."""
@@ -248,30 +244,28 @@ class System:
     # More executions.
 
     @contextlib.contextmanager
-    def fresh_world(self) -> Iterator[World]:
-        """Give a world to which nothing has happened."""
-        world = self._make_world()
-        try:
-            yield world
-        finally:
-            world.close()
-
-    @contextlib.contextmanager
-    def live_runs_of_all(self) -> Iterator[tuple[LiveRun, ...]]:
-        """Start all clients live, and unwind them in the end."""
-        with contextlib.ExitStack() as stack:
-            runs = []
-            for tree in self._trees:
-                runs.append(LiveRun(tree, self._surroundings))
-                stack.callback(runs[-1].abandon)
-            yield tuple(runs)
-
-    @contextlib.contextmanager
     def live(self) -> Iterator[Product]:
-        """Give a product of live clients on a fresh database, for one execution."""
+        """Give a product of live clients on a fresh database, for one execution: nothing is learned or left out."""
         live = Live(self._trees, self._make_world(), self._surroundings)
         try:
-            yield self._make_product(live)
+            yield self._make_product(live, local=False, memory=False)
+        finally:
+            live.close()
+
+    def live_sequel(self, path: Sequence[Choice], run: Callable[[], object]) -> Outcome:
+        """Return how one more client ends that runs alone where choices lead to, all of it live.
+
+        Args:
+            path: the choices, from the start.
+            run: what the client does.
+        """
+        world = self._make_world()
+        live = Live(self._trees, world, self._surroundings)
+        try:
+            product = self._make_product(live, local=False, memory=False)
+            for _ in product.walk(tuple(path)):
+                pass
+            return self._run_live(Client("sequel", run), world, len(self.scenario.clients))
         finally:
             live.close()
 
@@ -286,14 +280,15 @@ class System:
             order: their names, in the order in which they run.
         """
         if order not in self._serial:
-            names = [client.name for client in self.scenario.clients]
-            state = self.world.root
+            clients = {client.name: (place, client) for place, client in enumerate(self.scenario.clients)}
             ends: dict[str, Outcome] = {}
-            for name in order:
-                position = names.index(name)
-                node, state = self._alone.run(state, position, self._trees[position])
-                state = self.world.vanish(state, position, only_idle=True)
-                assert node.outcome is not None
-                ends[name] = node.outcome
-            self._serial[order] = SerialEnd(ends, state.content.committed)
+            world = self._make_world()
+            try:
+                for name in order:
+                    position, client = clients[name]
+                    ends[name] = self._run_live(client, world, position)
+                    world.vanish(position, only_idle=True)
+                self._serial[order] = SerialEnd(ends, world.read_again().committed)
+            finally:
+                world.close()
         return self._serial[order]

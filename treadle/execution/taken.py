@@ -25,12 +25,13 @@ class Taken:
         before: the state before.
         after: the state afterwards.
         operation: what the client asked, or None for a crash.
-        observation: what it saw; None while it waits, and for a crash.
+        observation: what it saw; None where its call has stopped, and for a crash.
         transition: what happened to the world, or None if the operation was not executed.
         reset: what the cursor's old statement did when it was ended instead of the operation, if it was under way.
         lock_kind: why the client saw ``database is locked``, if it did.
         reachable: for an injected ``locked``: whether SQLite could have answered so.
         free: the fault costs nothing, since all clients wait.
+        waits: SQLite waits for a lock.
     """
 
     choice: Choice
@@ -43,6 +44,7 @@ class Taken:
     lock_kind: LockKind | None = None
     reachable: bool = True
     free: bool = False
+    waits: bool = False
 
 
 class Moment(NamedTuple):
@@ -120,7 +122,7 @@ class Walk:
         moments: where something else is committed than before: after how many operations, in which state, and
             whether a commit came by then.
         committed: something was committed.
-        far: what it does may depend on more than its connection, the locks of others, and what is committed.
+        opaque: SQLite could not say beforehand what it does.
         blind: what it does does not depend on what is committed, and does not change that.
     """
 
@@ -130,7 +132,7 @@ class Walk:
     operations: int = 0
     moments: list[tuple[int, State, bool]] = field(factory=list)
     committed: bool = False
-    far: bool = False
+    opaque: bool = False
     blind: bool = True
 
     def edge(self) -> Edge:

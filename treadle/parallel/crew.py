@@ -65,13 +65,13 @@ class Crew(abc.ABC):
         report: Report = self._answer(part)
         return part, report
 
-    def finish(self, part: int, spot_checks: int, seed: int) -> None:
+    def finish(self, part: int) -> None:
         """Ask a part for what it found, as ``Part.harvest`` says; ``harvest`` gives the answer.
 
         Raises:
             LostWorkerError: its worker died.
         """
-        self._ask(part, "harvest", spot_checks, seed)
+        self._ask(part, "harvest")
 
     def harvest(self, part: int) -> Harvest:
         """Return what a part found that was asked for it.

@@ -17,13 +17,11 @@ there as plain values; what its state is made of is known there already, or lear
 from __future__ import annotations
 
 import contextlib
-import random
 import time
 from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from treadle.execution.confirmation import spot_check
 from treadle.execution.product import Way
 from treadle.execution.state import LocalState, State
 from treadle.execution.symmetry import Renaming
@@ -45,38 +43,34 @@ class Options:
 
     Attributes:
         local: as for ``System``.
-        constants: as for ``System``.
         memory: as for ``System``.
         symmetry: as for ``System``.
         fork: as for ``System``.
         keep_logs: as for ``System``.
-        changed: the root pages of what some client is known to change.
+        ends_visible: as for ``System``.
+        everything_known: as for ``System``.
     """
 
     local: bool = True
-    constants: bool = True
     memory: bool = True
     symmetry: bool = True
     fork: bool = True
     keep_logs: bool = False
-    changed: frozenset[int] = frozenset()
+    ends_visible: bool = False
+    everything_known: bool = True
 
     def system(self, scenario: Scenario) -> System:
         """Make a scenario runnable; nothing runs yet."""
         return System(
             scenario,
             local=self.local,
-            constants=self.constants,
             memory=self.memory,
             symmetry=self.symmetry,
             fork=self.fork,
             keep_logs=self.keep_logs,
-            changed=self.changed,
+            ends_visible=self.ends_visible,
+            everything_known=self.everything_known,
         )
-
-    def knowing(self, changed: frozenset[int]) -> Options:
-        """Return these options with more that is known to be changed."""
-        return evolve(self, changed=self.changed | changed)
 
 
 class Parcel(NamedTuple):
@@ -137,9 +131,7 @@ class Report:
         transitions: how many edges were walked by now.
         ends: how many final states were met by now.
         endless: why a client did not finish, or an empty text.
-        changed: the root pages of what some client may change.
-        constant: the root pages of what was taken for constant.
-        outdated: what is local was told differently elsewhere; the search must start over, knowing more.
+        parted: a way led somewhere else than in another part.
     """
 
     sent: list[Sent]
@@ -151,9 +143,7 @@ class Report:
     transitions: int
     ends: int
     endless: str
-    changed: frozenset[int]
-    constant: frozenset[int]
-    outdated: bool
+    parted: bool
 
 
 @frozen
@@ -170,7 +160,7 @@ class Harvest:
         met_fault_point: a ``locked`` fault was possible somewhere.
         silent: the clients of which no statement was observed.
         live_runs: how often client code was started.
-        doubt: why a random schedule could not be run live to its end, or an empty text.
+        met: what was committed in the states that were met, and how clients had ended, as texts that travel.
     """
 
     graph: Graph
@@ -182,7 +172,7 @@ class Harvest:
     met_fault_point: bool
     silent: list[str]
     live_runs: int
-    doubt: str
+    met: frozenset[str]
 
 
 class Part:
@@ -201,10 +191,17 @@ class Part:
         self._owners: dict[Content, int] = {}
         self._held: dict[Content, list[Departure]] = {}
         self._taken: list[str] = []
+        self._parted = False
         with contextlib.ExitStack() as stack:
             system = self._system = stack.enter_context(options.system(scenario))
             stack.enter_context(system.active())  # for good: this process does nothing else
-            self._judge = Judge(scenario, system.sequel, system.serial, system.symmetry)
+            self._judge = Judge(
+                scenario,
+                system.sequel,
+                system.serial,
+                system.symmetry,
+                ends_visible=options.ends_visible or not options.local,
+            )
             self._explorer = Explorer(system.product, self._judge, system.symmetry, owns=self._owns)
             root = system.product.root()
             self._judge.start(root)
@@ -236,14 +233,14 @@ class Part:
         Raises:
             NamesMatterError: clients taken for interchangeable drew random numbers.
         """
-        system, explorer, product = self._system, self._explorer, self._system.product
+        system, explorer = self._system, self._explorer
         until = time.perf_counter() + seconds
         sent: list[Sent] = []
         met: list[str] = []
         for digest, owner in owners.items():
             sent += self._settle(self._contents[digest], owner)
         answers = [Answer(*explorer.arrive(self._unpacked(parcel))) for parcel in arrivals]
-        while not explorer.endless and not product.outdated:
+        while not explorer.endless and not self._parted:
             if time.perf_counter() >= until or (states is not None and len(explorer.graph) >= states):
                 break
             if explorer.todo:
@@ -268,23 +265,12 @@ class Part:
             transitions=explorer.transitions,
             ends=explorer.ends,
             endless=explorer.endless,
-            changed=frozenset(product.changed),
-            constant=frozenset(product.constant),
-            outdated=product.outdated,
+            parted=self._parted,
         )
 
-    def harvest(self, spot_checks: int, seed: int) -> Harvest:
-        """Return what was found.
-
-        Args:
-            spot_checks: how many random schedules are run live before.
-            seed: of these.
-
-        Raises:
-            NondeterminismError: what was seen then is not what was learned.
-        """
+    def harvest(self) -> Harvest:
+        """Return what was found."""
         explorer, judge, system = self._explorer, self._judge, self._system
-        doubt = spot_check(system, random.Random(f"{seed} {self._number}"), spot_checks)  # for choices, not for secrets
         return Harvest(
             graph=explorer.graph,
             unfinished=explorer.todo,
@@ -295,7 +281,7 @@ class Part:
             met_fault_point=system.product.met_fault_point,
             silent=system.silent_clients(),
             live_runs=system.live_runs,
-            doubt=doubt,
+            met=frozenset(judge.met),
         )
 
     def close(self) -> None:
@@ -357,8 +343,8 @@ class Part:
         known: list[LocalState] = [local for local in found if local is not None]
         if content is None or len(known) < len(found):
             state = product.follow(parcel.way)
-            if self._packed(state)[:-1] != parcel[:-1]:  # what is constant was told differently there
-                product.outdated = True
+            if self._packed(state)[:-1] != parcel[:-1]:
+                self._parted = True
         else:
             state = State(tuple(known), content, parcel.locked, parcel.crash)
             product.adopt(state, parcel.way)

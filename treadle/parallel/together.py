@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 
 from attrs import define, field, frozen
 
-from treadle.execution.confirmation import SPOT_CHECKS
 from treadle.parallel.crew import Crew, LostWorkerError
 from treadle.parallel.part import FIRST, Answer, Harvest, Options, Report, Sent
 from treadle.search.graph import Graph
@@ -23,8 +22,6 @@ from treadle.search.protocol import Finding, Limits
 from treadle.search.smallest import smallest
 from treadle.values.errors import TreadleError
 from treadle.values.schedule import Schedule
-from treadle.values.signals import SignalError
-from treadle.world.reach import overlap
 
 _SLICE_S = 0.05
 """How long a part goes on before it reports, in seconds, at most."""
@@ -50,6 +47,7 @@ class Together:
         met_fault_point: a ``locked`` fault was possible somewhere.
         silent: the clients of which no statement was observed.
         live_runs: how often client code was started, in all processes.
+        met: as for ``Judge``.
     """
 
     finding: Finding
@@ -58,10 +56,7 @@ class Together:
     met_fault_point: bool
     silent: list[str]
     live_runs: int
-
-
-class _OutdatedError(SignalError):
-    """A part took something for constant that a client of another part changes."""
+    met: set[str]
 
 
 @define(eq=False)
@@ -135,44 +130,28 @@ class _PartState:
             self.states, self.deaths = report.states, 0
 
 
-def search_together(crew: Crew, options: Options, groups: tuple[int, ...], limits: Limits, seed: int) -> Together:
-    """Search exhaustively with a crew, and check what was learned by live executions of random schedules.
+def search_together(crew: Crew, options: Options, groups: tuple[int, ...], limits: Limits) -> Together:
+    """Search exhaustively with a crew.
 
     Args:
         crew: the workers.
         options: how the scenario is made runnable.
         groups: for each client the number of its group of interchangeable clients.
         limits: what stops the search.
-        seed: of the random schedules.
     """
-    while True:
-        search = _Search(crew, options, limits, seed)
-        try:
-            return search.run(groups)
-        except _OutdatedError:
-            search.drain()
-            knowing = options.knowing(search.changed)
-            if knowing == options:
-                raise TreadleError(
-                    "two workers took different ways through the same choices: does a client behave differently from "
-                    "process to process? Run the check with one worker to see where."
-                ) from None
-            options = knowing
+    return _Search(crew, options, limits).run(groups)
 
 
 class _Search:
     """One search under way."""
 
-    def __init__(self, crew: Crew, options: Options, limits: Limits, seed: int) -> None:
+    def __init__(self, crew: Crew, options: Options, limits: Limits) -> None:
         self._crew = crew
         self._options = options
         self._limits = limits
-        self._seed = seed
         self._parts = [_PartState() for _ in range(crew.size)]
         self._why_not = ""
         self._owners: dict[str, int] = {}
-        self.changed: frozenset[int] = frozenset()
-        self._constant: frozenset[int] = frozenset()
 
     def run(self, groups: tuple[int, ...]) -> Together:
         """Search until done, or until a limit is reached, and put together what was found."""
@@ -186,16 +165,12 @@ class _Search:
                 return self._together(found, groups)
 
     def _harvest(self) -> list[Harvest]:
-        """Return what the parts found; those whose workers died begin anew, and nothing is returned for them.
-
-        They share the spot checks, if the search is exhausted.
-        """
-        count = 0 if self._why_not else -(-SPOT_CHECKS // len(self._parts))
+        """Return what the parts found; those whose workers died begin anew, and nothing is returned for them."""
         found: dict[int, Harvest] = {}
         lost: list[int] = []
         for number in range(len(self._parts)):
             try:
-                self._crew.finish(number, count, self._seed)
+                self._crew.finish(number)
             except LostWorkerError:
                 lost.append(number)
         for number in range(len(self._parts)):
@@ -207,15 +182,6 @@ class _Search:
         for number in lost:
             self._begin_anew(number)
         return list(found.values())
-
-    def drain(self) -> None:
-        """Wait until no part is at work."""
-        while any(part.asked is not None for part in self._parts):
-            try:
-                number, _ = self._crew.wait()
-            except LostWorkerError as lost:
-                number = lost.part
-            self._parts[number].asked = None
 
     def _go_on(self) -> None:
         while True:
@@ -331,7 +297,11 @@ class _Search:
             edge = _Edge(sent)
             part.departed.append(edge)
             self._parts[sent.to].arrivals.append(edge)
-        self._compare(report)
+        if report.parted:
+            raise TreadleError(
+                "two workers took different ways through the same choices: does a client behave differently from "
+                "process to process? Run the check with one worker to see where."
+            )
         reports = [other.report for other in self._parts if other.report is not None]
         self._why_not = (
             self._why_not
@@ -343,17 +313,9 @@ class _Search:
             )
         )
 
-    def _compare(self, report: Report) -> None:
-        """See to it that no part takes for constant what a client of some part changes."""
-        self.changed |= report.changed
-        self._constant |= report.constant
-        if report.outdated or overlap(self.changed, self._constant):
-            raise _OutdatedError
-
     def _together(self, found: list[Harvest], groups: tuple[int, ...]) -> Together:
         assert self._why_not or not any(harvest.held for harvest in found)
         graph, unfinished = self._joined(found)
-        self._why_not = self._why_not or next((harvest.doubt for harvest in found if harvest.doubt), "")
         reports = [part.report for part in self._parts if part.report is not None]
         return Together(
             finding=Finding(
@@ -370,6 +332,7 @@ class _Search:
             met_fault_point=any(harvest.met_fault_point for harvest in found),
             silent=[name for name in found[0].silent if all(name in harvest.silent for harvest in found)],
             live_runs=sum(harvest.live_runs for harvest in found),
+            met=set().union(*(harvest.met for harvest in found)),
         )
 
     def _joined(self, found: list[Harvest]) -> tuple[Graph, list[int]]:

@@ -54,6 +54,8 @@ def lock_label(event: Event, clients: Sequence[str], lock: str = "the lock") -> 
             return f"upgrade: at once, a longer timeout cannot help{held}"
         case LockKind.SNAPSHOT:
             return "snapshot: at once, a longer timeout cannot help; another has committed since it read"
+        case LockKind.NO_WAIT:
+            return f"no-wait: at once, for the busy timeout is 0{held}"
         case LockKind.TIMEOUT:
             return f"timeout: waited for {who or 'the lock'} until the busy timeout expired"
         case LockKind.OUTSIDE if event.reachable:

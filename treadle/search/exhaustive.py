@@ -26,12 +26,8 @@ class Exhaustive:
 
     def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
         """Walk everything, count, and find the smallest example of each property that is broken."""
-        while True:
-            explorer = Explorer(product, judge, self._symmetry, merge=self._merge)
-            why_not = self._visit(product, judge, explorer, limits)
-            if not product.outdated:
-                break
-            product.forget()
+        explorer = Explorer(product, judge, self._symmetry, merge=self._merge)
+        why_not = self._visit(product, judge, explorer, limits)
         return Finding(
             exhausted=not why_not,
             why_not=why_not,
@@ -47,7 +43,7 @@ class Exhaustive:
         root = product.root()
         judge.start(root)
         explorer.arrive(root)
-        while explorer.todo and not product.outdated:
+        while explorer.todo:
             why_not = explorer.endless or limits.reached(len(explorer.graph), explorer.transitions, explorer.ends)
             if why_not:
                 return why_not

@@ -44,6 +44,9 @@ class LockKind(enum.StrEnum):
     TIMEOUT = "timeout"
     """After waiting for another client for as long as the connection's busy timeout."""
 
+    NO_WAIT = "no-wait"
+    """At once: another client held the lock, and the connection's busy timeout is 0."""
+
     OUTSIDE = "outside"
     """Injected: a process outside the scenario held the lock."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sqlite3
+from types import ModuleType
 from typing import Any
 
 from attrs import field, frozen
@@ -55,14 +56,15 @@ class Failure:
         """
         return self.code is not None and self.code & 0xFF == BUSY and self.message == _BUSY_MESSAGE
 
-    def exception(self) -> Exception:
-        """Build the exception that the driver would raise."""
-        kind = getattr(sqlite3, self.type, None) or getattr(builtins, self.type, sqlite3.DatabaseError)
+    def exception(self, driver: ModuleType = sqlite3) -> Exception:
+        """Build the exception that a driver would raise."""
+        kind = getattr(driver, self.type, None) or getattr(builtins, self.type, driver.DatabaseError)
         assert isinstance(kind, type)
-        error: Exception = kind(self.message)
-        if self.code is not None and isinstance(error, sqlite3.Error):
+        error: Any = kind(self.message)
+        if self.code is not None and isinstance(error, driver.Error):
             error.sqlite_errorcode = self.code
             error.sqlite_errorname = self.code_name or ""
+        assert isinstance(error, Exception)
         return error
 
 

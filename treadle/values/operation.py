@@ -17,6 +17,8 @@ class Kind(enum.StrEnum):
     EXECUTE = "execute"
     EXECUTEMANY = "executemany"
     EXECUTESCRIPT = "executescript"
+    ROW = "row"
+    END_ROWS = "end of rows"
     FETCHONE = "fetchone"
     FETCHMANY = "fetchmany"
     FETCHALL = "fetchall"
@@ -24,11 +26,12 @@ class Kind(enum.StrEnum):
     COMMIT = "commit"
     ROLLBACK = "rollback"
     CLOSE = "close"
+    ANSWER = "answer"
 
     __hash__ = str.__hash__  # an enumeration's own is written in Python
 
 
-RUNS_SQL = frozenset({Kind.EXECUTE, Kind.EXECUTEMANY, Kind.EXECUTESCRIPT})
+RUNS_SQL = frozenset({Kind.EXECUTE, Kind.EXECUTEMANY, Kind.EXECUTESCRIPT, Kind.ROW})
 """The kinds that carry SQL text."""
 
 
@@ -69,7 +72,8 @@ class Operation:
         connection: the client's number for the connection, from 0; the lowest free one is reused.
         cursor: the connection's number for the cursor, from 0, or None where no cursor is involved.
         sql: the statement text, for the kinds in ``RUNS_SQL``.
-        arguments: parameters of a statement, the size of a fetchmany, or the arguments of a configuration.
+        arguments: parameters of a statement, the size of a fetchmany, or the arguments of a configuration; None for
+            an executemany whose rows are drawn from an iterator, each of which is a ``ROW`` then.
         clock_s: the client's virtual time, in seconds since the client started.
         payload: live objects that an operation needs (functions to register); not part of its identity.
         key: what makes two operations the same operation.

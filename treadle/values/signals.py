@@ -34,7 +34,33 @@ class NamesMatterError(SignalError):
 
 
 class LogsNeededError(SignalError):
-    """A statement asks what earlier statements of its connection did: the check starts over, and keeps logs."""
+    """More than settings outlives what a connection held (a changed schema, say): the check starts over, keeping logs."""
+
+
+class HistoryNeededError(SignalError):
+    """Something may depend on the whole execution: the check starts over, and runs every schedule from its start.
+
+    Attributes:
+        what: what is on no list of what is known.
+        operation: where it was met.
+    """
+
+    def __init__(self, what: str, operation: Operation) -> None:
+        super().__init__(f"{what} in {operation}")
+        self.what = what
+        self.operation = operation
+
+    def __reduce__(self) -> tuple[type[HistoryNeededError], tuple[str, Operation]]:
+        """Let it travel between processes."""
+        return type(self), (self.what, self.operation)
+
+
+class NotLocalError(SignalError):
+    """What was taken for local was not: the check starts over, and takes nothing for local."""
+
+
+class EndsMatterError(SignalError):
+    """A property of every committed state looks at how clients have ended: the check starts over, and shows it that."""
 
 
 class ForkLostError(SignalError):

@@ -34,6 +34,12 @@ Rows = tuple[tuple[Any, ...], ...]
 _SEQUENCE = "sqlite_sequence"
 """Where SQLite keeps the highest rowids of AUTOINCREMENT tables (https://www.sqlite.org/autoinc.html)."""
 
+HEADER = ("user_version", "application_id")
+"""PRAGMAs that tell the numbers in the header that belong to what is committed."""
+
+Header = tuple[int, int]
+"""What the PRAGMAs in ``HEADER`` tell."""
+
 _SPAN = 64
 """How many rowids a stretch spans, or how many rows where rowids cannot be read."""
 
@@ -108,7 +114,7 @@ class Schema:
     """The tables of a database.
 
     Attributes:
-        key: the text of the schema; equal texts are equal schemas.
+        key: the text of the schema, with its number in the header: connections that know another read it again.
         number: its place among the schemas seen, from 0.
         layouts: its tables, ``sqlite_sequence`` included.
         simple: contents under this schema can be brought back by plain DELETE and INSERT.
@@ -118,6 +124,11 @@ class Schema:
     number: int
     layouts: tuple[Layout, ...]
     simple: bool
+
+    @property
+    def digest(self) -> str:
+        """What tells it from other schemas, in every process."""
+        return hashlib.blake2b(self.key, digest_size=16).hexdigest()
 
 
 class Stretch:
@@ -152,13 +163,13 @@ class Content:
         number: its place among the contents seen, from 0.
         schema: its schema.
         tables: for each layout, its rows.
-        user_version: the PRAGMA of that name.
+        header: the numbers in the database's header that are its own, in the order of ``HEADER``.
     """
 
     number: int
     schema: Schema
     tables: tuple[Stretches, ...]
-    user_version: int
+    header: Header
 
     @functools.cached_property
     def digest(self) -> str:
@@ -168,7 +179,7 @@ class Content:
             whole.update(b"%d;" % len(stretches))
             for stretch in stretches:
                 whole.update(stretch.digest)
-        whole.update(b"%d" % self.user_version)
+        whole.update(b"%d;%d" % self.header)
         return whole.hexdigest()
 
     @property
@@ -229,14 +240,14 @@ def _layout(connection: sqlite3.Connection, name: str, sql: str) -> Layout:
     )
 
 
-class Library:
+class ContentStore:
     """All contents and schemas that were seen, each once."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._schemas: dict[bytes, Schema] = {}
         self._stretches: dict[tuple[int, int, bytes], Stretch] = {}
-        self._contents: dict[tuple[int, tuple[Stretches, ...], int], Content] = {}
+        self._contents: dict[tuple[int, tuple[Stretches, ...], Header], Content] = {}
 
     def read(
         self, connection: sqlite3.Connection, since: Content | None = None, ledger: Ledger | None = None
@@ -253,21 +264,22 @@ class Library:
             if since is None or ledger is None or ledger.unclear:
                 schema = self._schema(connection)
                 tables = tuple(self._all(connection, layout) for layout in schema.layouts)
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
             else:
-                schema, version = since.schema, since.user_version
+                schema = since.schema
                 tables = tuple(
                     self._again(connection, layout, stretches, ledger.tables[layout.name])
                     if layout.name in ledger.tables
                     else stretches
                     for layout, stretches in zip(schema.layouts, since.tables, strict=True)
                 )
+            user_version, application_id = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in HEADER)
         finally:
             connection.execute("COMMIT")
-        key = (schema.number, tables, version)
+        header = (user_version, application_id)
+        key = (schema.number, tables, header)
         content = self._contents.get(key)
         if content is None:
-            content = self._contents[key] = Content(len(self._contents), schema, tables, version)
+            content = self._contents[key] = Content(len(self._contents), schema, tables, header)
         return content
 
     def _all(self, connection: sqlite3.Connection, layout: Layout, known: Stretches = ()) -> Stretches:
@@ -320,14 +332,11 @@ class Library:
 
     def _schema(self, connection: sqlite3.Connection) -> Schema:
         entries = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY 1, 2").fetchall()
-        key = marshal.dumps(entries, 2)
+        cookie = connection.execute("PRAGMA schema_version").fetchone()[0]
+        key = marshal.dumps((cookie, entries), 2)
         schema = self._schemas.get(key)
         if schema is None:
-            layouts = tuple(
-                _layout(connection, name, sql or "")
-                for kind, name, _, sql in entries
-                if kind == "table" and not name.startswith("sqlite_stat")
-            )
+            layouts = tuple(_layout(connection, name, sql or "") for kind, name, _, sql in entries if kind == "table")
             simple = all(layout.simple for layout in layouts) and not any(entry[0] == "trigger" for entry in entries)
             schema = self._schemas[key] = Schema(key, len(self._schemas), layouts, simple)
         return schema
@@ -398,8 +407,9 @@ def bring_back(connection: sqlite3.Connection, now: Content, wanted: Content) ->
             if layout.name == _SEQUENCE:
                 connection.execute("DELETE FROM sqlite_sequence")
             connection.executemany(layout.insert, missing)
-        if now.user_version != wanted.user_version:
-            connection.execute(f"PRAGMA user_version = {wanted.user_version}")
+        for name, number, wanted_number in zip(HEADER, now.header, wanted.header, strict=True):
+            if number != wanted_number:
+                connection.execute(f"PRAGMA {name} = {wanted_number}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from attrs import define
 
@@ -11,21 +12,51 @@ from treadle.world.effects import Effects
 
 
 class Lock(enum.IntEnum):
-    """The strongest lock that a connection holds, in the words common to both journal modes.
+    """The strongest lock that a connection holds.
 
-    In WAL mode READ pins a snapshot and WRITE is the write lock. In rollback-journal mode READ is SHARED, and
-    WRITE stands for RESERVED, PENDING and EXCLUSIVE (https://www.sqlite.org/lockingv3.html).
+    In WAL mode READ pins a snapshot and WRITE is the write lock, and there are no others. In rollback-journal mode
+    READ is SHARED and WRITE is RESERVED; with PENDING and EXCLUSIVE nobody can begin to read
+    (https://www.sqlite.org/lockingv3.html).
     """
 
     NONE = 0
     READ = 1
     WRITE = 2
+    PENDING = 3
+    EXCLUSIVE = 4
 
     __hash__ = int.__hash__  # an enumeration's own is written in Python
 
     def __str__(self) -> str:
-        """Return the word for reports."""
-        return self.name.lower()
+        """Return the word for reports, which tell readers from writers."""
+        return min(self, Lock.WRITE).name.lower()
+
+
+class StopKind(enum.Enum):
+    """Why a call of the driver has stopped before it was done."""
+
+    WAITS = "waits"
+    """SQLite waits for a lock, and holds what it holds meanwhile."""
+
+    PAUSES = "pauses"
+    """Another statement of the same call is about to begin."""
+
+    DRAWS = "draws"
+    """The driver wants the next row of parameters of an executemany."""
+
+    __hash__ = object.__hash__  # an enumeration's own is written in Python
+
+
+class Stop(NamedTuple):
+    """Where a call has stopped.
+
+    Attributes:
+        kind: why.
+        sql: the statement that is to go on; None for a call without SQL.
+    """
+
+    kind: StopKind
+    sql: str | None
 
 
 @define(eq=False)
@@ -33,17 +64,17 @@ class Posture:
     """What one connection holds, whatever led to it. Interned by the world's book: identity tells.
 
     Attributes:
-        lock: the strongest lock it holds.
-        in_transaction: whether it is in a transaction.
+        lock: the strongest lock it holds, as SQLite says.
+        in_transaction: whether it is in a transaction, as SQLite says.
         savepoints: how many savepoints are open.
         savepoint_began: the outermost savepoint is what began the transaction, so its RELEASE commits.
         first_write_due: a savepoint was opened and nothing was written since.
-        active: the numbers of cursors whose statements are under way.
-        holding: those of them that hold a lock: a statement that touches no database holds none.
-        bars_readers: it lets nobody begin to read (PENDING or EXCLUSIVE; in rollback-journal mode only).
+        active: the numbers of cursors whose statements are under way, as SQLite says.
         stale: others have committed since it took its snapshot, so that in WAL mode it cannot write any more. The
             committed content does not tell: a commit may change nothing, or change something back.
         closed: its client has closed it; it is gone, and its transaction with it, when nothing is active any more.
+        schema_read: it has read the schema.
+        call: where a call of the driver on it has stopped, if one has.
     """
 
     lock: Lock = Lock.NONE
@@ -52,10 +83,10 @@ class Posture:
     savepoint_began: bool = False
     first_write_due: bool = False
     active: frozenset[int] = frozenset()
-    holding: frozenset[int] = frozenset()
-    bars_readers: bool = False
     stale: bool = False
     closed: bool = False
+    schema_read: bool = False
+    call: Stop | None = None
 
     @property
     def reads_snapshot(self) -> bool:
@@ -65,11 +96,11 @@ class Posture:
     @property
     def free(self) -> bool:
         """Whether it has no lock, and nothing is open but perhaps a transaction."""
-        return self.lock is Lock.NONE and not self.active and not self.savepoints
+        return self.lock is Lock.NONE and not self.active and not self.savepoints and self.call is None
 
 
-RELAXED = Posture()
-"""What a connection holds that holds nothing."""
+UNOPENED = Posture()
+"""What a connection holds that was not opened yet."""
 
 
 class Holding:
@@ -113,8 +144,8 @@ class Holding:
         return len(self.names) - 1 - self.names[::-1].index(effects.name)
 
 
-Locks = tuple[tuple[Lock, bool], ...]
-"""Locks that connections hold, each with whether it bars readers; sorted. Whose they are decides nothing."""
+Locks = tuple[Lock, ...]
+"""Locks that connections hold; sorted. Whose they are decides nothing."""
 
 NO_LOCKS: Locks = ()
 """Nobody holds a lock."""
@@ -122,5 +153,5 @@ NO_LOCKS: Locks = ()
 
 def locks_of(holdings: Iterable[Holding]) -> Locks:
     """Return the locks that are among what connections hold."""
-    found = [(held.lock, held.posture.bars_readers) for held in holdings if held.lock]
+    found = [held.lock for held in holdings if held.lock]
     return tuple(sorted(found)) if found else NO_LOCKS

@@ -11,7 +11,6 @@ from __future__ import annotations
 from attrs import define, field
 
 from treadle.world.effects import Effects
-from treadle.world.reach import Reach
 
 
 @define
@@ -38,17 +37,17 @@ class Ledger:
         """
         if effects.temporary or not effects.known:
             self._hidden = True  # a temporary trigger, perhaps: only its own connection would know of it
-        if self._hidden or effects.far_reaching or schema:
+        if self._hidden or effects.unknown or schema:
             self.unclear = True
         elif effects.writes:
-            self._add(effects.reach, changes)
+            self._add(effects, changes)
 
-    def _add(self, reach: Reach, changes: int) -> None:
-        if reach.tables is None:
+    def _add(self, effects: Effects, changes: int) -> None:
+        if effects.tables is None:
             self.unclear = True
             return
-        for table in reach.tables:
-            if table == reach.plain:
+        for table in effects.tables:
+            if table == effects.plain:
                 count = self.tables.get(table, 0)
                 self.tables[table] = None if count is None else count + changes
             else:

@@ -6,9 +6,10 @@ Through it, what is committed is read, and a process outside the scenario is pla
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from treadle.values.observation import Failure
 from treadle.world.holding import Holding, Lock
@@ -21,14 +22,16 @@ class Observer:
         connection: the driver's connection; it is in no transaction between calls.
     """
 
-    def __init__(self, path: Path, journal: str) -> None:
+    def __init__(self, path: Path, journal: str, driver: ModuleType) -> None:
         """Open a connection.
 
         Args:
             path: the world's database file.
             journal: its journal mode.
+            driver: as ``sqlite3``.
         """
-        self.connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._locked = driver.OperationalError
+        self.connection: Any = driver.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         self.connection.execute("PRAGMA synchronous = OFF")
         self._journal = journal
 
@@ -39,33 +42,11 @@ class Observer:
         """
         try:
             version: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.OperationalError as error:
+        except self._locked as error:
             if not Failure.of(error).busy:
                 raise
             return None
         return version
-
-    def commit_nothing(self, user_version: int) -> None:
-        """Commit what is there already, this PRAGMA among it: it makes the snapshots of others stale."""
-        self.connection.execute(f"PRAGMA user_version = {user_version}")
-
-    def write_locked(self) -> bool:
-        """Ask SQLite whether some connection holds the write lock."""
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return True
-        self.connection.execute("ROLLBACK")
-        return False
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the write lock."""
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            self.connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def outside_lock(self, holding: Holding) -> Iterator[bool]:
@@ -76,31 +57,35 @@ class Observer:
         """
         outsider = self.connection
         executes = True
-        if holding.lock is Lock.WRITE:  # its COMMIT needs all readers gone
+        if holding.lock >= Lock.WRITE:  # its COMMIT needs all readers gone
             outsider.execute("BEGIN")
             try:
                 outsider.execute("SELECT 1 FROM sqlite_schema").fetchall()
-            except sqlite3.OperationalError:
+            except self._locked:
                 executes = False
-        elif self._journal == "wal" or holding.lock is Lock.READ:
-            outsider.execute("BEGIN IMMEDIATE")
         else:
-            self._hold_off_readers(outsider)
+            try:
+                if self._journal == "wal" or holding.lock is Lock.READ:
+                    outsider.execute("BEGIN IMMEDIATE")
+                else:
+                    self._hold_off_readers(outsider)
+            except self._locked:
+                executes = False
         try:
             yield executes
         finally:
-            outsider.execute("ROLLBACK")
+            if outsider.in_transaction:
+                outsider.execute("ROLLBACK")
 
-    @staticmethod
-    def _hold_off_readers(outsider: sqlite3.Connection) -> None:
+    def _hold_off_readers(self, outsider: Any) -> None:
         """Hold EXCLUSIVE, or PENDING where there are readers: a COMMIT that waits for readers admits no new ones."""
         try:
             outsider.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
+        except self._locked:
             outsider.execute("BEGIN IMMEDIATE")
             version = outsider.execute("PRAGMA user_version").fetchone()[0]
             outsider.execute(f"PRAGMA user_version = {(version + 1) % 2**31}")
-            with contextlib.suppress(sqlite3.OperationalError):
+            with contextlib.suppress(self._locked):
                 outsider.execute("COMMIT")
 
     def close(self) -> None:

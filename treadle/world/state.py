@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,12 +13,28 @@ from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation, canonical
 from treadle.world.content import Content
-from treadle.world.holding import RELAXED, Holding, Lock, Posture
+from treadle.world.holding import UNOPENED, Holding, Lock, Posture, Stop
 
 Key = tuple[int, int]
 """A connection: the client's position, and the client's number for it."""
 
-IDLE = Holding(RELAXED, (), 0, 0, 0, pinned=False)
+
+class Mode(enum.Enum):
+    """How an operation is carried out."""
+
+    STEP = "step"
+    """As the client asked; what waits goes on if it can."""
+
+    OUTSIDE = "outside"
+    """While a process outside holds the lock that it needs, for longer than the client waits."""
+
+    EXPIRE = "expire"
+    """It waits, and its time is over."""
+
+    __hash__ = object.__hash__  # an enumeration's own is written in Python
+
+
+IDLE = Holding(UNOPENED, (), 0, 0, 0, pinned=False)
 """What a connection holds that was not opened yet."""
 
 
@@ -42,7 +59,7 @@ class WorldState:
 
     def others_write(self, key: Key) -> bool:
         """Tell whether another connection holds the write lock."""
-        return any(lock is Lock.WRITE for _, lock in self.other_locks(key))
+        return any(lock >= Lock.WRITE for _, lock in self.other_locks(key))
 
     @quiescent.default
     def _is_quiescent(self) -> bool:
@@ -62,11 +79,11 @@ class Result(NamedTuple):
     """What an operation does to its connection and to what is committed.
 
     Attributes:
-        observation: what the client sees; for one that waits, what it would see if its timeout expired now.
+        observation: what the client sees; of no meaning where the call has stopped.
         holding: what the connection holds afterwards; None if it is closed.
         content: what is committed afterwards.
         committed: something was committed, if only the same as before.
-        waits: SQLite would wait here for another connection to let go of a lock.
+        stop: where the call has stopped, if it is not done: it waits, or another statement of it is next.
         lock_kind: why the operation met ``database is locked``, if it did.
     """
 
@@ -74,7 +91,7 @@ class Result(NamedTuple):
     holding: Holding | None
     content: Content
     committed: bool = False
-    waits: bool = False
+    stop: Stop | None = None
     lock_kind: LockKind | None = None
 
 
@@ -104,28 +121,29 @@ class Transition(NamedTuple):
         return Lock.NONE if self.result.holding is None else self.result.holding.lock
 
 
+_IN_THE_WAY = frozenset({LockKind.UPGRADE, LockKind.TIMEOUT, LockKind.NO_WAIT})
+
+
 class Book:
     """All states, postures, holdings, logs and settings that were seen, each once.
 
     Attributes:
-        keep_logs: how a connection came to hold nothing is never forgotten.
-        postures_after: what postures operations led to, by all that decides that, where SQLite was not asked.
+        keep_logs: how a connection came to hold what it holds is never forgotten.
     """
 
     def __init__(self, *, keep_logs: bool) -> None:
         """Start empty.
 
         Args:
-            keep_logs: never forget how a connection came to hold nothing: needed where SQL asks for it, as
-                ``last_insert_rowid()`` does.
+            keep_logs: never forget how a connection came to hold nothing: needed where more than its settings
+                outlives what it held (see ``treadle.world.known``).
         """
         self.keep_logs = keep_logs
-        self._postures = {astuple(RELAXED, recurse=False): RELAXED}
+        self._postures = {astuple(UNOPENED, recurse=False): UNOPENED}
         self._holdings: dict[tuple[Posture, int, int, int, bool], Holding] = {}
         self._states: dict[tuple[Content, tuple[Key, ...], tuple[Holding, ...]], WorldState] = {}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._entries: list[tuple[object, ...]] = [()]
-        self.postures_after: dict[tuple[object, ...], Posture] = {}
         self._stale: dict[Posture, Posture] = {}
         self._digests: dict[int, bytes] = {0: b""}
 
@@ -157,7 +175,7 @@ class Book:
             del holdings[key]
         # A connection that was open already keeps its place in the order.
         after = (self.state if before is None else self._state)(result.content, holdings)
-        in_the_way = result.lock_kind is LockKind.UPGRADE or result.lock_kind is LockKind.TIMEOUT
+        in_the_way = result.lock_kind in _IN_THE_WAY or result.stop is not None
         return Transition(
             result,
             after,
@@ -195,10 +213,6 @@ class Book:
         if stale is None:
             stale = self._stale[posture] = self.posture(evolve(posture, stale=True))
         return self.holding(stale, held.names, held.busy_timeout_ms, held.settings, held.log, pinned=held.pinned)
-
-    def resting(self, held: Holding) -> Holding:
-        """Return what a connection that holds something held when it held nothing."""
-        return self.holding(RELAXED, (), held.busy_timeout_ms, held.settings, 0, pinned=False)
 
     def extend(self, number: int, *entry: object) -> int:
         """Return the number of the chain that goes on from another chain with an entry.
@@ -242,7 +256,9 @@ def _portable(item: object) -> object:
     """Return what stands for a part of an entry in every process."""
     if isinstance(item, (Operation, Observation)):
         return canonical(item.key)
-    return item.digest if isinstance(item, Content) else item
+    if isinstance(item, Content):
+        return item.digest
+    return item.value if isinstance(item, enum.Enum) else item
 
 
 def _by_connection(item: tuple[Key, Holding]) -> Key:
