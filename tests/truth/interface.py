@@ -128,15 +128,16 @@ class Handle:
         """Tell whether no transaction is open (``sqlite3_get_autocommit``)."""
         return bool(self._interface.library.sqlite3_get_autocommit(self._pointer))
 
-    def is_reading(self) -> bool:
-        """Tell whether some statement of the connection is under way (``sqlite3_stmt_busy``)."""
+    def under_way(self) -> frozenset[int]:
+        """Return the statements of the connection that are under way (``sqlite3_stmt_busy``)."""
         library = self._interface.library
+        found = []
         statement = library.sqlite3_next_stmt(self._pointer, None)
         while statement:
             if library.sqlite3_stmt_busy(statement):
-                return True
+                found.append(statement)
             statement = library.sqlite3_next_stmt(self._pointer, statement)
-        return False
+        return frozenset(found)
 
     def trace(self, before_statement: Callable[[], None] | None) -> None:
         """Have a function called before each statement that is not part of a trigger, or none any more."""

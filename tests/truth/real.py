@@ -41,7 +41,7 @@ from tests.truth.interface import Handle
 
 _PATIENCE_S = 20.0
 _MOST_STEPS = 2_000
-_COLLECT_EVERY = 50
+_COLLECT_EVERY = 100
 
 Ends = tuple[str | None, ...]
 """How each client has ended, None for one that has not."""
@@ -94,6 +94,7 @@ class _Actor:
         self._free = False
         self._expires = False
         self.waits = False
+        self.over = False
         self.end: str | None = None
         self.connections: list[Any] = []
         self.handles: list[Handle] = []
@@ -123,6 +124,7 @@ class _Actor:
         self.end = end
         self._stopped.release()
         self._go.acquire()
+        self.over = True
         for connection in self.connections:
             with contextlib.suppress(Exception):
                 connection.really_close()
@@ -184,9 +186,12 @@ class _Classes:
 @functools.cache
 def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made for a driver
     class Cursor(driver.Cursor):  # type: ignore[name-defined, misc]  # the base is a value
-        """A cursor; ``_reads`` is whether its statement may be under way."""
+        """A cursor; ``_reads`` has its statement while that is under way.
 
-        _reads = False
+        The driver's own methods have no frames that could keep a cursor alive in a traceback; so these let go of it.
+        """
+
+        _reads: frozenset[int] = frozenset()
 
         @contextlib.contextmanager
         def _call(self, *, every: bool = False, autocommit: bool = False) -> Iterator[None]:
@@ -194,9 +199,10 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
             connection = self.connection
             actor, handle = connection.actor, connection.handle
             actor.point()
-            stops = self._reads
+            stops = bool(self._reads)
+            others = (frozenset() if connection.closed else handle.under_way()) - self._reads
             if not (every or autocommit or stops):
-                yield from self._made(handle)
+                yield from self._made(handle, others)
                 return
             first = True
 
@@ -207,31 +213,42 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
                     actor.point()
                 first = False
 
-            handle.trace(before_statement)
+            if not connection.closed:
+                handle.trace(before_statement)
             try:
-                yield from self._made(handle)
+                yield from self._made(handle, others)
             finally:
-                handle.trace(None)
+                if not connection.closed:
+                    handle.trace(None)
 
-        def _made(self, handle: Handle) -> Iterator[None]:
+        def _made(self, handle: Handle, others: frozenset[int]) -> Iterator[None]:
             try:
                 yield
             finally:
                 if not self.connection.closed:
                     handle.refresh()
-                    self._reads = handle.is_reading()
+                    self._reads = handle.under_way() - others
 
         def execute(self, *arguments: Any) -> Any:
-            with self._call():
-                return super().execute(*arguments)
+            try:
+                with self._call():
+                    return super().execute(*arguments)
+            finally:
+                del self, arguments
 
         def executemany(self, *arguments: Any) -> Any:
-            with self._call(autocommit=True):
-                return super().executemany(*arguments)
+            try:
+                with self._call(autocommit=True):
+                    return super().executemany(*arguments)
+            finally:
+                del self, arguments
 
         def executescript(self, *arguments: Any) -> Any:
-            with self._call(every=True):
-                return super().executescript(*arguments)
+            try:
+                with self._call(every=True):
+                    return super().executescript(*arguments)
+            finally:
+                del self, arguments
 
         @contextlib.contextmanager
         def _fetch(self) -> Iterator[None]:
@@ -241,33 +258,45 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
                 yield
             finally:
                 if self._reads and not self.connection.closed:
-                    self._reads = self.connection.handle.is_reading()
+                    self._reads &= self.connection.handle.under_way()
 
         def fetchone(self) -> Any:
-            with self._fetch():
-                return super().fetchone()
+            try:
+                with self._fetch():
+                    return super().fetchone()
+            finally:
+                del self
 
         def fetchmany(self, *arguments: Any, **options: Any) -> Any:
-            with self._fetch():
-                return super().fetchmany(*arguments, **options)
+            try:
+                with self._fetch():
+                    return super().fetchmany(*arguments, **options)
+            finally:
+                del self
 
         def fetchall(self) -> Any:
-            with self._fetch():
-                return super().fetchall()
+            try:
+                with self._fetch():
+                    return super().fetchall()
+            finally:
+                del self
 
         def __next__(self) -> Any:
-            with self._fetch():
-                return super().__next__()
+            try:
+                with self._fetch():
+                    return super().__next__()
+            finally:
+                del self
 
         def close(self) -> None:
             if self._reads:
                 self.connection.actor.point()
-                self._reads = False
+                self._reads = frozenset()
             super().close()
 
         def __del__(self) -> None:
             if self._reads:
-                self._reads = False
+                self._reads = frozenset()
                 if _local.actor is not None:
                     _local.actor.point()
 
@@ -302,7 +331,8 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
 
         def rollback(self) -> None:
             self.actor.point()
-            super().rollback()
+            if not self.actor.over:  # else a pool is being collected
+                super().rollback()
 
         def close(self) -> None:
             self.actor.point()
@@ -569,7 +599,7 @@ def explore(place: Bench, most: int, seed: int = 0) -> Explored:
         todo[spot], todo[-1] = todo[-1], todo[spot]
         explored.add(_run_from(place, todo, dice))
         if explored.executions % _COLLECT_EVERY == 0:
-            gc.collect()
+            gc.collect()  # sessions are in cycles, and there are many of them
     explored.complete = not todo
     gc.collect()
     return explored
@@ -623,7 +653,12 @@ def rerun(case: Case, schedule: tuple[int, ...], driver: ModuleType = sqlite3) -
     clients = tuple(client_of(case, position) for position in range(len(case.programs)))
     with bench(case.schema, clients, journal=case.journal, driver=driver) as place:
         steps = iter(schedule)
-        return place.run(lambda able: next(steps, able[0]))
+
+        def decide(able: list[int]) -> int:
+            choice = next(steps, able[0])
+            return choice if choice in able else able[0]
+
+        return place.run(decide)
 
 
 # The command.
