@@ -18,8 +18,8 @@ from typing import NamedTuple
 from attrs import astuple
 
 from treadle.client.tree import CRASHED, Node
+from treadle.values.canonical import canonical
 from treadle.values.observation import Observation
-from treadle.values.operation import canonical
 from treadle.world.content import Content
 from treadle.world.holding import NO_LOCKS, Holding, Lock, Locks, locks_of
 from treadle.world.state import IDLE, Book, digest_of
