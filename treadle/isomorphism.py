@@ -25,7 +25,7 @@ from collections.abc import Hashable, Iterable
 from attrs import field, frozen
 
 MOST_STEPS = 2_000_000
-"""How many nodes are recoloured before it is given up: some seconds."""
+"""How many nodes and edges are looked at to recolour nodes before it is given up: some seconds."""
 
 _DEEPEST = 100
 """How many nodes are individualised at a time at most."""
@@ -63,7 +63,7 @@ def isomorphic(one: Structure, other: Structure, *, most_steps: int = MOST_STEPS
     Args:
         one: a structure.
         other: another one.
-        most_steps: how many nodes are recoloured before it is given up.
+        most_steps: how many nodes and edges are looked at before it is given up.
 
     Raises:
         TooSymmetricError: it was given up.
@@ -110,11 +110,11 @@ class _Comparison:
         Raises:
             TooSymmetricError: it takes too long.
         """
-        # An edge between two labels of one node's surroundings is counted as often as it is there.
         near = {node: [(label, other) for label, other in self._around[node] if other in colours] for node in nodes}
+        cost = len(nodes) + sum(map(len, near.values()))
         kinds = len(set(colours.values()))
         while True:
-            self._steps -= len(nodes)
+            self._steps -= cost
             if self._steps < 0:
                 raise TooSymmetricError
             seen = {node: Counter([(label, colours[other]) for label, other in near[node]]) for node in nodes}

@@ -221,7 +221,7 @@ class _Reader:
         except (_TooManyError, RecursionError):
             raise
         except Exception:  # noqa: BLE001  # code of the application's own classes, which may raise whatever it likes
-            return self._join("opaque", [type_name(kind).encode()])
+            return self._opaque(value)
 
     def _contents(self, value: Any) -> bytes:
         kind = type(value)
@@ -237,7 +237,7 @@ class _Reader:
         if isinstance(value, AbstractSet):
             return self._of_bytes(kind, "set", sorted([self.read(item) for item in value]))
         if isinstance(value, Sequence) and not isinstance(value, (bytearray, memoryview, range)):
-            names = getattr(kind, "_fields", None) or getattr(value, "_fields", ())  # a named tuple's, and a Row's
+            names = getattr(value, "_fields", ())  # a named tuple's, and a Row's
             return self._of(kind, "items", [tuple(names), *value] if names else value)
         if isinstance(value, Decimal):
             return self._of(kind, "number", _number(value))
@@ -261,17 +261,20 @@ class _Reader:
         try:
             recipe = _recipe(value)
         except Exception:  # noqa: BLE001  # what cannot be copied says so in many ways
-            return self._uncopied(value)
+            return self._opaque(value)
         if isinstance(recipe, str):  # a name, as that of a singleton
             return self._join("named", [type_name(kind).encode(), recipe.encode()])
         return self._of(kind, "state", [_own(part) for part in recipe])
 
-    def _uncopied(self, value: Any) -> bytes:
-        kind = type(value)
-        text = repr(value)
+    def _opaque(self, value: Any) -> bytes:
+        """Return the bytes of an object whose state cannot be known: of its type, and of its text if that says more."""
+        try:
+            text = repr(value)
+        except Exception:  # noqa: BLE001  # likewise
+            text = ""
         if _ADDRESS.search(text) or str(id(value)) in text:  # it says where the object is, and so perhaps nothing else
             text = ""
-        return self._join("opaque", [type_name(kind).encode(), text.encode("utf-8", "surrogatepass")])
+        return self._join("opaque", [type_name(type(value)).encode(), text.encode("utf-8", "surrogatepass")])
 
     def _of(self, kind: type, what: str, parts: Iterable[Any]) -> bytes:
         return self._of_bytes(kind, what, [self.read(part) for part in parts])
