@@ -99,7 +99,7 @@ class OtherDriverError(Error):
         (IntegrityError("INSERT", (), sqlite3.IntegrityError("UNIQUE constraint failed")), False),
         (OtherDriverError("database is locked"), False),
         (StaleDataError(), False),
-        (ObjectDeletedError(None, "gone"), False),  # type: ignore[arg-type, no-untyped-call]  # no state is needed here
+        (ObjectDeletedError(None, "gone"), False),  # type: ignore[arg-type]  # no state is needed here
         (PendingRollbackError(), False),
     ],
 )

@@ -38,7 +38,7 @@ def without(rows: tuple[Row, ...], others: tuple[Row, ...]) -> list[Row]:
 
 @given(now=tables(), before=tables())
 def test_new_and_lost_rows_are_what_is_left_when_equal_rows_are_taken_away(now: Table, before: Table) -> None:
-    """Values are equal if their types are, too; the order of columns does not matter, and how many rows there are does."""
+    """Values are equal if their types are, too; the order of columns is no matter, and how many rows there are is."""
     assert without(now.rows(), before.rows()) == list(view(now, before).new_rows("item"))
     assert without(before.rows(), now.rows()) == list(view(now, before).lost_rows("item"))
 

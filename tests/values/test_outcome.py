@@ -54,4 +54,4 @@ def test_an_outcome_travels_between_processes() -> None:
     match there:
         case Returned([one]):
             assert 1 == one
-    assert "Returned([1])" == repr(there)
+    assert "Returned(value=[1])" == repr(there)

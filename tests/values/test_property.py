@@ -26,8 +26,10 @@ def test_a_predicate_says_that_it_is_not(answer: Any) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [(), {}, set(), frozenset(), "", b"", 0, 1, None, VIEW.rows("item"), VIEW.returned(), iter([])]
-    + [(Breach("a tuple"),), [1], [Breach("one"), None], {Breach("a set")}, {"why": Breach("a dict")}],
+    [
+        *((), {}, set(), frozenset(), "", b"", 0, 1, None, VIEW.rows("item"), VIEW.returned(), iter([])),
+        *((Breach("a tuple"),), [1], [Breach("one"), None], {Breach("a set")}, {"why": Breach("a dict")}),
+    ],
 )
 def test_any_other_answer_is_an_error(answer: Any) -> None:
     """Containers that happen to be empty above all: rows that are not there would tell that all is well."""

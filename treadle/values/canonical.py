@@ -109,9 +109,14 @@ def _is_plain(value: object) -> bool:
     return kinds <= _WRITTEN and not (float in kinds and any(map(operator.ne, items, items)))  # NaN is not itself
 
 
+def printable(text: str) -> str:
+    """Return a text that can be written anywhere: lone surrogates, which are no text, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def without_addresses(text: str) -> str:
-    """Return a text for people without the addresses in memory that it names."""
-    return _ADDRESS.sub("", text)
+    """Return a text for people, without the addresses in memory that it names."""
+    return _ADDRESS.sub("", printable(text))
 
 
 def type_name(kind: type) -> str:

@@ -72,7 +72,7 @@ class Returned:
 
     def __repr__(self) -> str:
         """Return an expression that makes it."""
-        return f"Returned({self._value!r})"
+        return f"Returned(value={self._value!r})"
 
     def __str__(self) -> str:
         """Return the value."""

@@ -8,6 +8,7 @@ from typing import overload
 
 from attrs import field, frozen
 
+from treadle.values.canonical import printable
 from treadle.values.errors import PropertyError, TreadleError, UsageError
 from treadle.values.signals import SignalError
 from treadle.values.view import Row, View
@@ -39,7 +40,7 @@ class Breach:
         rows: the committed rows that show it, as pairs of table name and row.
     """
 
-    why: str
+    why: str = field(converter=printable)
     rows: tuple[tuple[str, Row], ...] = field(default=(), converter=_pairs)
 
 
