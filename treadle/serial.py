@@ -17,6 +17,7 @@ tell whether SQLite or the application chose it. It equals neither NULL nor one 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sqlite3
 from collections import Counter
@@ -28,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from treadle.isomorphism import Structure, TooSymmetricError, isomorphic
-from treadle.values.canonical import canonical, meaning, type_name
+from treadle.values.canonical import canonical, meaning, spoken, type_name
 from treadle.values.errors import PropertyError
 from treadle.values.outcome import Crashed, Outcome, Raised, Returned
 from treadle.values.property import Breach, Property, at_end
@@ -245,8 +246,9 @@ class _Rules:
             expected, got = end.outcomes[name], view.outcomes[name]
             if not self.succeeded(expected):
                 return f"{title}, {name} {expected}"
-            if meaning(self.result(expected)) != meaning(self.result(got)):
-                return f"{title}, {name} gets {self.result(expected)!r} and not {self.result(got)!r}"
+            alone, here = self.result(expected), self.result(got)
+            if meaning(alone) != meaning(here):
+                return f"{title}, {name} gets {spoken(alone)} and not {spoken(here)}"
         tables = different_tables(view.committed, end.committed, view.initial, rename_keys=self.rename_keys)
         if tables:
             return f"{title}, the rows of {', '.join(tables)} would be others"
@@ -295,6 +297,7 @@ def different_tables(
     return [] if same else [spelt[name] for name in mine.renamed]
 
 
+@functools.lru_cache(maxsize=10_000)
 def folded(name: str) -> str:
     """Return a name as SQLite compares it: without the case of the letters of ASCII, and of no others."""
     return name.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")

@@ -194,6 +194,7 @@ def test_rows_of_an_application_are_equal_by_their_values() -> None:
         assert meaning(one.execute(query).one()) == meaning(other.execute(query).one())
         assert meaning(one.execute(query).one()) != meaning(other.execute(select(Order.id, literal("x"))).one())
         assert meaning(one) == meaning(other) != meaning(engine)
+    engine.dispose()
 
 
 def test_an_object_that_was_pickled_means_the_same() -> None:
