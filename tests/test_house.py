@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = (
     ("treadle.values",),
+    ("treadle.isomorphism",),
     ("treadle.interning", "treadle.scenario", "treadle.serial"),
     ("treadle.client", "treadle.world"),
     ("treadle.execution",),

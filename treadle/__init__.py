@@ -6,7 +6,7 @@ from importlib.metadata import version as _version
 from treadle.checking import check, replay
 from treadle.scenario import Client, Database, Scenario
 from treadle.search.protocol import Progress
-from treadle.serial import serial_equivalence
+from treadle.serial import serial_equivalence, serial_failures
 from treadle.values.errors import (
     CounterexampleError,
     ForeignThreadError,
@@ -75,5 +75,6 @@ __all__ = [
     "check",
     "replay",
     "serial_equivalence",
+    "serial_failures",
     "sometimes",
 ]

@@ -44,8 +44,8 @@ def properties_of(
         return latest[0]
 
     def told(
-        decide: Callable[[Reading], bool | Iterable[Breach]],
-    ) -> Callable[[View], bool | Iterable[Breach]]:
+        decide: Callable[[Reading], bool | list[Breach]],
+    ) -> Callable[[View], bool | list[Breach]]:
         return lambda view: decide(read(view))
 
     work_off = WorkOff(engine, algorithm.heeded)

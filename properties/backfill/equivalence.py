@@ -41,7 +41,7 @@ PROPERTY = serial_equivalence(succeeded=_succeeded, refused=_refused, result=_to
 """For clients that send requests, and nothing else beside them."""
 
 
-def explain(reading: Reading) -> tuple[Breach, ...]:
+def explain(reading: Reading) -> list[Breach]:
     """Return why no serial order explains what is there; nothing if one does.
 
     The audit log is no part of it: each entry has a transaction of its own, whatever becomes of the request. A
@@ -58,7 +58,7 @@ def explain(reading: Reading) -> tuple[Breach, ...]:
         return SerialEnd(outcomes, _without_log(end.committed))
 
     shown = View(_without_log(view.committed), _without_log(view.initial), ends, view.then, serial)
-    return PROPERTY.breaches(shown)
+    return list(PROPERTY.breaches(shown))
 
 
 def _comparable(outcome: Outcome, backfills: Container[int | None]) -> Outcome:

@@ -203,15 +203,26 @@ def chained(engine: Engine) -> None:
         raise RuntimeError("gave up") from error
 
 
-def test_exceptions_keep_their_causes(trees: list[Tree]) -> None:
-    """What a property sees of an exception is what was raised, with its chain."""
+def grouped(engine: Engine) -> None:
+    """Raise a group that has such an exception in it."""
+    try:
+        chained(engine)
+    except RuntimeError as error:
+        raise ExceptionGroup("several", [error]) from None
+
+
+@pytest.mark.parametrize("run", [chained, grouped])
+def test_exceptions_keep_their_causes(run: Callable[[Engine], None], trees: list[Tree]) -> None:
+    """What a property sees of an exception is what was raised, with its chain, also in a group."""
     causes: list[BaseException | None] = []
 
     def note(view: View) -> bool:
-        causes.extend(end.exception.__cause__ for end in view.outcomes.values() if isinstance(end, Raised))
+        ends = [end.exception for end in view.outcomes.values() if isinstance(end, Raised)]
+        raised = [end.exceptions[0] if isinstance(end, ExceptionGroup) else end for end in ends]
+        causes.extend(error.__cause__ for error in raised)
         return True
 
-    check(_refused(chained, always("causes are noted", note, name="noted")), search="sweep")
+    check(_refused(run, always("causes are noted", note, name="noted")), search="sweep")
 
     assert sum(tree.forks for tree in trees) > 0
     assert causes

@@ -45,13 +45,13 @@ def test_every_property_judges_alike_when_clients_swap_their_ends(algorithm: str
     (scenario,) = scenarios(runs=1, algorithms=algorithm, **faults)
 
     def judged_twice(item: Property) -> Property:
-        def predicate(view: View) -> tuple[Breach, ...]:
+        def predicate(view: View) -> list[Breach]:
             names = {"A": "B", "B": "A"}
             swapped = {name: view.outcomes[names[name]] for name in names if names[name] in view.outcomes}
             breaches = item.breaches(view)
             twin = View(view.committed, view.initial, swapped, view.then, lambda order: view.serially(*order))
             assert bool(breaches) == bool(item.breaches(twin)), (item.name, view.outcomes)
-            return breaches
+            return list(breaches)
 
         return evolve(item, predicate=predicate)
 

@@ -340,7 +340,11 @@ def _chain(stop: Operation | Outcome | None) -> tuple[list[BaseException], list[
             errors.append(error)
         return places[id(error)]
 
-    links = [(place_of(error.__cause__), place_of(error.__context__), error.__suppress_context__) for error in errors]
+    links = []
+    for error in errors:  # which grow
+        links.append((place_of(error.__cause__), place_of(error.__context__), error.__suppress_context__))
+        for member in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+            place_of(member)
     return errors, links
 
 

@@ -20,9 +20,10 @@ from treadle.client.forked import Forked, can_fork, wait_for_ended
 from treadle.client.surroundings import Surroundings
 from treadle.interning import intern_operation
 from treadle.scenario import Client
+from treadle.values.canonical import canonical
 from treadle.values.errors import NondeterminismError
 from treadle.values.observation import Observation
-from treadle.values.operation import Operation, canonical
+from treadle.values.operation import Operation
 from treadle.values.outcome import Crashed, Outcome
 from treadle.values.signals import ForkLostError
 

@@ -100,12 +100,18 @@ def literal(value: Any, *, limit: int | None = None) -> str:
     match value:
         case None:
             return "NULL"
+        case str() if not _is_utf8(value):  # as it was read from the database, see treadle.values.view.View
+            return f"CAST(x'{_cut(value.encode('utf-8', 'surrogateescape').hex(), limit)}' AS TEXT)"
         case str():
             return f"'{_cut(value, limit)}'".replace("\n", "\\n")
         case bytes():
             return f"x'{_cut(value.hex(), limit)}'"
         case _:
             return _cut(one_line(repr(value)), limit)
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def _cut(text: str, limit: int | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from treadle.values.operation import canonical
+from treadle.values.canonical import canonical
 
 BUSY = 5
 """Primary result code SQLITE_BUSY (https://www.sqlite.org/rescode.html#busy)."""

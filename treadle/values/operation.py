@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-import marshal
 from typing import Any
 
 from attrs import field, frozen
+
+from treadle.values.canonical import canonical
 
 
 class Kind(enum.StrEnum):
@@ -37,17 +38,6 @@ RUNS_SQL = frozenset({Kind.EXECUTE, Kind.EXECUTEMANY, Kind.EXECUTESCRIPT, Kind.R
 
 _GOES_ON = frozenset({Kind.FETCHONE, Kind.FETCHMANY, Kind.FETCHALL, Kind.CLOSE_CURSOR})
 """The kinds that take rows of a statement that is under way, or end it."""
-
-
-def canonical(value: object) -> bytes:
-    """Return bytes that are equal for equal values of equal types.
-
-    Unlike ``==``, ``1``, ``1.0`` and ``True`` differ: SQLite tells an integer from a real.
-    """
-    try:
-        return marshal.dumps(value, 2)  # type: ignore[arg-type]  # what it cannot take raises
-    except ValueError:
-        return repr(value).encode("utf-8", "surrogatepass")
 
 
 OperationKey = tuple[Kind, int, int | None, str | None, bytes, float]

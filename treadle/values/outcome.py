@@ -2,39 +2,97 @@
 
 from __future__ import annotations
 
+import copy
+import datetime as dt
+import decimal
+import types
+import uuid
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
-from treadle.values.operation import canonical
+from treadle.values.canonical import canonical, meaning, spoken, type_name, without_addresses
+
+OutcomeKey = tuple[str, bytes]
+"""What makes two outcomes the same outcome."""
+
+_UNCHANGING = frozenset(
+    {types.NoneType, bool, int, float, complex, str, bytes, decimal.Decimal, uuid.UUID}
+    | {dt.datetime, dt.date, dt.time, dt.timedelta}
+)
+"""Types whose values nobody can change."""
 
 
-@frozen
+def _is_unchanging(value: object) -> bool:
+    kind = type(value)
+    return kind in _UNCHANGING or (kind is tuple and all(map(_is_unchanging, value)))  # type: ignore[call-overload]  # a tuple
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of a value, as deep as it goes; the value itself if it cannot be changed, or not be copied."""
+    if _is_unchanging(value):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001  # what cannot be copied says so in many ways
+        return value
+
+
+@frozen(eq=False, init=False, repr=False)
 class Returned:
-    """The client's callable returned a value."""
+    """The client's callable returned a value.
 
-    value: Any
+    Two of them are equal if their values mean the same: see ``treadle.values.canonical.meaning``.
+    """
+
+    __match_args__ = ("value",)
+
+    _value: Any
+    key: OutcomeKey = field(repr=False)
+
+    def __init__(self, value: Any) -> None:
+        """Note a value."""
+        self.__attrs_init__(value, ("returned", meaning(value)))
 
     @property
-    def key(self) -> tuple[str, bytes]:
-        """What makes two outcomes the same outcome."""
-        return ("returned", canonical(self.value))
+    def value(self) -> Any:
+        """The value. What can be changed is given as a copy: nobody can change what was returned.
+
+        What cannot be copied (a lock, an open cursor) is given as it is.
+        """
+        return _copied(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what the values mean."""
+        return self.key == other.key if isinstance(other, Returned) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Hash what the value means."""
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        """Return an expression that makes it."""
+        return f"Returned(value={self._value!r})"
 
     def __str__(self) -> str:
         """Return the value."""
-        return f"returned {self.value!r}"
+        return f"returned {spoken(self._value)}"
 
 
 @frozen(eq=False)
 class Raised:
-    """The client's callable raised an exception."""
+    """The client's callable raised an exception.
+
+    Two of them are equal if the exceptions have one type and one text; an address in memory is no part of a text.
+    """
 
     exception: Exception
 
     @property
-    def key(self) -> tuple[str, bytes]:
+    def key(self) -> OutcomeKey:
         """What makes two outcomes the same outcome."""
-        return ("raised", canonical((type(self.exception).__qualname__, str(self.exception))))
+        text = without_addresses(str(self.exception))
+        return ("raised", canonical((type_name(type(self.exception)), text)))
 
     def __eq__(self, other: object) -> bool:
         """Compare type and text: exceptions themselves compare by identity."""
@@ -46,7 +104,7 @@ class Raised:
 
     def __str__(self) -> str:
         """Return the exception's type and the first line of its text."""
-        text = str(self.exception).partition("\n")[0]
+        text = without_addresses(str(self.exception)).partition("\n")[0]
         return f"raised {type(self.exception).__name__}" + (f": {text}" if text else "")
 
 
@@ -55,7 +113,7 @@ class Crashed:
     """The client's process died."""
 
     @property
-    def key(self) -> tuple[str, bytes]:
+    def key(self) -> OutcomeKey:
         """What makes two outcomes the same outcome."""
         return ("crashed", b"")
 
@@ -65,3 +123,4 @@ class Crashed:
 
 
 Outcome = Returned | Raised | Crashed
+"""How a client ended."""

@@ -8,6 +8,7 @@ from typing import overload
 
 from attrs import field, frozen
 
+from treadle.values.canonical import printable
 from treadle.values.errors import PropertyError, TreadleError, UsageError
 from treadle.values.signals import SignalError
 from treadle.values.view import Row, View
@@ -39,12 +40,12 @@ class Breach:
         rows: the committed rows that show it, as pairs of table name and row.
     """
 
-    why: str
+    why: str = field(converter=printable)
     rows: tuple[tuple[str, Row], ...] = field(default=(), converter=_pairs)
 
 
-Predicate = Callable[[View], "bool | Iterable[Breach]"]
-"""Tells whether a view is as the property wants: a bool, or the breaches (none: it is)."""
+Predicate = Callable[[View], "bool | list[Breach]"]
+"""Tells whether a view is as the property wants: a bool, or a list of the breaches (none: it is)."""
 
 
 def _named(instance: Property, attribute: object, value: str) -> None:
@@ -84,7 +85,8 @@ class Property:
 
         Raises:
             PropertyError: the predicate raised something else than AssertionError, or returned neither a bool
-                nor breaches. A predicate that forgets its ``return`` would otherwise hold everywhere.
+                nor a list of breaches. One that forgets its ``return``, or returns rows that happen to be none,
+                would otherwise hold.
         """
         try:
             answer = self.predicate(view)
@@ -92,10 +94,9 @@ class Property:
                 return ()
             if answer is False:
                 return (Breach(f"not so: {self.clause}"),)
-            if answer is not None and not isinstance(answer, (str, bytes)):
-                breaches = tuple(answer)
-                if all(isinstance(breach, Breach) for breach in breaches):
-                    return breaches
+            # A list and nothing else: rows are a tuple, and one that is empty would tell that all is well.
+            if isinstance(answer, list) and all(isinstance(breach, Breach) for breach in answer):
+                return tuple(answer)
         except AssertionError as error:
             return (Breach(str(error) or f"not so: {self.clause}"),)
         except (TreadleError, SignalError):
@@ -107,7 +108,7 @@ class Property:
             ) from error
         raise PropertyError(
             f"property {self.name!r} returned {answer!r}: a predicate returns True, False, or a list of Breach "
-            "(empty: the property holds). Is a 'return' missing?"
+            "(empty: the property holds). Is a 'return' missing, or a bool(...) or a list(...) around what it returns?"
         )
 
 

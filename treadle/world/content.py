@@ -44,6 +44,29 @@ _SPAN = 64
 """How many rowids a stretch spans, or how many rows where rowids cannot be read."""
 
 
+_UNDECODABLE = "Could not decode to UTF-8"
+"""How the driver's message starts where TEXT is no UTF-8, which SQLite does not mind."""
+
+
+def _text(value: bytes) -> str:
+    """Return text of which some may be no UTF-8: each such byte as a lone surrogate (PEP 383)."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _fetched(connection: sqlite3.Connection, sql: str, arguments: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the rows of a query, whatever their text is."""
+    try:
+        return connection.execute(sql, arguments).fetchall()
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith(_UNDECODABLE):
+            raise
+    connection.text_factory = _text  # slow: it is called for each text
+    try:
+        return connection.execute(sql, arguments).fetchall()
+    finally:
+        connection.text_factory = str
+
+
 def quoted(name: str) -> str:
     """Return an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -59,7 +82,8 @@ class Layout:
         hidden_rowid: the rowid is no column, and is read in front of the columns.
         rowid_position: where in a row, as read, the rowid stands; None if it cannot be read.
         simple: rows can be taken out and put back by plain DELETE and INSERT.
-        references: its foreign keys of one column.
+        references: the columns of its foreign keys.
+        primary_key: the columns of its primary key, whatever their types.
         select: the statement that reads all rows in a fixed order.
         select_after: the statement that reads the rows after a rowid, in this order.
         delete: the statement that takes out the row with a rowid.
@@ -72,6 +96,7 @@ class Layout:
     rowid_position: int | None
     simple: bool
     references: tuple[Reference, ...]
+    primary_key: tuple[str, ...]
     select: str = field(init=False)
     select_after: str = field(init=False)
     delete: str = field(init=False)
@@ -192,6 +217,7 @@ class Content:
                     Records(stretch.records for stretch in stretches),
                     layout.key,
                     layout.references,
+                    layout.primary_key,
                 )
                 for layout, stretches in self._own_tables()
             }
@@ -210,16 +236,15 @@ class Content:
 
 
 def _references(connection: sqlite3.Connection, name: str) -> tuple[Reference, ...]:
-    """Return the foreign keys of one column (https://www.sqlite.org/pragma.html#pragma_foreign_key_list)."""
+    """Return the columns of foreign keys (https://www.sqlite.org/pragma.html#pragma_foreign_key_list)."""
     listed = connection.execute(f"PRAGMA foreign_key_list({quoted(name)})").fetchall()
-    numbers = [entry[0] for entry in listed]
-    return tuple(Reference(entry[3], entry[2]) for entry in listed if numbers.count(entry[0]) == 1)
+    return tuple(Reference(column, table, target) for _, _, table, column, target, *_ in listed)
 
 
 def _layout(connection: sqlite3.Connection, name: str, sql: str) -> Layout:
     columns = connection.execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
     visible = tuple(column[1] for column in columns if column[6] != 1)
-    keys = [column[1] for column in columns if column[5]]
+    keys = [column[1] for column in sorted(columns, key=operator.itemgetter(5)) if column[5]]
     types = {column[1]: column[2].upper() for column in columns}
     try:
         connection.execute(f"SELECT rowid FROM {quoted(name)} LIMIT 0")  # noqa: S608  # quoted name
@@ -237,6 +262,7 @@ def _layout(connection: sqlite3.Connection, name: str, sql: str) -> Layout:
         rowid_position=0 if hidden else alias,
         simple=has_rowid and not (generated or virtual),
         references=_references(connection, name),
+        primary_key=tuple(keys),
     )
 
 
@@ -284,7 +310,7 @@ class ContentStore:
 
     def _all(self, connection: sqlite3.Connection, layout: Layout, known: Stretches = ()) -> Stretches:
         """Read all rows of a table; what is known of it is only looked at to make fewer new objects."""
-        return self._stretched(layout, connection.execute(layout.select), known)
+        return self._stretched(layout, _fetched(connection, layout.select), known)
 
     def _again(
         self, connection: sqlite3.Connection, layout: Layout, known: Stretches, inserted: int | None
@@ -299,7 +325,7 @@ class ContentStore:
         """
         position = layout.rowid_position
         if position is not None and inserted is not None and known:
-            fresh = connection.execute(layout.select_after, (known[-1].rows[-1][position],)).fetchall()
+            fresh = _fetched(connection, layout.select_after, (known[-1].rows[-1][position],))
             if len(fresh) == inserted:  # so it was inserted here, and nowhere else
                 last = known[-1]
                 if not fresh:
@@ -384,6 +410,18 @@ def _difference(now: Stretches, wanted: Stretches) -> tuple[list[tuple[Any, ...]
     return too_many, missing
 
 
+def _put(connection: sqlite3.Connection, layout: Layout, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert rows as read. The driver takes text that is no UTF-8 as bytes only, and SQLite makes text of them."""
+    try:
+        connection.executemany(layout.insert, rows)
+    except UnicodeEncodeError:
+        head, values, _ = layout.insert.replace("INSERT", "INSERT OR REPLACE", 1).rpartition(" VALUES ")
+        for row in rows:  # those before the one that it did not take are there already
+            marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, str) else "?" for value in row)
+            bound = [value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value for value in row]
+            connection.execute(f"{head}{values}({marks})", bound)
+
+
 def bring_back(connection: sqlite3.Connection, now: Content, wanted: Content) -> None:
     """Make a database with one content have another of the same, simple schema.
 
@@ -406,7 +444,7 @@ def bring_back(connection: sqlite3.Connection, now: Content, wanted: Content) ->
         for layout, missing in sorted(fresh, key=lambda item: item[0].name == _SEQUENCE):
             if layout.name == _SEQUENCE:
                 connection.execute("DELETE FROM sqlite_sequence")
-            connection.executemany(layout.insert, missing)
+            _put(connection, layout, missing)
         for name, number, wanted_number in zip(HEADER, now.header, wanted.header, strict=True):
             if number != wanted_number:
                 connection.execute(f"PRAGMA {name} = {wanted_number}")

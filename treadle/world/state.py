@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from attrs import astuple, define, evolve, field
 
+from treadle.values.canonical import canonical
 from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
-from treadle.values.operation import Operation, canonical
+from treadle.values.operation import Operation
 from treadle.world.content import Content
 from treadle.world.holding import UNOPENED, Holding, Lock, Posture, Stop
 
