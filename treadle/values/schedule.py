@@ -3,10 +3,10 @@
 A token is the version, then one item for each choice, joined by dots. Clients are lettered in the order in
 which the scenario lists them. If it is known what was done under the schedule, a last item has the digests of that::
 
-    t2.A12.B30.A-locked.A5.B-crash.7kq2m09xv4ec3h
-    │  │       │           │       │         │ └ two letters that check all the others
-    │  │       │           │       │         └ four of what was done by the end
-    │  │       │           │       └ two of what was done by the end of A12, two for B30, for A-locked and for A5
+    t2.A12.B30.A-locked.A5.B-crash.7kq2m09xv4ec18yz
+    │  │       │           │       │       │   └ check of all letters before
+    │  │       │           │       │       └ of all that was done: four letters
+    │  │       │           │       └ of what was done by the end of A12, of B30, of A-locked and of A5: two letters each
     │  │       │           └ the process of client B dies
     │  │       └ client A's pending operation fails with "database is locked"
     │  └ client A takes 12 operations
@@ -40,7 +40,7 @@ DIGEST_LENGTH = 4
 """The letters of the digest of all that was done."""
 
 _STEP_LENGTH = 2
-_CHECK_LENGTH = 2
+_CHECK_LENGTH = 4
 
 LENGTH_MAX = 100_000
 """The longest token that is read, in characters; any other text that long is shown by its beginning."""
