@@ -61,7 +61,8 @@ def test_it_finds_the_orphan_and_shrinks_it_to_the_minimum() -> None:
     rules = [rule for rule in _rules(caught.value) if rule in {"start", "step", "fail"}]
     assert ["start", *["step"] * (len(rules) - 2), "fail"] == rules
     assert _fewest_rules(scenario, "all-or-nothing") == len(rules)
-    assert "all-or-nothing" in replay(scenario, caught.value.token).breaches
+    trace = replay(scenario, caught.value.token)
+    assert ("all-or-nothing" in trace.breaches, trace.as_recorded) == (True, True)
 
 
 def test_it_finds_the_orphan_among_two_requests() -> None:
