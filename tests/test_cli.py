@@ -103,7 +103,15 @@ class TestExitCode:
         buggy, surprising = f"{SCENARIOS}", f"{BANK}:surprising"
         assert run("replay", token, buggy, "-k", "bank/read-then-write").exit_code == 0
         assert run("replay", token, surprising).exit_code == 1
-        assert run("replay", "t1.A1", surprising).exit_code == 0
+
+    @pytest.mark.parametrize("token", ["t1", "t1.A1", "t1.A999", "t1.A9.B9"])
+    def test_of_a_replay_that_decides_nothing(self, token: str) -> None:
+        """3 when nothing is broken, and clients have not finished, or what was done was not recorded."""
+        assert run("replay", token, f"{BANK}:surprising").exit_code == 3
+
+    def test_of_a_replay_of_other_code(self, token: str) -> None:
+        """3, though both break nothing, or something else."""
+        assert run("replay", token, f"{BANK}:fixed").exit_code == 3
 
     def test_of_main(self, capsys: pytest.CaptureFixture[str]) -> None:
         """The entry point returns the exit code."""
@@ -151,7 +159,18 @@ class TestUsageErrors:
             ["replay", "no-such-file.txt", f"{BANK}:fixed"],
             ["replay", "t1.A3", SCENARIOS],
             ["replay", "t1.C1", f"{BANK}:fixed"],
-            ["replay", "t1.A999", f"{BANK}:fixed"],
+            ["replay", f"t1.A{'1' * 5000}", f"{BANK}:fixed"],
+            ["replay", f"t{'1' * 5000}.A1", f"{BANK}:fixed"],
+            ["replay", f"t1.{'A' * 100_000}1", f"{BANK}:fixed"],
+            ["replay", "t1." + "A1.B1." * 100_000, f"{BANK}:fixed"],
+            ["replay", "t1.ZZZZ999999999", f"{BANK}:fixed"],
+            ["replay", "t1.A3\0", f"{BANK}:fixed"],
+            ["replay", "\0", f"{BANK}:fixed"],
+            ["replay", "\udc80", f"{BANK}:fixed"],
+            ["replay", "", f"{BANK}:fixed"],
+            ["replay", "x" * 100_000, f"{BANK}:fixed"],
+            ["replay", "t2.A3", f"{BANK}:fixed"],
+            ["replay", "t2.A6.B9.A3.xba5e1a65txx", f"{BANK}:fixed"],
             ["nonsense"],
         ],
     )
@@ -422,7 +441,8 @@ class TestReplay:
 
     def test_takes_parameters(self) -> None:
         """The same parameters lead to the same scenario."""
-        assert run("replay", "t1.C1", SCENARIOS, "-k", "*/one-*", "-p", "clients=3").exit_code == 0
+        text = run("replay", "t1.C1", SCENARIOS, "-k", "*/one-*", "-p", "clients=3").stdout
+        assert "C = atm-3" in text
 
 
 class TestProcess:

@@ -26,7 +26,7 @@ from treadle.values.fault import Fault, FaultBudget, LockKind, Placement
 from treadle.values.outcome import Crashed, Raised, Returned
 from treadle.values.property import Breach, Property, always, at_end, sometimes
 from treadle.values.schedule import Schedule
-from treadle.values.trace import Trace
+from treadle.values.trace import Parting, Trace
 from treadle.values.verdict import Counterexample, Decision, Result, Verdict
 from treadle.values.view import Committed, View
 
@@ -49,6 +49,7 @@ __all__ = [
     "ForeignThreadError",
     "LockKind",
     "NondeterminismError",
+    "Parting",
     "Placement",
     "Progress",
     "Property",

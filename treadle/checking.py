@@ -34,7 +34,8 @@ from treadle.search.sweep import Sweep
 from treadle.shrinking import Shrinker
 from treadle.values.errors import ScheduleMismatchError, StuckClientError, UsageError
 from treadle.values.property import Kind, Property
-from treadle.values.schedule import Choice, Schedule
+from treadle.values.record import parting
+from treadle.values.schedule import Choice, Schedule, letters, shown
 from treadle.values.signals import (
     EndsMatterError,
     HistoryNeededError,
@@ -138,23 +139,41 @@ def check(
 def replay(scenario: Scenario, token: str) -> Trace:
     """Run one schedule live, on a fresh database, and return what happened.
 
+    A token of version t2 tells what was done when it was written. Where something else is done now, or the schedule
+    cannot be followed to its end, the trace has a ``parting``: the code has changed, and that nothing is broken says
+    nothing. Nor does it where clients are ``unfinished``.
+
     Args:
         scenario: what the schedule belongs to.
         token: the schedule's token.
 
     Raises:
         TokenError: the token is malformed.
-        ScheduleMismatchError: the schedule does not fit the scenario.
+        ScheduleMismatchError: it names clients that the scenario does not have.
     """
     schedule = Schedule.parse(token)
+    names = tuple(client.name for client in scenario.clients)
+    last = max((choice.client for choice in schedule.choices), default=0)
+    if last >= len(names):
+        raise ScheduleMismatchError(
+            f"token {shown(token)} has choices for client {letters(last)}, and there are only {len(names)} clients: "
+            f"{', '.join(names)}. Replay it on the scenario it was found in, with the same parameters."
+        )
 
     def run(known: Known) -> Trace:
-        system = System(scenario, keep_logs=known.keep_logs, everything_known=not known.history)
+        system = System(
+            scenario,
+            keep_logs=known.keep_logs or bool(known.history),
+            ends_visible=known.ends_visible,
+            everything_known=not known.history,
+        )
         with system, system.active():
-            judge = Judge(scenario, system.sequel, system.serial)
+            judge = Judge(scenario, system.sequel, system.serial, ends_visible=known.ends_visible)
             judge.start(system.product.root())
-            taken = run_live(system, schedule)
-            return trace_of(scenario, taken, judge.breaches(end_of(system, taken)))
+            fitting, misfit = _fitting(system.product, schedule, names)
+            taken = run_live(system, fitting)
+            trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)))
+            return evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
 
     return _start_over_if_needed(run)
 
@@ -176,6 +195,26 @@ class Known:
     ends_visible: bool = False
     locality: bool = True
     history: str = ""
+
+
+def _fitting(product: Product, schedule: Schedule, names: tuple[str, ...]) -> tuple[Schedule, str]:
+    """Return how far a schedule can be followed, and why no further; an empty text if it can to its end."""
+    path: list[Choice] = []
+    state = product.root()
+    try:
+        for choice in schedule.choices:
+            idle = False
+            for taken in product.walk((choice,), state):
+                if idle and taken.after == taken.before:  # It tried again already, and goes on waiting.
+                    return Schedule(tuple(path)), f"client {names[choice.client]!r} waits until another goes on"
+                idle = taken.after == taken.before
+                path.append(taken.choice)
+                state = taken.after
+    except ScheduleMismatchError:
+        return Schedule(tuple(path)), f"client {names[choice.client]!r} has finished by then"
+    except OperationBoundError as error:
+        return Schedule(tuple(path)), str(error)
+    return Schedule(tuple(path)), ""
 
 
 def _start_over_if_needed(run: Callable[[Known], _Answer]) -> _Answer:
@@ -378,7 +417,8 @@ class _Check:
             )
         own = {item.name: breaches[item.name]}
         why = breaches[item.name][0].why
-        counterexample = Counterexample(schedule, trace_of(self._system.scenario, taken, own), confirmed=True, why=why)
+        trace = trace_of(self._system.scenario, taken, own)
+        counterexample = Counterexample(trace.schedule, trace, confirmed=True, why=why)
         return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
 
     def _named(self, schedule: Schedule, name: str) -> Schedule:

@@ -27,7 +27,7 @@ from treadle.checking import replay as run_replay
 from treadle.parallel.crews import ADDRESS
 from treadle.report import Directory, render_document, render_replay, render_result, render_summary, version
 from treadle.report.screen import Screen, screen
-from treadle.report.text import exit_code
+from treadle.report.text import exit_code, replay_exit_code
 from treadle.report.tokens import Token, find_tokens
 from treadle.scenario import Scenario
 from treadle.targets import Found, configured, import_from, keep, only, resolve
@@ -400,7 +400,16 @@ def undecided(scenario: Scenario, why: str, options: dict[str, Any]) -> Result:
     )
 
 
-@cli.command(epilog=_EXIT_CODES)
+_REPLAY_EXIT_CODES = """\b
+Exit code:
+  0  the schedule breaks only what the scenario expects, or ran to its end as recorded and breaks nothing
+  1  it breaks another property
+  2  usage error
+  3  inconclusive: something else was done than the token recorded, or nothing is broken and a client has
+     not finished, or the token does not tell what was done"""
+
+
+@cli.command(epilog=_REPLAY_EXIT_CODES)
 @click.argument("schedule", metavar="FILE|TOKEN")
 @click.argument("target", required=False)
 @_selecting
@@ -419,8 +428,7 @@ def replay(
     """Run one schedule again, live, and show what happens.
 
     TOKEN is a schedule token; FILE is a file with one in it, such as a report. TARGET, -p and -k must lead to
-    the scenario that the schedule was found on. The exit code is 0 when the schedule breaks no property, or
-    only such as the scenario expects to be violated.
+    the scenario that the schedule was found on.
     """
     with screen() as shown:
         tokens = find_tokens(schedule)
@@ -430,7 +438,7 @@ def replay(
         broken = _broken(trace, found.scenario)
         expected = found.scenario.expect_violated
         shown.report(render_replay(trace, broken, expected, width=shown.width, verbose=verbose))
-    context.exit(0 if expected.issuperset(broken) else 1)
+    context.exit(replay_exit_code(trace, broken, expected))
 
 
 def _pair(found: Sequence[Found], tokens: Sequence[Token], source: str) -> tuple[Found, str]:

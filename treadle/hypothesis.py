@@ -126,9 +126,9 @@ class ScenarioMachine(RuleBasedStateMachine):
             name = broken[0]
             why = self._judge.breaches(state)[name][0].why
             schedule = Schedule(tuple(path))
-            raise CounterexampleError(
-                why, property=name, token=schedule.token, details=lambda: self._timeline(schedule, name)
-            )
+            taken = list(self._system.product.walk(schedule.choices))
+            token = trace_of(self.runner.scenario, taken, {}).schedule.token
+            raise CounterexampleError(why, property=name, token=token, details=lambda: self._timeline(schedule, name))
 
     def _timeline(self, schedule: Schedule, name: str) -> str:
         """Run a schedule live, and tell what happened."""

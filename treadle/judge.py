@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from treadle.client.tree import Node
@@ -14,7 +14,7 @@ from treadle.values.errors import PropertyError
 from treadle.values.outcome import Outcome
 from treadle.values.property import Breach, Kind, Property
 from treadle.values.signals import EndsMatterError
-from treadle.values.view import Committed, SerialEnd, View
+from treadle.values.view import Committed, SerialEnd, View, WatchedOutcomes
 from treadle.world.content import Content
 from treadle.world.state import digest_of
 
@@ -35,30 +35,6 @@ def _in_office(judge: weakref.ref[Judge]) -> Judge:
             "view.serially(...) while the property is evaluated, and keep what they return."
         )
     return found
-
-
-class _Watched(Mapping[str, Outcome]):
-    """Outcomes that tell whether they were looked at."""
-
-    def __init__(self, outcomes: dict[str, Outcome]) -> None:
-        self._outcomes = outcomes
-        self.looked = False
-
-    def __getitem__(self, name: str) -> Outcome:
-        self.looked = True
-        return self._outcomes[name]
-
-    def __iter__(self) -> Iterator[str]:
-        self.looked = True
-        return iter(self._outcomes)
-
-    def __len__(self) -> int:
-        self.looked = True
-        return len(self._outcomes)
-
-    def __repr__(self) -> str:
-        self.looked = True
-        return repr(self._outcomes)
 
 
 def _final(state: State, naming: Sequence[int]) -> str:
@@ -137,7 +113,7 @@ class Judge:
         return View(
             committed=state.content.committed if committed is None else committed,
             initial=self._initial,
-            outcomes=_Watched(
+            outcomes=WatchedOutcomes(
                 {name: node.outcome for name, node in zip(self._names, nodes, strict=True) if node.outcome is not None}
             ),
             sequel=lambda run: _in_office(judge)._go_on(state, run),  # noqa: SLF001  # another one of this class
@@ -204,23 +180,30 @@ class Judge:
 
     def _breaks(self, item: Property, view: View) -> bool:
         """Tell whether a property is broken in a view; note whether a ``sometimes`` is seen there."""
-        if item.kind is Kind.ALWAYS and isinstance(view.outcomes, _Watched):
-            view.outcomes.looked = False
-            broken = bool(item.breaches(view))
-            if view.outcomes.looked and not self._ends_visible:
-                raise EndsMatterError
-            return broken
-        if item.kind is Kind.AT_END:
-            return bool(item.breaches(view))
+        if item.kind is not Kind.SOMETIMES:
+            return bool(self._breaches_of(item, view))
         if not item.breaches(view):
             self.witnessed.add(item.name)
         return False
+
+    def _breaches_of(self, item: Property, view: View) -> tuple[Breach, ...]:
+        """Return how a view breaks a property.
+
+        Raises:
+            EndsMatterError: the property is asked of every committed state, and looks at how clients have ended.
+        """
+        assert isinstance(view.outcomes, WatchedOutcomes)
+        view.outcomes.looked = False
+        breaches = item.breaches(view)
+        if item.kind is Kind.ALWAYS and view.outcomes.looked and not self._ends_visible:
+            raise EndsMatterError
+        return breaches
 
     def breaches(self, state: State) -> dict[str, tuple[Breach, ...]]:
         """Return how a state breaks each property that it breaks, with the clients named as they are."""
         view = self.view(state)
         properties = (*self._invariants, *self._ends) if state.ended else self._invariants
-        found = {item.name: item.breaches(view) for item in properties if item.kind is not Kind.SOMETIMES}
+        found = {item.name: self._breaches_of(item, view) for item in properties if item.kind is not Kind.SOMETIMES}
         return {name: breaches for name, breaches in found.items() if breaches}
 
     def _spoken(self, state: State, ends: list[int]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from model.backfill import ALGORITHMS
 from properties.backfill.expectations import CIRCUMSTANCES
 from properties.backfill.parameters import JOURNALS, TRANSACTIONS, Parameters
 from properties.backfill.recording import Cell, Record, Violation
+from treadle.values.schedule import Schedule
 
 SHIPPED = "shipped-3.3.2"
 """The fix that shipped."""
@@ -156,7 +157,7 @@ def _violations(record: Record, algorithm: str) -> str:
     for cell, violations in record.found.items():
         for violation in violations if cell.algorithm == algorithm else ():
             if violation.token:
-                same.setdefault((violation.token, violation.why), []).append(violation)
+                same.setdefault((_choices(violation.token), violation.why), []).append(violation)
     if not same:
         return f"### Violations of {algorithm}\n\nNone.\n"
     lines = [
@@ -169,6 +170,11 @@ def _violations(record: Record, algorithm: str) -> str:
         for (token, why), group in same.items()
     ]
     return f"### Violations of {algorithm}\n\n{_table(['property', 'where', 'schedule', 'why'], lines)}"
+
+
+def _choices(token: str) -> str:
+    """Return a token that tells nothing but the choices: what is done under them differs between the modes."""
+    return Schedule(Schedule.parse(token).choices).token
 
 
 def _places(group: Sequence[Violation]) -> list[str]:

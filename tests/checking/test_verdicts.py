@@ -95,9 +95,8 @@ def test_tokens_that_do_not_fit_are_refused() -> None:
     for token, error in (
         ("A3", TokenError),
         ("t1.A0", TokenError),
-        ("t2.A3", TokenError),
+        ("t3.A3", TokenError),
         ("t1.C1", ScheduleMismatchError),
-        ("t1.A999", ScheduleMismatchError),
     ):
         with pytest.raises(error):
             replay(scenario, token)

@@ -122,7 +122,7 @@ SECTIONS = dict(re.findall(r"^## ([\w-]+): .*?\n(.*?)(?=^## |\Z)", PAGE, re.MULT
 SCHEDULES = [
     (symbol, *found)
     for symbol, text in SECTIONS.items()
-    for found in re.findall(r"^\| (\w+), ([\w-]+) \| `(t1\.[^`]+)` \| (.*) \|$", text, re.MULTILINE)
+    for found in re.findall(r"^\| (\w+), ([\w-]+) \| `(t[12]\.[^`]+)` \| (.*) \|$", text, re.MULTILINE)
 ]
 
 

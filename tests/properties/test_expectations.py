@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from model.backfill import ALGORITHMS
 from properties.backfill import expected, scenarios
@@ -16,6 +17,7 @@ from properties.backfill.page import COLUMNS, cause, page, where
 from properties.backfill.parameters import JOURNALS, TRANSACTIONS, Parameters
 from properties.backfill.recording import Cell, Record, Violation, cells, record, run
 from treadle import replay
+from treadle.values.schedule import Schedule, Step
 
 PAGE = Path(__file__).parents[2] / "docs" / "which-fix-keeps-what.md"
 RECORDED = json.loads(FILE.read_text(encoding="utf-8"))
@@ -169,6 +171,16 @@ def test_the_page_is_a_function_of_the_record() -> None:
     )
     assert 1 == text.count("timeline of small")
     assert text.index("timeline of small") < text.index("timeline of big")
+
+
+def test_the_page_has_one_row_for_a_schedule_that_shows_the_same_in_several_modes() -> None:
+    """Though other statements are run there, so that its tokens differ."""
+    found: dict[Cell, tuple[Violation, ...]] = dict.fromkeys(cells(), ())
+    for mode, digest in (("begin", "0000"), ("immediate", "1111")):
+        cell = Cell("default", "flush", "wal", mode)
+        found[cell] = (evolve(violation(cell, "p", "why"), token=Schedule((Step(0),), (digest,)).token),)
+    row = "| `p` | default: begin (wal), immediate (wal) | `t1.A1` | why |"
+    assert row in page(Record("3.0", {"p": "p must be"}, found))
 
 
 def test_the_page_says_what_is_recorded() -> None:

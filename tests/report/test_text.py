@@ -5,6 +5,7 @@ from attrs import evolve
 
 from tests.report.examples import (
     ALL_OR_NOTHING,
+    CLIENTS,
     COMPLETE,
     HISTORY_KEPT,
     NEVER_PARTIAL,
@@ -16,8 +17,10 @@ from tests.report.examples import (
     result,
     violated,
 )
-from treadle.report.text import exit_code, render_replay, render_result, render_summary, standing
+from treadle.report.text import exit_code, render_replay, render_result, render_summary, replay_exit_code, standing
+from treadle.values.outcome import Returned
 from treadle.values.schedule import Schedule
+from treadle.values.trace import Parting, Trace
 from treadle.values.verdict import Result, Verdict
 
 GOOD = result(violated(ALL_OR_NOTHING, orphan()), holds(HISTORY_KEPT))
@@ -51,6 +54,16 @@ breaks    never-partial: no backfill is committed without all its runs
 why       request-2 failed, but left its backfill with 1 of 2 runs.
 
 """
+
+REPLAYED = Schedule(orphan().schedule.choices, ("0000",) * 5)
+TOLD = evolve(orphan(), replayed=REPLAYED, outcomes=dict.fromkeys(CLIENTS, Returned(1)))
+INCONCLUSIVE = {
+    "other code": evolve(TOLD, parting=Parting(2, 16, 45, "")),
+    "does not fit": evolve(TOLD, parting=Parting(2, 16, 15, "why")),
+    "not finished": evolve(TOLD, outcomes={"request-1": Returned(1)}),
+    "not told": evolve(TOLD, replayed=orphan().schedule),
+    "nothing replayed": evolve(TOLD, replayed=None),
+}
 
 
 def short(token: str) -> Script:
@@ -159,7 +172,47 @@ class TestRenderReplay:
         assert expected == text.splitlines()[:3]
 
     def test_says_that_nothing_is_broken(self) -> None:
-        """A schedule may be fine."""
-        text = render_replay(orphan(), [], {"all-or-nothing"})
+        """A schedule may be fine, if it is the one that was recorded, and all have finished."""
+        text = render_replay(TOLD, [], {"all-or-nothing"})
         assert text.splitlines()[0] == "create-backfill/example: this schedule breaks no property"
         assert "is broken" not in text
+
+    @pytest.mark.parametrize("trace", INCONCLUSIVE.values(), ids=INCONCLUSIVE)
+    def test_says_that_nothing_is_decided(self, trace: Trace) -> None:
+        """Before all else."""
+        assert render_replay(trace, [], ()).startswith("create-backfill/example: inconclusive, ")
+
+    def test_shows_both_tokens_where_it_parts(self) -> None:
+        """The one that was replayed, and the one of what is done now."""
+        lines = render_replay(INCONCLUSIVE["other code"], [], ()).splitlines()
+        assert [f"token     {REPLAYED.token}", "is now    t1.A15.B30.A4.B4.A20"] == lines[1:3]
+        assert lines[3].startswith("parts at  choice 2 of 5, B30 (16 to 45 below): ")
+
+    def test_says_who_has_not_finished(self) -> None:
+        """With the properties that were not looked at for that."""
+        assert "not finished: B = request-2;" in render_replay(INCONCLUSIVE["not finished"], [], ())
+
+
+class TestReplayExitCode:
+    @pytest.mark.parametrize(
+        ("broken", "expected", "code"), [([], [], 0), (["a"], ["a"], 0), (["a"], ["b"], 1), (["a", "b"], ["b"], 1)]
+    )
+    def test_of_what_was_recorded(self, broken: list[str], expected: list[str], code: int) -> None:
+        """1 if something is broken that is not expected to be."""
+        assert code == replay_exit_code(TOLD, broken, expected)
+
+    @pytest.mark.parametrize("trace", INCONCLUSIVE.values(), ids=INCONCLUSIVE)
+    def test_of_what_decides_nothing(self, trace: Trace) -> None:
+        """Never 0 when nothing is broken."""
+        assert 3 == replay_exit_code(trace, [], [])
+
+    @pytest.mark.parametrize("name", ["not finished", "not told"])
+    @pytest.mark.parametrize(("expected", "code"), [(["a"], 0), ([], 1)])
+    def test_of_what_breaks_something_all_the_same(self, name: str, expected: list[str], code: int) -> None:
+        """What is broken is broken."""
+        assert code == replay_exit_code(INCONCLUSIVE[name], ["a"], expected)
+
+    @pytest.mark.parametrize("expected", [["a"], []])
+    def test_of_other_code(self, expected: list[str]) -> None:
+        """What it breaks is not what was recorded."""
+        assert 3 == replay_exit_code(INCONCLUSIVE["other code"], ["a"], expected)

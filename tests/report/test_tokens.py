@@ -30,6 +30,13 @@ class TestReadTokens:
             ("x.t1.A3 at1.A3 t1.a t1", []),
             ('{"results": 3}', []),
             ('["t1.A3"]', ["t1.A3"]),
+            ("replay t2.A6.B9.A3.xba5e1a65t, and t2.B-crash.0000.", ["t2.A6.B9.A3.xba5e1a65t", "t2.B-crash.0000"]),
+            ("[" * 100_000, []),
+            ("9" * 5_000, []),
+            (f"t1.{'A' * 100_000}", [f"t1.{'A' * 100_000}"]),
+            (f"t1.A{'.' * 100_000}", []),
+            ('{"results": [{"scenario": "s", "properties": [{"counterexample": {"schedule": 3}}]}]}', []),
+            ('{"results": [{"scenario": 3, "properties": [{"counterexample": {"schedule": "t1.A3"}}]}]}', ["t1.A3"]),
         ],
     )
     def test_of_any_text(self, text: str, expected: list[str]) -> None:
@@ -48,7 +55,9 @@ class TestFindTokens:
         path.write_text(f"schedule  {TOKEN}\n")
         assert (Token(TOKEN),) == find_tokens(str(path))
 
-    @pytest.mark.parametrize("argument", ["t1.A3.x", "t2.A3", "t1.", "report.txt", "", "x" * 10_000])
+    @pytest.mark.parametrize(
+        "argument", ["t1.A3.x", "t2.A3", "t3.A3", "t1.", "report.txt", "", "x" * 10_000, "\0", "\udc80", "t1.A\0"]
+    )
     def test_refuses_what_is_neither(self, argument: str) -> None:
         """A malformed token, another version and a missing file are errors."""
         with pytest.raises(TokenError):

@@ -8,6 +8,7 @@ from treadle.execution.taken import Taken
 from treadle.scenario import Scenario
 from treadle.values.fault import Fault, LockKind
 from treadle.values.property import Breach
+from treadle.values.record import recorded
 from treadle.values.schedule import Fail, Schedule
 from treadle.values.trace import Change, Event, Trace
 from treadle.values.view import Committed, Row, Table
@@ -82,11 +83,12 @@ def trace_of(scenario: Scenario, taken: list[Taken], breaches: dict[str, tuple[B
     """
     names = tuple(client.name for client in scenario.clients)
     last = [local.node for local in taken[-1].after.locals] if taken else []
+    events = tuple(_events(taken, names))
     return Trace(
         scenario=scenario.name,
         clients=names,
-        schedule=Schedule(tuple(item.choice for item in taken)),
-        events=tuple(_events(taken, names)),
+        schedule=recorded(Schedule(tuple(item.choice for item in taken)), events),
+        events=events,
         outcomes={name: node.outcome for name, node in zip(names, last, strict=False) if node.outcome is not None},
         breaches=breaches,
     )

@@ -28,7 +28,7 @@ class _Report(RegexHighlighter):
         r"(?P<open>\binconclusive\b)",
         r"(?P<published>▶ published [^\n]*?)(?=   |$|\n)",
         r"(?P<bad>✗ [^\n]*?)(?=   |$|\n)",
-        r"(?P<token>\bt1(?:\.[A-Z]+(?:[0-9]+|-(?:locked|crash)))+)",
+        r"(?P<token>\bt[12](?:\.[A-Z]+(?:[0-9]+|-(?:locked|crash)))+(?:\.[0-9a-z]+\b)?)",
         r"(?m)^ *(?P<quiet>[0-9]+)  ",
     )
 

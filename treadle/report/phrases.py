@@ -9,7 +9,7 @@ from treadle.report.sql import NO_BREAK, count, literal, row
 from treadle.values.fault import Fault, LockKind
 from treadle.values.outcome import Crashed, Outcome
 from treadle.values.schedule import letters
-from treadle.values.trace import Change, Event
+from treadle.values.trace import Change, Event, Trace
 
 FAILED = "✗"
 PUBLISHED = "▶"
@@ -25,6 +25,12 @@ def titles(clients: Sequence[str]) -> tuple[str, ...]:
     """Return for each client its letter, and its name if that is another one."""
     pairs = [(letters(at), name) for at, name in enumerate(clients)]
     return tuple(letter if letter == name else f"{letter} = {name}" for letter, name in pairs)
+
+
+def unfinished(trace: Trace) -> list[str]:
+    """Return the titles of the clients that have not finished."""
+    pairs = zip(titles(trace.clients), trace.clients, strict=True)
+    return [title for title, name in pairs if name in trace.unfinished]
 
 
 def several(names: Sequence[str]) -> str:

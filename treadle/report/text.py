@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Sequence
 from attrs import frozen
 
 from treadle.report.matrix import render_matrices
-from treadle.report.phrases import titles
+from treadle.report.phrases import several, titles, unfinished
 from treadle.report.sql import NO_BREAK, count, number, wrap
 from treadle.report.timeline import WIDTH, render_timeline
 from treadle.values.property import Kind
-from treadle.values.trace import Trace
+from treadle.values.schedule import Schedule
+from treadle.values.trace import Parting, Trace
 from treadle.values.verdict import Counterexample, Decision, Result, Verdict
 
 Command = Callable[[str], str]
@@ -55,10 +56,72 @@ def render_replay(
         width: of the text, in characters.
         verbose: show everything in full.
     """
-    marked = [f"{name} ({'as expected' if name in expected else 'NOT as expected'})" for name in broken]
-    title = f"{trace.scenario}: this schedule breaks {', '.join(marked) or 'no property'}"
-    timeline = render_timeline(trace, width=width, verbose=verbose, properties=broken)
-    return "\n".join([*wrap(title, width), f"{'schedule':<9} {trace.schedule.token}", "", timeline])
+    head = [*wrap(f"{trace.scenario}: {_found(trace, broken, expected)}", width), *_replay_facts(trace, width)]
+    return "\n".join([*head, "", render_timeline(trace, width=width, verbose=verbose, properties=broken)])
+
+
+def replay_exit_code(trace: Trace, broken: Collection[str], expected: Collection[str]) -> int:
+    """Return the exit code of a replay.
+
+    3 if it is not what the token recorded; else 1 if a property is broken that is not expected to be violated; else 0
+    if one is that is. If nothing is broken, 0 only for an execution that has finished, and is known to be what the
+    token recorded; else 3.
+
+    Args:
+        trace: what happened.
+        broken: the names of the properties that it breaks.
+        expected: the names of the properties that are expected to be violated.
+    """
+    if trace.parting is not None:
+        return _EXIT_CODES["inconclusive"]
+    if not set(broken) <= set(expected):
+        return _EXIT_CODES["NOT as expected"]
+    decided = broken or (trace.as_recorded and not trace.unfinished)
+    return _EXIT_CODES["as expected" if decided else "inconclusive"]
+
+
+def _found(trace: Trace, broken: Sequence[str], expected: Collection[str]) -> str:
+    """Return what a replay shows, as the rest of a sentence."""
+    marked = ", ".join(f"{name} ({'as expected' if name in expected else 'NOT as expected'})" for name in broken)
+    if trace.parting is not None:
+        what = "can be followed no further" if trace.parting.misfit else "is not what the token recorded"
+        return f"inconclusive, this schedule {what}{f'; what it does now breaks {marked}' if marked else ''}"
+    if marked:
+        return f"this schedule breaks {marked}"
+    if trace.unfinished:
+        return f"inconclusive, this schedule ends before {several(unfinished(trace))} did"
+    if not trace.as_recorded:
+        return "inconclusive, this schedule breaks nothing, and what its token was written for is not known"
+    return "this schedule breaks no property"
+
+
+_CHANGED = "the code has changed, or what it runs on (data, parameters, SQLAlchemy, SQLite, Python): check it again"
+_BARE = "a token of version t1 does not tell what was done when it was written"
+
+
+def _replay_facts(trace: Trace, width: int) -> list[str]:
+    """Return the token of what was done, where that parts from what was recorded, and what was not looked at."""
+    schedule = f"{'schedule':<9} {trace.schedule.token}"  # to be copied, and so never broken over two lines
+    found = []
+    if trace.replayed is not None and trace.parting is not None:
+        schedule = f"{'token':<9} {trace.replayed.token}\n{'is now':<9} {trace.schedule.token}"
+        found += _fact("parts at", _where(trace.replayed, trace.parting), width)
+    if trace.replayed is not None and not trace.as_recorded:
+        found += _fact("note", _CHANGED if trace.replayed.digests else _BARE, width)
+    if trace.unfinished:
+        what = f"not finished: {several(unfinished(trace))}; properties of the end were not looked at"
+        found += _fact("note", what, width)
+    return [schedule, *found]
+
+
+def _where(replayed: Schedule, parting: Parting) -> str:
+    events = range(parting.first, parting.last + 1)
+    numbers = {0: "nothing below", 1: f"{parting.first} below"}.get(
+        len(events), f"{parting.first} to {parting.last} below"
+    )
+    choice = replayed.choices[parting.number - 1]
+    why = parting.misfit or "something else is done than the token recorded"
+    return f"choice {parting.number} of {len(replayed)}, {choice} ({numbers}): {why}"
 
 
 def render_summary(results: Sequence[Result], *, width: int = WIDTH) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from treadle.report.entries import entries
 from treadle.report.layout import Page, legend, lines
-from treadle.report.phrases import titles
+from treadle.report.phrases import unfinished
 from treadle.report.sql import count, literal, together, wrap
 from treadle.values.property import Breach
 from treadle.values.trace import Trace
@@ -50,8 +50,7 @@ def render_timeline(
 
 def _unfinished(trace: Trace) -> list[str]:
     """Say which clients have not ended."""
-    pairs = zip(titles(trace.clients), trace.clients, strict=True)
-    missing = [title for title, name in pairs if name not in trace.outcomes]
+    missing = unfinished(trace)
     return ["", f"Here the schedule ends; not finished: {', '.join(missing)}"] if missing else []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from treadle.values.errors import TokenError
-from treadle.values.schedule import VERSION, Schedule
+from treadle.values.schedule import BARE_VERSION, Schedule, shown
 
 _TOKEN = re.compile(r"(?<![\w.-])t[0-9]+\.[A-Z][A-Za-z0-9.-]*[A-Za-z0-9]")
 
@@ -36,13 +36,13 @@ def find_tokens(argument: str) -> tuple[Token, ...]:
         TokenError: it is neither a file nor a token, or there is no token in the file.
     """
     path = Path(argument)
-    with contextlib.suppress(OSError):  # The text may be too long for a file's name.
+    with contextlib.suppress(OSError, ValueError):  # The text may be too long for a file's name, or have a NUL in it.
         if path.is_file():
             return _in_file(path)
     if not re.match(r"t[0-9]+(\.|$)", argument):
         raise TokenError(
-            f"{argument!r} is neither a file nor a schedule token: a token starts with its version, as in "
-            f"'{VERSION}.A3.B2'. Copy the whole token from a report, or correct the file's name."
+            f"{shown(argument)} is neither a file nor a schedule token: a token starts with its version, as in "
+            f"'{BARE_VERSION}.A3.B2'. Copy the whole token from a report, or correct the file's name."
         )
     Schedule.parse(argument)
     return (Token(argument.strip()),)
@@ -55,7 +55,7 @@ def _in_file(path: Path) -> tuple[Token, ...]:
         raise TokenError(f"{str(path)!r} cannot be read: {error}. Give a text file, or the token itself.") from error
     if not found:
         raise TokenError(
-            f"{str(path)!r} has no schedule token in it: a token looks like '{VERSION}.A3.B2'. "
+            f"{str(path)!r} has no schedule token in it: a token looks like '{BARE_VERSION}.A3.B2'. "
             "Give a report with a counterexample, or the token itself."
         )
     return found
@@ -70,11 +70,12 @@ def _in_document(text: str) -> tuple[Token, ...]:
     """Return the tokens of a document's counterexamples; none if the text is no document."""
     try:
         document: Any = json.loads(text)
-        return tuple(
+        found = tuple(
             Token(item["counterexample"]["schedule"], result["scenario"])
             for result in document["results"]
             for item in result["properties"]
             if item["counterexample"] is not None
         )
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return ()
+    return found if all(isinstance(part, str) for token in found for part in (token.text, token.scenario)) else ()

@@ -67,16 +67,38 @@ class Event:
 
 
 @frozen
+class Parting:
+    """Where a replay parts from what its token recorded.
+
+    Attributes:
+        number: of the first choice under which something else was done than the token recorded, or that could not be
+            made to its end, from 1.
+        first: the number of the first event under this choice.
+        last: of its last one; less than ``first`` if there is none.
+        misfit: why this choice could not be made to its end; empty if it could.
+    """
+
+    number: int
+    first: int
+    last: int
+    misfit: str
+
+
+@frozen
 class Trace:
     """What happened in one execution, from the first operation to the last.
 
     Attributes:
         scenario: the scenario's name.
         clients: the clients' names.
-        schedule: the choices that led here.
+        schedule: the choices that led here, with digests of what was done.
         events: what happened, in order.
         outcomes: how each client ended, by name; a client that has not finished is not listed.
-        breaches: for each property that this execution breaks, by name, how.
+        breaches: for each property that this execution breaks, by name, how. Properties of the end are looked at only
+            if all clients have finished.
+        replayed: for a replay, the schedule of its token, with the digests that are in the token.
+        parting: for a replay, where it parts from what the token recorded; None if it does not, as far as the token
+            tells. Where it does, the token's schedule was not replayed, whatever this execution breaks.
     """
 
     scenario: str
@@ -85,3 +107,15 @@ class Trace:
     events: tuple[Event, ...]
     outcomes: dict[str, Outcome]
     breaches: dict[str, tuple[Breach, ...]] = field(factory=dict)
+    replayed: Schedule | None = None
+    parting: Parting | None = None
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """The names of the clients that have not finished."""
+        return tuple(name for name in self.clients if name not in self.outcomes)
+
+    @property
+    def as_recorded(self) -> bool:
+        """Whether all that was done is what a token recorded."""
+        return self.replayed is not None and bool(self.replayed.digests) and self.parting is None

@@ -138,8 +138,39 @@ class Table:
         return tuple(left)
 
 
+class WatchedOutcomes(Mapping[str, Outcome]):
+    """Outcomes that tell whether they were looked at.
+
+    Attributes:
+        looked: they were.
+    """
+
+    def __init__(self, outcomes: dict[str, Outcome]) -> None:
+        """Watch outcomes."""
+        self._outcomes = outcomes
+        self.looked = False
+
+    def __getitem__(self, name: str) -> Outcome:
+        self.looked = True
+        return self._outcomes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.looked = True
+        return iter(self._outcomes)
+
+    def __len__(self) -> int:
+        self.looked = True
+        return len(self._outcomes)
+
+    def __repr__(self) -> str:
+        self.looked = True
+        return repr(self._outcomes)
+
+
 def _read_only(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a mapping that nobody can change, not even who made it."""
+    if isinstance(values, WatchedOutcomes):
+        return values
     return MappingProxyType(dict(values))
 
 
