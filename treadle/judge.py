@@ -11,7 +11,7 @@ from treadle.execution.state import State
 from treadle.execution.symmetry import Renaming, Symmetry
 from treadle.scenario import Scenario
 from treadle.values.errors import PropertyError
-from treadle.values.outcome import Outcome
+from treadle.values.outcome import Outcome, is_success
 from treadle.values.property import Breach, Kind, Property
 from treadle.values.view import Committed, SerialEnd, View
 
@@ -73,6 +73,15 @@ class Judge:
     def start(self, root: State) -> None:
         """Note what is committed before any client starts."""
         self._initial = root.content.committed
+
+    def succeeded(self, root: State) -> set[str]:
+        """Return the names of the clients that did what they were asked to do in some state that was judged.
+
+        Args:
+            root: the state in which no client has started.
+        """
+        starts = {node.root for node in self._by_node if node.outcome is not None and is_success(node.outcome)}
+        return {name for name, local in zip(self._names, root.locals, strict=True) if local.node in starts}
 
     def view(self, state: State, naming: Renaming | None = None, committed: Committed | None = None) -> View:
         """Return a state as properties see it.

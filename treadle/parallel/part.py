@@ -32,6 +32,7 @@ from treadle.judge import Judge
 from treadle.scenario import Scenario
 from treadle.search.explorer import Departure, Explorer
 from treadle.search.graph import Graph
+from treadle.search.memory import resident
 from treadle.values.signals import NamesMatterError
 from treadle.world.content import Content
 
@@ -137,6 +138,8 @@ class Report:
         transitions: how many edges were walked by now.
         ends: how many final states were met by now.
         endless: why a client did not finish, or an empty text.
+        violated: whether some property is violated.
+        memory: how much resident memory its process has, in bytes.
         changed: the root pages of what some client may change.
         constant: the root pages of what was taken for constant.
         outdated: what is local was told differently elsewhere; the search must start over, knowing more.
@@ -151,6 +154,8 @@ class Report:
     transitions: int
     ends: int
     endless: str
+    violated: bool
+    memory: int
     changed: frozenset[int]
     constant: frozenset[int]
     outdated: bool
@@ -169,6 +174,7 @@ class Harvest:
         outcomes: the distinct final outcomes.
         met_fault_point: a ``locked`` fault was possible somewhere.
         silent: the clients of which no statement was observed.
+        succeeded: the clients that did what they were asked to do in some execution.
         live_runs: how often client code was started.
         doubt: why a random schedule could not be run live to its end, or an empty text.
     """
@@ -181,6 +187,7 @@ class Harvest:
     outcomes: set[str]
     met_fault_point: bool
     silent: list[str]
+    succeeded: set[str]
     live_runs: int
     doubt: str
 
@@ -268,6 +275,8 @@ class Part:
             transitions=explorer.transitions,
             ends=explorer.ends,
             endless=explorer.endless,
+            violated=explorer.violated,
+            memory=resident(),
             changed=frozenset(product.changed),
             constant=frozenset(product.constant),
             outdated=product.outdated,
@@ -294,6 +303,7 @@ class Part:
             outcomes=judge.outcomes,
             met_fault_point=system.product.met_fault_point,
             silent=system.silent_clients(),
+            succeeded=judge.succeeded(system.product.root()),
             live_runs=system.live_runs,
             doubt=doubt,
         )

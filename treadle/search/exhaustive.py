@@ -7,8 +7,6 @@ from treadle.execution.symmetry import Symmetry
 from treadle.judge import Judge
 from treadle.search.explorer import Explorer
 from treadle.search.protocol import Finding, Limits
-from treadle.search.smallest import smallest
-from treadle.values.schedule import Schedule
 
 
 class Exhaustive:
@@ -32,14 +30,15 @@ class Exhaustive:
             if not product.outdated:
                 break
             product.forget()
+        examples = explorer.examples()
         return Finding(
             exhausted=not why_not,
             why_not=why_not,
             states=len(explorer.graph),
             transitions=explorer.transitions,
             schedules=explorer.graph.count_paths(explorer.todo),
-            examples=dict.fromkeys(explorer.broken(0), Schedule()) | smallest(explorer.graph, self._symmetry.groups),
-            minimal=True,
+            examples=examples,
+            minimal=set() if why_not else set(examples),
         )
 
     def _visit(self, product: Product, judge: Judge, explorer: Explorer, limits: Limits) -> str:
@@ -48,7 +47,8 @@ class Exhaustive:
         judge.start(root)
         explorer.arrive(root)
         while explorer.todo and not product.outdated:
-            why_not = explorer.endless or limits.reached(len(explorer.graph), explorer.transitions, explorer.ends)
+            states, violated = len(explorer.graph), explorer.violated
+            why_not = explorer.endless or limits.reached(states, explorer.transitions, explorer.ends, violated=violated)
             if why_not:
                 return why_not
             explorer.visit()

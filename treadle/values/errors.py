@@ -16,6 +16,8 @@
     ├── PropertyError              a property's predicate failed or returned no verdict
     └── SandboxError               the private directory could not be used
 
+    CheckInterrupted (a KeyboardInterrupt)  the user stopped a check, and what it found by then comes along
+
 Every message names the offending value, the rule, and the remedy.
 """
 
@@ -23,6 +25,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from treadle.values.verdict import Result
 
 
 class TreadleError(Exception):
@@ -110,6 +116,18 @@ class CounterexampleError(TreadleError, AssertionError):
 
 class PropertyError(TreadleError):
     """A property's predicate failed or returned no verdict."""
+
+
+class CheckInterrupted(KeyboardInterrupt):  # what Ctrl-C does is no error, and who catches errors must not keep it
+    """Ctrl-C stopped a check.
+
+    Attributes:
+        result: what was decided by then; what was found is confirmed.
+    """
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"the check of {result.scenario!r} was interrupted")
+        self.result = result
 
 
 class SandboxError(TreadleError):
