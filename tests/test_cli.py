@@ -135,6 +135,13 @@ class TestUsageErrors:
             ["check", SCENARIOS, "--search", "nonsense"],
             ["check", SCENARIOS, "--max-states", "0"],
             ["check", SCENARIOS, "--max-seconds", "0"],
+            ["check", SCENARIOS, "--max-memory", "0"],
+            ["check", SCENARIOS, "--max-memory", "0G"],
+            ["check", SCENARIOS, "--max-memory", "-1"],
+            ["check", SCENARIOS, "--max-memory", "much"],
+            ["check", SCENARIOS, "--max-memory", ""],
+            ["check", SCENARIOS, "--max-memory", "1.5G"],
+            ["check", SCENARIOS, "--max-memory", "500MB"],
             ["check", SCENARIOS, "--seed", "x"],
             ["check", SCENARIOS, "--workers", "0"],
             ["check", SCENARIOS, "--workers", "-1"],
@@ -175,7 +182,7 @@ class TestOptions:
         recorder = record(monkeypatch)
         arguments = "--search pct --max-states 5 --max-seconds 2.5 --seed 7 --workers 2 --live --no-reduction "
         arguments += "--without memory --without symmetry"
-        arguments += " --max-executions 3 --until-violated"
+        arguments += " --max-executions 3 --until-violated --max-memory 500M"
         run("check", f"{BANK}:fixed", *arguments.split())
         assert recorder.asked[0][1] == {
             "search": "pct",
@@ -183,6 +190,7 @@ class TestOptions:
             "max_seconds": 2.5,
             "max_executions": 3,
             "until_violated": True,
+            "max_memory": 500 * 2**20,
             "seed": 7,
             "workers": 2,
             "live": True,
@@ -200,6 +208,7 @@ class TestOptions:
             "max_states": None,
             "max_seconds": None,
             "max_executions": None,
+            "max_memory": None,
             "until_violated": False,
             "seed": 0,
             "workers": 1,
@@ -212,9 +221,9 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("arguments", "budget", "placement"),
         [
-            ([], FaultBudget(), Placement.SAVEPOINT),
-            (["--faults", "locked=2,crash=1"], FaultBudget(2, 1), Placement.SAVEPOINT),
-            (["--faults", "crash=1"], FaultBudget(0, 1), Placement.SAVEPOINT),
+            ([], FaultBudget(), Placement.REACHABLE),
+            (["--faults", "locked=2,crash=1"], FaultBudget(2, 1), Placement.REACHABLE),
+            (["--faults", "crash=1"], FaultBudget(0, 1), Placement.REACHABLE),
             (["--faults-at", "statement"], FaultBudget(), Placement.STATEMENT),
         ],
     )

@@ -28,7 +28,7 @@ from treadle.search.following import Follower
 from treadle.search.interruption import Interruption
 from treadle.search.memory import fair_share, peak
 from treadle.search.pct import Pct
-from treadle.search.protocol import Finding, Limits, Progress, Search
+from treadle.search.protocol import Finding, Limits, Progress, Search, untried
 from treadle.search.random import Random
 from treadle.search.smaller import seek_smaller
 from treadle.search.sweep import Sweep
@@ -271,6 +271,7 @@ class _Check:
     _witnessed: frozenset[str] = field(init=False, default=frozenset())
     _grown: bool = field(init=False, default=False)
     _met_fault_point: bool = field(init=False, default=False)
+    _untried: set[tuple[int, str]] = field(init=False, factory=set)
     _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -285,6 +286,7 @@ class _Check:
         else:
             finding = together.finding
             self._met_fault_point = together.met_fault_point
+            self._untried = together.untried
             self._judge.start(system.product.root())
             self._judge.witnessed |= together.witnessed
             self._judge.outcomes |= together.outcomes
@@ -329,7 +331,15 @@ class _Check:
         larger = sorted(set(finding.examples) - finding.minimal)
         if larger and search == "exhaustive":
             yield f"the search stopped early: of {', '.join(larger)} there may be smaller counterexamples than these."
-        if scenario.faults.locked and not self._met_fault_point:
+        if scenario.faults.locked and self._untried:
+            client, operation = min(self._untried)
+            points = f"{len(self._untried)} lock point{'s' * (len(self._untried) > 1)}"
+            yield (
+                f"{points} that SQLite itself could refuse got no fault, since faults are injected at each "
+                f"{scenario.faults_at} (first: {operation} of {scenario.clients[client].name}). "
+                "faults_at='reachable', or --faults-at reachable, tries them."
+            )
+        elif scenario.faults.locked and not self._met_fault_point:
             yield (
                 f"no locked fault was tried: faults are injected at each {scenario.faults_at}, and no client came to "
                 "one. With faults_at='reachable' they are injected wherever SQLite asks for a lock."
@@ -343,6 +353,7 @@ class _Check:
                 finding = policy.explore(product, self._judge, self._limits)
             finally:
                 self._met_fault_point = product.met_fault_point
+                self._untried = untried(product)
             self._require_nameless()
             return finding
         except (OperationBoundError, StuckClientError) as error:

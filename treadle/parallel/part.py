@@ -33,6 +33,7 @@ from treadle.scenario import Scenario
 from treadle.search.explorer import Departure, Explorer
 from treadle.search.graph import Graph
 from treadle.search.memory import resident
+from treadle.search.protocol import untried
 from treadle.values.signals import NamesMatterError
 from treadle.world.content import Content
 
@@ -173,6 +174,7 @@ class Harvest:
         witnessed: the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes.
         met_fault_point: a ``locked`` fault was possible somewhere.
+        untried: as ``treadle.search.protocol.untried`` says.
         silent: the clients of which no statement was observed.
         succeeded: the clients that did what they were asked to do in some execution.
         live_runs: how often client code was started.
@@ -186,6 +188,7 @@ class Harvest:
     witnessed: set[str]
     outcomes: set[str]
     met_fault_point: bool
+    untried: set[tuple[int, str]]
     silent: list[str]
     succeeded: set[str]
     live_runs: int
@@ -302,6 +305,7 @@ class Part:
             witnessed=judge.witnessed,
             outcomes=judge.outcomes,
             met_fault_point=system.product.met_fault_point,
+            untried=untried(system.product),
             silent=system.silent_clients(),
             succeeded=judge.succeeded(system.product.root()),
             live_runs=system.live_runs,

@@ -50,6 +50,7 @@ class Together:
         witnessed: the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes.
         met_fault_point: a ``locked`` fault was possible somewhere.
+        untried: as ``treadle.search.protocol.untried`` says.
         silent: the clients of which no statement was observed.
         succeeded: the clients that did what they were asked to do in some execution.
         live_runs: how often client code was started, in all processes.
@@ -59,6 +60,7 @@ class Together:
     witnessed: set[str]
     outcomes: set[str]
     met_fault_point: bool
+    untried: set[tuple[int, str]]
     silent: list[str]
     succeeded: set[str]
     live_runs: int
@@ -67,7 +69,14 @@ class Together:
     def nothing(cls, why_not: str) -> Self:
         """Return that nothing was found, and why."""
         return cls(
-            Finding(why_not=why_not), set(), set(), met_fault_point=False, silent=[], succeeded=set(), live_runs=0
+            Finding(why_not=why_not),
+            set(),
+            set(),
+            met_fault_point=False,
+            untried=set(),
+            silent=[],
+            succeeded=set(),
+            live_runs=0,
         )
 
 
@@ -388,6 +397,7 @@ class _Search:
             witnessed=set().union(*(harvest.witnessed for harvest in found)),
             outcomes=set().union(*(harvest.outcomes for harvest in found)),
             met_fault_point=any(harvest.met_fault_point for harvest in found),
+            untried=set().union(*(harvest.untried for harvest in found)),
             silent=[name for name in found[0].silent if all(name in harvest.silent for harvest in found)],
             succeeded=set().union(*(harvest.succeeded for harvest in found)),
             live_runs=sum(harvest.live_runs for harvest in found),

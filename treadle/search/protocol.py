@@ -163,6 +163,16 @@ class Finding:
     minimal: set[str] = field(factory=set)
 
 
+def untried(product: Product) -> set[tuple[int, str]]:
+    """Return where SQLite itself could have refused a lock and no fault was tried, because of the placement.
+
+    Returns:
+        The position of the client, and its operation, as text.
+    """
+    found: set[tuple[int, str]] = getattr(product, "untried", set())
+    return found
+
+
 class Search(Protocol):
     """A policy that walks the product and lets the judge look at what it meets."""
 
