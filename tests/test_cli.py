@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from treadle import cli
+from treadle.checking import check
 from treadle.parallel.luggage import pack, unpack
 from treadle.scenario import Scenario
-from treadle.values.errors import NondeterminismError
+from treadle.values.errors import CheckInterrupted, NondeterminismError
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.verdict import Verdict
 
@@ -379,6 +381,15 @@ class TestInterruption:
         assert result.exit_code == 3
         assert [item["scenario"] for item in json.loads(result.stdout)["results"]] == ["bank/read-then-write"]
         assert result.stderr.endswith("interrupted: 1 of 2 scenarios were checked\n")
+
+    def test_reports_what_was_found_by_then(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The scenario that was interrupted is reported, too, and the code is 3 whatever was found."""
+        found = check(import_module(BANK).surprising(), until_violated=True)
+        record(monkeypatch, one_statement=CheckInterrupted(found))
+        result = run("check", SCENARIOS, "--format", "json")
+        assert result.exit_code == 3
+        assert [item["scenario"] for item in json.loads(result.stdout)["results"]][-1] == "bank/surprising"
+        assert result.stderr.endswith("interrupted: 1 of 2 scenarios were checked, and one in part\n")
 
     def test_of_a_replay(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ctrl-C ends a replay with exit code 3."""

@@ -90,7 +90,8 @@ def check(
         until_violated: stop as soon as a violation is found; what else there is to find is inconclusive.
         seed: of the random numbers of a sampling search and of the spot checks.
         workers: how many processes search, or the address of a Dask scheduler, as in ``tcp://host:8786``; there, one
-            for each of its workers, and the scenario needs an ``origin``. Several find exactly what one finds.
+            for each of its workers, and the scenario needs an ``origin``. Several find exactly what one finds, unless
+            a bound stops them.
         live: run every schedule live, and learn nothing.
         reduction: take local operations together and merge equal states. Without, every interleaving of
             every operation is walked to its end.
@@ -369,7 +370,7 @@ class _Check:
         if not (finding.exhausted or self._witnessed):  # nothing would hold
             return ""
         system = self._system
-        succeeded = self._judge.succeeded(system.product.root()) if together is None else together.succeeded
+        succeeded = self._judge.succeeded if together is None else together.succeeded
         names = [client.name for client in system.scenario.clients]
         failures = {name: self._failure_alone(name) for name in names if name not in succeeded}
         silent = [name for name in system.silent_clients() if together is None or name in together.silent]

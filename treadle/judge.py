@@ -66,6 +66,7 @@ class Judge:
         self._went_on = False
         self._numbers: dict[Any, int] = {}
         self._by_node: dict[Node, int] = {}
+        self._successful_groups: set[int] = set()
         self._broken: dict[Hashable, frozenset[str]] = {}
         self._goes_on: set[Hashable] = set()
         self._reference = weakref.ref(self)
@@ -74,14 +75,14 @@ class Judge:
         """Note what is committed before any client starts."""
         self._initial = root.content.committed
 
-    def succeeded(self, root: State) -> set[str]:
-        """Return the names of the clients that did what they were asked to do in some state that was judged.
-
-        Args:
-            root: the state in which no client has started.
-        """
-        starts = {node.root for node in self._by_node if node.outcome is not None and is_success(node.outcome)}
-        return {name for name, local in zip(self._names, root.locals, strict=True) if local.node in starts}
+    @property
+    def succeeded(self) -> set[str]:
+        """The names of the clients that did what they were asked to do in some state that was judged."""
+        return {
+            name
+            for name, group in zip(self._names, self._symmetry.groups, strict=True)
+            if group in self._successful_groups
+        }
 
     def view(self, state: State, naming: Renaming | None = None, committed: Committed | None = None) -> View:
         """Return a state as properties see it.
@@ -115,7 +116,7 @@ class Judge:
         Raises:
             PropertyError: a predicate failed, or returned no verdict.
         """
-        ends = [self._number(local.node) for local in state.locals]
+        ends = [self._number(client, local.node) for client, local in enumerate(state.locals)]
         key: Hashable = (state.content, self._symmetry.sorted(ends.copy()))
         if key in self._goes_on and not state.quiescent:  # what others hold decides how one more client ends
             key = state
@@ -129,10 +130,12 @@ class Judge:
             self._broken[key] = broken
         return broken
 
-    def _number(self, node: Node) -> int:
+    def _number(self, client: int, node: Node) -> int:
         """Return the number of how a client ended, or of its not having ended."""
         number = self._by_node.get(node)
         if number is None:
+            if node.outcome is not None and is_success(node.outcome):
+                self._successful_groups.add(self._symmetry.groups[client])
             number = self._numbers.setdefault(node.outcome_key, len(self._numbers))
             self._by_node[node] = number
         return number

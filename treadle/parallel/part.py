@@ -307,7 +307,7 @@ class Part:
             met_fault_point=system.product.met_fault_point,
             untried=untried(system.product),
             silent=system.silent_clients(),
-            succeeded=judge.succeeded(system.product.root()),
+            succeeded=judge.succeeded,
             live_runs=system.live_runs,
             doubt=doubt,
         )

@@ -169,8 +169,7 @@ def untried(product: Product) -> set[tuple[int, str]]:
     Returns:
         The position of the client, and its operation, as text.
     """
-    found: set[tuple[int, str]] = getattr(product, "untried", set())
-    return found
+    return set(getattr(product, "untried", ()))  # a product that does not tell left nothing untried that it knows of
 
 
 class Search(Protocol):
