@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from treadle import cli
+from treadle.checking import check
 from treadle.parallel.luggage import pack, unpack
 from treadle.scenario import Scenario
-from treadle.values.errors import NondeterminismError
+from treadle.values.errors import CheckInterrupted, NondeterminismError
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.verdict import Verdict
 
@@ -143,6 +145,13 @@ class TestUsageErrors:
             ["check", SCENARIOS, "--search", "nonsense"],
             ["check", SCENARIOS, "--max-states", "0"],
             ["check", SCENARIOS, "--max-seconds", "0"],
+            ["check", SCENARIOS, "--max-memory", "0"],
+            ["check", SCENARIOS, "--max-memory", "0G"],
+            ["check", SCENARIOS, "--max-memory", "-1"],
+            ["check", SCENARIOS, "--max-memory", "much"],
+            ["check", SCENARIOS, "--max-memory", ""],
+            ["check", SCENARIOS, "--max-memory", "1.5G"],
+            ["check", SCENARIOS, "--max-memory", "500MB"],
             ["check", SCENARIOS, "--seed", "x"],
             ["check", SCENARIOS, "--workers", "0"],
             ["check", SCENARIOS, "--workers", "-1"],
@@ -194,7 +203,7 @@ class TestOptions:
         recorder = record(monkeypatch)
         arguments = "--search pct --max-states 5 --max-seconds 2.5 --seed 7 --workers 2 --live --no-reduction "
         arguments += "--without memory --without symmetry"
-        arguments += " --max-executions 3 --until-violated"
+        arguments += " --max-executions 3 --until-violated --max-memory 500M"
         run("check", f"{BANK}:fixed", *arguments.split())
         assert recorder.asked[0][1] == {
             "search": "pct",
@@ -202,6 +211,7 @@ class TestOptions:
             "max_seconds": 2.5,
             "max_executions": 3,
             "until_violated": True,
+            "max_memory": 500 * 2**20,
             "seed": 7,
             "workers": 2,
             "live": True,
@@ -219,6 +229,7 @@ class TestOptions:
             "max_states": None,
             "max_seconds": None,
             "max_executions": None,
+            "max_memory": None,
             "until_violated": False,
             "seed": 0,
             "workers": 1,
@@ -231,9 +242,9 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("arguments", "budget", "placement"),
         [
-            ([], FaultBudget(), Placement.SAVEPOINT),
-            (["--faults", "locked=2,crash=1"], FaultBudget(2, 1), Placement.SAVEPOINT),
-            (["--faults", "crash=1"], FaultBudget(0, 1), Placement.SAVEPOINT),
+            ([], FaultBudget(), Placement.REACHABLE),
+            (["--faults", "locked=2,crash=1"], FaultBudget(2, 1), Placement.REACHABLE),
+            (["--faults", "crash=1"], FaultBudget(0, 1), Placement.REACHABLE),
             (["--faults-at", "statement"], FaultBudget(), Placement.STATEMENT),
         ],
     )
@@ -389,6 +400,15 @@ class TestInterruption:
         assert result.exit_code == 3
         assert [item["scenario"] for item in json.loads(result.stdout)["results"]] == ["bank/read-then-write"]
         assert result.stderr.endswith("interrupted: 1 of 2 scenarios were checked\n")
+
+    def test_reports_what_was_found_by_then(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The scenario that was interrupted is reported, too, and the code is 3 whatever was found."""
+        found = check(import_module(BANK).surprising(), until_violated=True)
+        record(monkeypatch, one_statement=CheckInterrupted(found))
+        result = run("check", SCENARIOS, "--format", "json")
+        assert result.exit_code == 3
+        assert [item["scenario"] for item in json.loads(result.stdout)["results"]][-1] == "bank/surprising"
+        assert result.stderr.endswith("interrupted: 1 of 2 scenarios were checked, and one in part\n")
 
     def test_of_a_replay(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ctrl-C ends a replay with exit code 3."""

@@ -8,6 +8,7 @@ from treadle.scenario import Client, Database, Scenario
 from treadle.search.protocol import Progress
 from treadle.serial import serial_equivalence, serial_failures
 from treadle.values.errors import (
+    CheckInterrupted,
     CounterexampleError,
     ForeignThreadError,
     NondeterminismError,
@@ -37,6 +38,7 @@ except _PackageNotFoundError:  # a checkout that is not installed
 
 __all__ = [
     "Breach",
+    "CheckInterrupted",
     "Client",
     "Committed",
     "Counterexample",

@@ -1,24 +1,20 @@
-"""Checking a scenario: search, judge, shrink, confirm, decide. And replaying one schedule."""
+"""Checking a scenario, and replaying one schedule: what may be asked for, and what is taken for granted at first."""
 
 from __future__ import annotations
 
 import contextlib
-import resource
-import sqlite3
-import sys
-import time
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve
 
 from treadle.client.surroundings import collection_paused
+from treadle.deciding import Challenges, Decider
 from treadle.execution.confirmation import end_of, run_live
 from treadle.execution.product import Product
-from treadle.execution.state import State
 from treadle.execution.symmetry import groups_of
-from treadle.execution.system import System
-from treadle.execution.taken import Taken
+from treadle.execution.system import Known, System, less_known
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
 from treadle.parallel.crews import ADDRESS, crew_of
@@ -26,26 +22,19 @@ from treadle.parallel.part import Options
 from treadle.parallel.together import Together, search_together
 from treadle.scenario import Scenario
 from treadle.search.exhaustive import Exhaustive
+from treadle.search.interruption import Interruption
+from treadle.search.memory import fair_share
 from treadle.search.pct import Pct
-from treadle.search.protocol import Finding, Limits, Progress, Search
+from treadle.search.protocol import Limits, Progress, Search
 from treadle.search.random import Random
 from treadle.search.stateless import Stateless
 from treadle.search.sweep import Sweep
-from treadle.shrinking import Shrinker
-from treadle.values.errors import ScheduleMismatchError, StuckClientError, UsageError
-from treadle.values.property import Kind, Property
+from treadle.values.errors import CheckInterrupted, ScheduleMismatchError, StuckClientError, UsageError
 from treadle.values.record import parting
 from treadle.values.schedule import Choice, Schedule, letters, shown
-from treadle.values.signals import (
-    EndsMatterError,
-    HistoryNeededError,
-    LogsNeededError,
-    NamesMatterError,
-    NotLocalError,
-    OperationBoundError,
-)
+from treadle.values.signals import OperationBoundError, SignalError
 from treadle.values.trace import Trace
-from treadle.values.verdict import Bounds, Counterexample, Decision, Result, Stats, Verdict
+from treadle.values.verdict import Result
 
 SEARCHES = ("exhaustive", "random", "pct", "sweep")
 """The search policies."""
@@ -69,9 +58,12 @@ def check(
     max_states: int | None = None,
     max_seconds: float | None = None,
     max_executions: int | None = None,
+    max_memory: int | None = None,
     until_violated: bool = False,
     seed: int = 0,
     workers: int | str = 1,
+    challenge: float = 0.1,
+    challenges: int = 20,
     live: bool = False,
     reduction: bool = True,
     without: Collection[str] = (),
@@ -79,17 +71,26 @@ def check(
 ) -> Result:
     """Decide which properties of a scenario hold.
 
+    What a search found before it was stopped by a bound, or by Ctrl-C, is made smaller and confirmed all the same; that
+    may take a quarter of the time again. A second Ctrl-C stops at once.
+
     Args:
         scenario: what is checked.
         search: one of ``SEARCHES``.
         max_states: stop after this many states; what was not violated by then is inconclusive.
         max_seconds: stop after this many seconds; likewise.
         max_executions: stop after this many executions; likewise. A random or PCT search samples 1000 by default.
-        until_violated: let a search that samples stop as soon as it has found a violation; what else there is to
-            find is inconclusive. An exhaustive search does not stop.
-        seed: of the random numbers of a sampling search and of the spot checks.
+        max_memory: stop when the process and those that search with it have this much resident memory, in bytes;
+            likewise. On a Dask cluster it is for each process by itself. By default half of the memory of the machine,
+            or of what the process is allowed to have, if that is less.
+        until_violated: stop as soon as a violation is found; what else there is to find is inconclusive.
+        seed: of the random numbers of a sampling search and of the challenges.
         workers: how many processes search, or the address of a Dask scheduler, as in ``tcp://host:8786``; there, one
-            for each of its workers, and the scenario needs an ``origin``. Several find exactly what one finds.
+            for each of its workers, and the scenario needs an ``origin``. Several find exactly what one finds, unless
+            a bound stops them.
+        challenge: after an exhaustive search, live executions must show nothing that it did not find. They may take
+            this share of the time that the search took.
+        challenges: how many there are in any case.
         live: run every schedule live, and learn nothing.
         reduction: take local operations together and merge equal states. Without, every interleaving of
             every operation is walked to its end.
@@ -99,41 +100,67 @@ def check(
     Raises:
         UsageError: an argument is not allowed.
         NondeterminismError: a client did not do again what it did before.
+        ChallengeError: a live execution came to something that the search did not find.
         UnsupportedOperationError: a client did something that cannot be checked.
         PropertyError: a predicate failed, or returned no verdict.
+        CheckInterrupted: Ctrl-C. Its ``result`` is what was decided by then.
     """
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{scenario!r} is no Scenario. Build one with treadle.Scenario(...).")
-    _require_options(search, max_states, max_seconds, max_executions)
+    _require_options(search, max_states, max_seconds, max_executions, max_memory)
+    _require_challenges(challenge, challenges)
     off = _switched_off(without, reduction=reduction)
     _require_workers(workers, search, off, live=live)
 
+    interruption = Interruption()
+
     def run(known: Known) -> Result:
-        limits = Limits(max_states, max_seconds, max_executions, until_violated, progress)
-        symmetry = known.names_alike and search == "exhaustive" and not off & {"symmetry", "merge"} and not live
+        limits = Limits(
+            max_states,
+            max_seconds,
+            max_executions,
+            until_violated,
+            progress,
+            max_memory=fair_share() if max_memory is None else max_memory,
+            interruption=interruption,
+        )
+        merge = "merge" not in off and not known.history
         options = Options(
-            local="local" not in off and known.locality and not known.history,
+            local="local" not in off and not live,
             memory="memory" not in off,
-            symmetry=symmetry and not known.history,
+            symmetry=merge and not live and search == "exhaustive" and "symmetry" not in off,
             fork="fork" not in off,
-            keep_logs=known.keep_logs or bool(known.history),
-            ends_visible=known.ends_visible,
-            everything_known=not known.history,
+            known=known,
         )
         together = None
-        if workers != 1 and not known.history:
-            with crew_of(scenario, workers) as crew:
-                groups = groups_of(scenario.clients, symmetry=options.symmetry)
-                together = search_together(crew, options, groups, limits)
-        with options.system(scenario) as system, system.active():
-            if live or known.history:
-                policy: Search = Stateless(system, merge="merge" not in off and not known.history)
-            else:
-                policy = _policy(search, system, seed, merge="merge" not in off)
-            return _Check(system, limits, seed, known, options).decide(policy, search, together=together)
+        with contextlib.ExitStack() as stack:
+            if workers != 1 and not known.history:
+                stack.enter_context(interruption.heeded())
+                together = _search_together(scenario, workers, options, limits)
+            system = stack.enter_context(options.system(scenario))
+            stack.enter_context(system.active())
+            if together is None:  # until now, there was nothing to be told
+                stack.enter_context(interruption.heeded())
+            policy: Search = Stateless(system, merge=merge)
+            if not (live or known.history):
+                policy = _policy(search, system, seed, merge=merge)
+            decider = Decider(system, limits, seed, max_memory, known, Challenges(challenge, challenges))
+            result = decider.decide(policy, search, together=together)
+        if interruption.asked:
+            raise CheckInterrupted(result)
+        return result
 
     with collection_paused():  # until what was known is dropped
         return _start_over_if_needed(run)
+
+
+def _search_together(scenario: Scenario, workers: int | str, options: Options, limits: Limits) -> Together:
+    try:
+        with crew_of(scenario, workers) as crew:
+            groups = groups_of(scenario.clients, symmetry=options.symmetry)
+            return search_together(crew, options, groups, limits)
+    except (OperationBoundError, StuckClientError) as error:  # before anything was found
+        return Together.nothing(str(error))
 
 
 def replay(scenario: Scenario, token: str) -> Trace:
@@ -161,13 +188,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
         )
 
     def run(known: Known) -> Trace:
-        system = System(
-            scenario,
-            keep_logs=known.keep_logs or bool(known.history),
-            ends_visible=known.ends_visible,
-            everything_known=not known.history,
-        )
-        with system, system.active():
+        with System(scenario, known) as system, system.active():
             judge = Judge(scenario, system.sequel, system.serial, ends_visible=known.ends_visible)
             judge.start(system.product.root())
             fitting, misfit = _fitting(system.product, schedule, names)
@@ -176,25 +197,6 @@ def replay(scenario: Scenario, token: str) -> Trace:
             return evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
 
     return _start_over_if_needed(run)
-
-
-@frozen
-class Known:
-    """What is taken for granted of a scenario, until a check finds out that it is not so and starts over.
-
-    Attributes:
-        keep_logs: more than settings outlives what a connection held.
-        names_alike: clients that run the same code are interchangeable.
-        ends_visible: some property of every committed state looks at how clients have ended.
-        locality: operations can be taken for local.
-        history: what may depend on the whole execution, or an empty text.
-    """
-
-    keep_logs: bool = False
-    names_alike: bool = True
-    ends_visible: bool = False
-    locality: bool = True
-    history: str = ""
 
 
 def _fitting(product: Product, schedule: Schedule, names: tuple[str, ...]) -> tuple[Schedule, str]:
@@ -223,20 +225,16 @@ def _start_over_if_needed(run: Callable[[Known], _Answer]) -> _Answer:
     while True:
         try:
             return run(known)
-        except LogsNeededError:
-            known = evolve(known, keep_logs=True)
-        except NamesMatterError:
-            known = evolve(known, names_alike=False)
-        except EndsMatterError:
-            known = evolve(known, ends_visible=True)
-        except NotLocalError:
-            known = evolve(known, locality=False)
-        except HistoryNeededError as error:
-            known = evolve(known, history=str(error))
+        except SignalError as error:
+            known = less_known(known, error)
 
 
 def _require_options(
-    search: str, max_states: int | None, max_seconds: float | None, max_executions: int | None
+    search: str,
+    max_states: int | None,
+    max_seconds: float | None,
+    max_executions: int | None,
+    max_memory: int | None,
 ) -> None:
     if search not in SEARCHES:
         raise UsageError(f"search={search!r}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
@@ -244,9 +242,24 @@ def _require_options(
         ("max_states", max_states),
         ("max_seconds", max_seconds),
         ("max_executions", max_executions),
+        ("max_memory", max_memory),
     ):
-        if value is not None and value <= 0:
-            raise UsageError(f"{name}={value!r}: a bound must be greater than zero. Leave it out for no bound.")
+        if value is None:
+            continue
+        whole = name != "max_seconds"
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not value > 0:
+            kind = "whole number" if whole else "number"
+            raise UsageError(
+                f"{name}={value!r}: a bound must be a {kind} greater than zero. Leave it out for "
+                f"{'the default' if name == 'max_memory' else 'no bound'}."
+            )
+
+
+def _require_challenges(share: float, least: int) -> None:
+    if not 0 <= share < math.inf:
+        raise UsageError(f"challenge={share!r}: it is a share of the time of the search, 0 or more, as 0.1.")
+    if least < 0:
+        raise UsageError(f"challenges={least!r}: it is a number of executions, 0 or more. Leave it out for 20.")
 
 
 def _require_workers(workers: int | str, search: str, off: frozenset[str], *, live: bool) -> None:
@@ -284,186 +297,3 @@ def _policy(search: str, system: System, seed: int, *, merge: bool) -> Search:
     if search == "sweep":
         return Sweep(clients=clients, faults=faults)
     return Exhaustive(system.symmetry, merge=merge)
-
-
-@define
-class _Check:
-    """One check under way."""
-
-    _system: System
-    _limits: Limits
-    _seed: int
-    _known: Known
-    _options: Options
-    _judge: Judge = field(init=False)
-    _met_fault_point: bool = field(init=False, default=False)
-    _confirmed: dict[Schedule, list[Taken]] = field(init=False, factory=dict)
-
-    def __attrs_post_init__(self) -> None:
-        system = self._system
-        visible = self._options.ends_visible or not self._options.local
-        self._judge = Judge(system.scenario, system.sequel, system.serial, system.symmetry, ends_visible=visible)
-
-    def decide(self, policy: Search, name: str, *, together: Together | None) -> Result:
-        """Search, unless several processes did, and return all verdicts."""
-        system, scenario = self._system, self._system.scenario
-        if together is None:
-            finding = self._explore(policy)
-            silent = system.silent_clients() if finding.exhausted else []
-        else:
-            finding, silent = together.finding, together.silent if together.finding.exhausted else []
-            self._met_fault_point = together.met_fault_point
-            self._judge.start(system.product.root())
-            self._judge.witnessed |= together.witnessed
-            self._judge.outcomes |= together.outcomes
-            self._judge.met |= together.met
-        if silent:
-            finding.exhausted = False
-            finding.why_not = (
-                f"client {silent[0]!r} ran no statement on the checked database: does it use the scenario's engine?"
-            )
-        decisions = self._decide_all(finding)
-        return Result(
-            scenario=scenario.name,
-            clients=tuple(client.name for client in scenario.clients),
-            journal=scenario.database.journal,
-            transactions=scenario.database.transactions,
-            sqlite_version=sqlite3.sqlite_version,
-            bounds=Bounds(
-                scenario.faults,
-                scenario.faults_at,
-                self._limits.max_states,
-                self._limits.max_seconds,
-                self._limits.max_executions,
-                self._limits.until_violated,
-            ),
-            search=name,
-            exhausted=finding.exhausted,
-            decisions=decisions,
-            stats=Stats(
-                states=finding.states,
-                transitions=finding.transitions,
-                schedules=finding.schedules,
-                live_runs=system.live_runs + (0 if together is None else together.live_runs),
-                seconds=time.perf_counter() - self._limits.started,
-                peak_rss_bytes=_peak_rss_bytes(),
-            ),
-            notes=tuple(self._notes()),
-            outcomes=frozenset(self._judge.outcomes),
-        )
-
-    def _notes(self) -> Iterator[str]:
-        scenario = self._system.scenario
-        if self._known.history:
-            yield (
-                f"{self._known.history} may depend on the whole execution: every schedule was run live from its "
-                "start, and nothing was learned or left out."
-            )
-        if scenario.faults.locked and not self._met_fault_point:
-            yield (
-                f"no locked fault was tried: faults are injected at each {scenario.faults_at}, and no client came to "
-                "one. With faults_at='reachable' they are injected wherever SQLite asks for a lock."
-            )
-
-    def _explore(self, policy: Search) -> Finding:
-        if isinstance(policy, Stateless):
-            self._judge = policy.judge()
-        product = self._system.product
-        try:
-            finding = policy.explore(product, self._judge, self._limits)
-            if not self._system.symmetry.trivial and self._system.active().drew_randomness():
-                raise NamesMatterError
-            return finding
-        except (OperationBoundError, StuckClientError) as error:
-            return Finding(why_not=str(error))
-        finally:
-            self._met_fault_point = product.met_fault_point
-
-    def _decide_all(self, finding: Finding) -> tuple[Decision, ...]:
-        return tuple(self._decide(item, finding) for item in self._system.scenario.properties)
-
-    def _decide(self, item: Property, finding: Finding) -> Decision:
-        scenario = self._system.scenario
-        expected = Verdict.VIOLATED if item.name in scenario.expect_violated else Verdict.HOLDS
-        if item.kind is Kind.SOMETIMES and item.name in self._judge.witnessed:
-            return Decision(item, Verdict.HOLDS, expected)
-        if item.name in finding.examples:
-            return evolve(self._confirm(item, finding), expected=expected)
-        if not finding.exhausted:
-            return Decision(item, Verdict.INCONCLUSIVE, expected, why=finding.why_not)
-        if item.kind is Kind.SOMETIMES:
-            why = f"no execution within the bounds ends so: {item.clause}"
-            return Decision(item, Verdict.VIOLATED, expected, why=why)
-        return Decision(item, Verdict.HOLDS, expected)
-
-    # Counterexamples.
-
-    def _confirm(self, item: Property, finding: Finding) -> Decision:
-        """Shrink the example of a property, and run it live."""
-        schedule = finding.examples[item.name]
-        if not finding.minimal:
-            schedule = Shrinker(schedule, lambda shorter, most: self._complete(shorter, item.name, most)).run()
-        schedule = self._named(schedule, item.name)
-        if schedule not in self._confirmed:
-            self._confirmed[schedule] = run_live(self._system, schedule)
-        taken = self._confirmed[schedule]
-        breaches = self._judge.breaches(end_of(self._system, taken))
-        if item.name not in breaches:
-            return Decision(
-                item,
-                Verdict.INCONCLUSIVE,
-                Verdict.HOLDS,
-                why=f"schedule {schedule.token} breaks it in the learned product and not when run live",
-            )
-        own = {item.name: breaches[item.name]}
-        why = breaches[item.name][0].why
-        trace = trace_of(self._system.scenario, taken, own)
-        counterexample = Counterexample(trace.schedule, trace, confirmed=True, why=why)
-        return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
-
-    def _named(self, schedule: Schedule, name: str) -> Schedule:
-        """Return a schedule with interchangeable clients named so that it breaks a property."""
-        if self._system.symmetry.trivial:
-            return schedule
-        product = self._system.product
-        for renamed in self._system.symmetry.renamed(schedule):
-            *_, last = [product.root(), *(taken.after for taken in product.walk(renamed.choices))]
-            if name in self._judge.breaches(last):
-                return renamed
-        return schedule
-
-    def _complete(self, schedule: Schedule, name: str, most: int) -> Schedule | None:
-        """Follow a schedule, run on in order, and return the choices up to where a property is broken.
-
-        Args:
-            schedule: the choices to begin with.
-            name: of the property.
-            most: how many operations the whole may have.
-        """
-        product = self._system.product
-        path: list[Choice] = []
-        state = product.root()
-        with contextlib.suppress(ScheduleMismatchError):
-            for taken in product.walk(schedule.choices):
-                path.append(taken.choice)
-                state = taken.after
-                if name in self._judge.broken(state):
-                    return Schedule(tuple(path))
-        return self._run_on(product, state, path, name, most)
-
-    def _run_on(self, product: Product, state: State, path: list[Choice], name: str, most: int) -> Schedule | None:
-        while len(path) < most and (choices := product.choices(state)):
-            last = path[-1].client if path else 0
-            same = [choice for choice in choices if choice.client == last]
-            edge = product.run(state, (same or choices)[0])
-            for operations, there in edge.moments:
-                if name in self._judge.broken(there):
-                    return Schedule((*path, *edge.choices(operations)))
-            path += edge.choices()
-            state = edge.after
-        return None
-
-
-def _peak_rss_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

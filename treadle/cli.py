@@ -30,8 +30,9 @@ from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code, replay_exit_code
 from treadle.report.tokens import Token, find_tokens
 from treadle.scenario import Scenario
+from treadle.search.memory import bytes_of
 from treadle.targets import Found, configured, import_from, keep, only, resolve
-from treadle.values.errors import TargetError, TreadleError, UsageError
+from treadle.values.errors import CheckInterrupted, TargetError, TreadleError, UsageError
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.property import Kind
 from treadle.values.trace import Trace
@@ -169,6 +170,24 @@ def _workers(context: click.Context, option: click.Parameter, value: str) -> int
     )
 
 
+# --- Memory ------------------------------------------------------------------------------------------
+
+
+def _memory(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    """Read SIZE."""
+    if value is None:
+        return None
+    size = bytes_of(value)
+    if size is None:
+        raise click.BadParameter(
+            f"{value!r} is no size: it is a whole number greater than zero, of bytes or with one of the units K, M, G "
+            "and T after it. Write for instance --max-memory 500M, or --max-memory 2G.",
+            context,
+            option,
+        )
+    return size
+
+
 # --- Commands ----------------------------------------------------------------------------------------
 
 
@@ -231,7 +250,13 @@ def cli() -> None:
     help="Seconds after which each search stops.",
 )
 @click.option("--max-executions", type=click.IntRange(min=1), help="Executions at which each search stops.")
-@click.option("--until-violated", is_flag=True, help="Stop a search that samples at its first violation.")
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    callback=_memory,
+    help="Resident memory at which each search stops, as 500M or 2G; by default half of the machine's.",
+)
+@click.option("--until-violated", is_flag=True, help="Stop each search at its first violation.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the searches that use chance.")
 @click.option(
     "--workers",
@@ -314,14 +339,19 @@ class Session:
 
     def check(self, scenarios: Sequence[Found]) -> None:
         """Check scenarios one after the other, and report; when interrupted, report what was decided."""
+        whole, partly = 0, ""
         try:
             for found in scenarios:
                 self._report(found, self._check(found.scenario))
+                whole += 1
+        except CheckInterrupted as stop:
+            self.interrupted, partly = True, ", and one in part"
+            self._report(scenarios[whole], stop.result)
         except KeyboardInterrupt:
             self.interrupted = True
         self._close()
         if self.interrupted:
-            self.screen.say(f"interrupted: {len(self.results)} of {len(scenarios)} scenarios were checked")
+            self.screen.say(f"interrupted: {whole} of {len(scenarios)} scenarios were checked{partly}")
 
     def _check(self, scenario: Scenario) -> Result:
         try:
@@ -392,6 +422,7 @@ def undecided(scenario: Scenario, why: str, options: dict[str, Any]) -> Result:
             options.get("max_seconds"),
             options.get("max_executions"),
             options.get("until_violated", False),
+            options.get("max_memory"),
         ),
         search=options.get("search", SEARCHES[0]),
         exhausted=False,

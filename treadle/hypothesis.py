@@ -16,16 +16,22 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from treadle.execution.confirmation import run_live
 from treadle.execution.state import State
-from treadle.execution.system import System
+from treadle.execution.system import Known, System, less_known
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
 from treadle.report.timeline import render_timeline
 from treadle.scenario import Scenario
-from treadle.values.errors import CounterexampleError, UsageError
+from treadle.values.errors import CounterexampleError, UnsupportedOperationError, UsageError
 from treadle.values.fault import Fault
 from treadle.values.property import Kind
 from treadle.values.schedule import Choice, Fail, Schedule, Step
-from treadle.values.signals import LogsNeededError
+from treadle.values.signals import (
+    EndsMatterError,
+    HistoryNeededError,
+    LogsNeededError,
+    NotLocalError,
+    SignalError,
+)
 
 _open: set[_Runner] = set()
 
@@ -43,23 +49,32 @@ class _Runner:
         self.scenario = scenario
         self._stack = contextlib.ExitStack()
         self._ready: tuple[System, Judge] | None = None
-        self._keep_logs = False
+        self._known = Known()
 
     def ready(self) -> tuple[System, Judge]:
         """Return the system and its judge, made ready."""
         if self._ready is None:
-            system = self._stack.enter_context(System(self.scenario, keep_logs=self._keep_logs))
-            judge = Judge(self.scenario, system.sequel, system.serial)
+            system = self._stack.enter_context(System(self.scenario, self._known))
+            judge = Judge(self.scenario, system.sequel, system.serial, ends_visible=system.shows_ends)
             with system.active():
                 judge.start(system.product.root())
             self._ready = system, judge
             _open.add(self)
         return self._ready
 
-    def keep_logs(self) -> None:
-        """Start over, and never forget how a connection came to hold nothing."""
+    def start_over(self, error: SignalError) -> None:
+        """Start over, and take for granted no more what has turned out not to be so.
+
+        Raises:
+            UnsupportedOperationError: something depends on the whole execution.
+        """
         self.close()
-        self._keep_logs = True
+        self._known = less_known(self._known, error)
+        if self._known.history:
+            raise UnsupportedOperationError(
+                f"{self._known.history} may depend on the whole execution, and a machine goes on from what it has "
+                "learned. Use treadle.check, which then runs every schedule from its start."
+            )
 
     def close(self) -> None:
         """Close databases, and remove their files."""
@@ -114,8 +129,8 @@ class ScenarioMachine(RuleBasedStateMachine):
                 self._path += edge.choices()
                 self._state = edge.after
                 self._choices = self._system.product.choices(self._state)
-        except LogsNeededError:
-            self.runner.keep_logs()
+        except (EndsMatterError, HistoryNeededError, LogsNeededError, NotLocalError) as error:
+            self.runner.start_over(error)
             self._arrive()
             self._do(choice)
 

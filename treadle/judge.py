@@ -11,7 +11,7 @@ from treadle.execution.state import State
 from treadle.execution.symmetry import Renaming, Symmetry
 from treadle.scenario import Scenario
 from treadle.values.errors import PropertyError
-from treadle.values.outcome import Outcome
+from treadle.values.outcome import Outcome, is_success
 from treadle.values.property import Breach, Kind, Property
 from treadle.values.signals import EndsMatterError
 from treadle.values.view import Committed, SerialEnd, View, WatchedOutcomes
@@ -90,13 +90,28 @@ class Judge:
         self._went_on = False
         self._numbers: dict[Any, int] = {}
         self._by_node: dict[Node, int] = {}
+        self._successful_groups: set[int] = set()
         self._broken: dict[Hashable, frozenset[str]] = {}
         self._goes_on: set[Hashable] = set()
         self._reference = weakref.ref(self)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not been told yet what is committed before any client starts."""
+        return self._initial is None
+
     def start(self, root: State) -> None:
         """Note what is committed before any client starts."""
         self._initial = root.content.committed
+
+    @property
+    def succeeded(self) -> set[str]:
+        """The names of the clients that did what they were asked to do in some state that was judged."""
+        return {
+            name
+            for name, group in zip(self._names, self._symmetry.groups, strict=True)
+            if group in self._successful_groups
+        }
 
     def view(self, state: State, naming: Renaming | None = None, committed: Committed | None = None) -> View:
         """Return a state as properties see it.
@@ -130,7 +145,7 @@ class Judge:
         Raises:
             PropertyError: a predicate failed, or returned no verdict.
         """
-        ends = [self._number(local.node) for local in state.locals]
+        ends = [self._number(client, local.node) for client, local in enumerate(state.locals)]
         key: Hashable = (state.content, self._symmetry.sorted(ends.copy()))
         if state.content not in self._contents:
             self._contents.add(state.content)
@@ -153,10 +168,12 @@ class Judge:
             return _final(state, range(len(state.locals))) in self.met
         return state.content.digest in self.met
 
-    def _number(self, node: Node) -> int:
+    def _number(self, client: int, node: Node) -> int:
         """Return the number of how a client ended, or of its not having ended."""
         number = self._by_node.get(node)
         if number is None:
+            if node.outcome is not None and is_success(node.outcome):
+                self._successful_groups.add(self._symmetry.groups[client])
             number = self._numbers.setdefault(node.outcome_key, len(self._numbers))
             self._by_node[node] = number
         return number

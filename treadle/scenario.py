@@ -181,9 +181,12 @@ class Scenario:
         clients: at least one; each has a name of its own.
         properties: at least one; each has a name of its own.
         faults: how many faults one execution may contain.
-        faults_at: where ``locked`` faults are injected.
+        faults_at: where ``locked`` faults are injected; by default, wherever SQLite itself could refuse a lock.
         expect_violated: names of the properties that are known to be violated. As with a strict xfail, the
             check is as expected when just these are violated.
+        may_fail: names of the clients that need not succeed. Of any other, at least one execution must show that it
+            returns, be it alone: a client that fails in all of them has not done what was asked of it, and nothing
+            holds then.
         max_operations: how many operations one client may take; a client that never ends stops there, and the
             run is inconclusive.
         max_step_s: how many seconds a client may compute between two operations; one that takes longer is
@@ -193,7 +196,7 @@ class Scenario:
 
     Raises:
         UsageError: there are no clients or properties, a name is taken twice, or a property that is expected
-            to be violated is not there.
+            to be violated, or a client that may fail, is not there.
     """
 
     name: str
@@ -201,8 +204,9 @@ class Scenario:
     clients: tuple[Client, ...] = field(converter=_tuple)
     properties: tuple[Property, ...] = field(converter=_tuple)
     faults: FaultBudget = field(kw_only=True, factory=FaultBudget)
-    faults_at: Placement = field(kw_only=True, default=Placement.SAVEPOINT, converter=Placement)
+    faults_at: Placement = field(kw_only=True, default=Placement.REACHABLE, converter=Placement)
     expect_violated: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_names)
+    may_fail: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_names)
     max_operations: int = field(kw_only=True, default=20_000, validator=validators.ge(1))
     max_step_s: float = field(kw_only=True, default=10.0, validator=validators.gt(0))
     origin: Callable[[], Scenario] | None = field(kw_only=True, default=None, eq=False, repr=False)
@@ -228,13 +232,16 @@ class Scenario:
                 raise UsageError(
                     f"scenario {self.name!r}: {kind.__name__} name {twice[0]!r} is taken twice. Rename one of them."
                 )
-        checked = {item.name for item in self.properties}
-        unknown = sorted(self.expect_violated - checked)
-        if unknown:
-            raise UsageError(
-                f"scenario {self.name!r}: expect_violated names {unknown[0]!r}, which is no property of it; its "
-                f"properties are {', '.join(sorted(checked))}. Correct the name."
-            )
+        for option, sort, given, there in (
+            ("expect_violated", "property", self.expect_violated, [item.name for item in self.properties]),
+            ("may_fail", "client", self.may_fail, [client.name for client in self.clients]),
+        ):
+            unknown = sorted(given - set(there))
+            if unknown:
+                raise UsageError(
+                    f"scenario {self.name!r}: {option} names {unknown[0]!r}, which is no {sort} of it; it has "
+                    f"{', '.join(sorted(there))}. Correct the name."
+                )
 
     def with_faults(self, faults: FaultBudget, faults_at: Placement) -> Scenario:
         """Return this scenario with another fault budget and placement."""

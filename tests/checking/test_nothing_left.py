@@ -108,7 +108,7 @@ def test_an_interrupt_leaves_nothing(delay_s: float) -> None:
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert "KeyboardInterrupt" in errors
+    assert "Interrupt" in errors  # CheckInterrupted, if the search had begun
     assert [] == _sandboxes(process.pid)
 
 

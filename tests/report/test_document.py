@@ -45,6 +45,7 @@ EXPECTED = {
                 "max_seconds": 2.5,
                 "max_executions": None,
                 "until_violated": False,
+                "max_memory": None,
             },
             "search": "exhaustive",
             "exhausted": True,

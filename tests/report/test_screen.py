@@ -85,6 +85,15 @@ class TestProgress:
             True,
         )
 
+    def test_tells_that_an_interrupt_was_noticed(self) -> None:
+        """At once, and that a second one does not wait."""
+        shown = Screen(terminal(), terminal(120))
+        with shown.progress("bank") as progress:
+            assert progress is not None
+            progress(Progress(1, 1, 0, 0.0))
+            progress(Progress(2, 2, 0, 0.05, interrupted=True))
+        assert "Ctrl-C again stops at once" in written(shown.err)
+
 
 class TestScreen:
     def test_keeps_stdout_clean(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -191,7 +191,7 @@ class Product:
         # Where another client holds the lock, no process outside can: SQLite's own answer stands.
         if footprint.refusable and self._others_write(state, client):
             return False
-        if footprint.refusable and not footprint.fault_point:
+        if footprint.refusable and not footprint.opaque and not footprint.fault_point:
             self.untried.add((client, str(_pending(state.locals[client]))))
         return footprint.fault_point
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from attrs import evolve, frozen
+
 from treadle.client.coroutine import Coroutine
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import Tree
@@ -22,7 +24,15 @@ from treadle.values.errors import StuckClientError, UsageError
 from treadle.values.fault import Placement
 from treadle.values.outcome import Outcome
 from treadle.values.schedule import Choice
-from treadle.values.signals import OperationBoundError
+from treadle.values.signals import (
+    EndsMatterError,
+    HistoryNeededError,
+    LogsNeededError,
+    NamesMatterError,
+    NotLocalError,
+    OperationBoundError,
+    SignalError,
+)
 from treadle.values.view import SerialEnd
 from treadle.world.content import ContentStore
 from treadle.world.effects import Lexicon
@@ -33,6 +43,45 @@ from treadle.world.state import Book, WorldState
 from treadle.world.world import Template, World
 
 
+@frozen
+class Known:
+    """What is taken for granted of a scenario, until a check finds out that it is not so and starts over.
+
+    Attributes:
+        keep_logs: more than settings outlives what a connection held.
+        names_alike: clients that run the same code are interchangeable.
+        ends_visible: some property of every committed state looks at how clients have ended.
+        locality: operations can be taken for local.
+        history: what may depend on the whole execution, or an empty text.
+    """
+
+    keep_logs: bool = False
+    names_alike: bool = True
+    ends_visible: bool = False
+    locality: bool = True
+    history: str = ""
+
+
+def less_known(known: Known, error: SignalError) -> Known:
+    """Return what can still be taken for granted after a signal that something cannot.
+
+    Raises:
+        SignalError: the signal itself, where it says nothing of the kind.
+    """
+    match error:
+        case LogsNeededError():
+            return evolve(known, keep_logs=True)
+        case NamesMatterError():
+            return evolve(known, names_alike=False)
+        case EndsMatterError():
+            return evolve(known, ends_visible=True)
+        case NotLocalError():
+            return evolve(known, locality=False)
+        case HistoryNeededError():
+            return evolve(known, history=str(error))
+    raise error
+
+
 class System:
     """A scenario made runnable; a context manager that leaves nothing behind.
 
@@ -41,6 +90,7 @@ class System:
         symmetry: which clients are taken for interchangeable.
         local_states: where local states are interned.
         product: what a search walks.
+        shows_ends: all states are met that differ in how clients have ended.
     """
 
     product: Product
@@ -48,40 +98,38 @@ class System:
     def __init__(
         self,
         scenario: Scenario,
+        known: Known | None = None,
         *,
         local: bool = True,
         memory: bool = True,
         symmetry: bool = False,
         fork: bool = True,
-        keep_logs: bool = False,
-        ends_visible: bool = False,
-        everything_known: bool = True,
     ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
             scenario: what is run.
+            known: what is taken for granted.
             local: take local operations together, without a scheduling point between them.
             memory: tell from memory what a stretch of operations does that was walked from another state.
             symmetry: take clients that run the same code for interchangeable, and learn them once.
             fork: go on from forked copies of live clients, where that is cheaper than a replay.
-            keep_logs: never forget how a connection came to hold nothing.
-            ends_visible: how clients have ended is looked at in every committed state.
-            everything_known: what may depend on the whole execution is signalled, and not carried out.
         """
+        known = known or Known()
         self.scenario = scenario
         self._groups = groups_of(scenario.clients)
         self.symmetry = Symmetry(groups_of(scenario.clients, symmetry=symmetry))
-        self._local = local
+        self._local = local and known.locality and not known.history
         self._memory = memory
         self._fork = fork
-        self._ends_visible = ends_visible
-        self._everything_known = everything_known
-        answers = ends_visible or scenario.faults.crash > 0  # a client may die before it has answered
+        self._ends_visible = known.ends_visible
+        self._everything_known = not known.history
+        self.shows_ends = known.ends_visible or not self._local
+        answers = known.ends_visible or scenario.faults.crash > 0  # a client may die before it has answered
         self._surroundings = Surroundings(
             scenario.database.engine, scenario.database.driver, scenario.max_step_s, answers=answers
         )
-        self._book = Book(keep_logs=keep_logs)
+        self._book = Book(keep_logs=known.keep_logs or bool(known.history))
         self.local_states = LocalStates(self._book)
         self._contents = ContentStore()
         self._footprints = Footprints(scenario.database.journal, Placement(scenario.faults_at))

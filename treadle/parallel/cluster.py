@@ -68,6 +68,8 @@ class _Home:
 class Cluster(Crew):
     """One actor of a Dask cluster for each part."""
 
+    is_here = False
+
     def __init__(self, scenario: Scenario, address: str) -> None:
         """Connect to a scheduler; there are as many parts as it has workers.
 

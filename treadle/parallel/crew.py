@@ -26,9 +26,11 @@ class Crew(abc.ABC):
 
     Attributes:
         size: how many parts there are.
+        is_here: whether all workers are on this machine, and share its memory.
     """
 
     size: int
+    is_here: bool
 
     @abc.abstractmethod
     def begin(self, part: int, options: Options) -> None:

@@ -25,11 +25,12 @@ from attrs import frozen
 from treadle.execution.product import Way
 from treadle.execution.state import LocalState, State
 from treadle.execution.symmetry import Renaming
-from treadle.execution.system import System
+from treadle.execution.system import Known, System
 from treadle.judge import Judge
 from treadle.scenario import Scenario
 from treadle.search.explorer import Departure, Explorer
 from treadle.search.graph import Graph
+from treadle.search.memory import resident
 from treadle.values.signals import NamesMatterError
 from treadle.world.content import Content
 
@@ -46,30 +47,24 @@ class Options:
         memory: as for ``System``.
         symmetry: as for ``System``.
         fork: as for ``System``.
-        keep_logs: as for ``System``.
-        ends_visible: as for ``System``.
-        everything_known: as for ``System``.
+        known: as for ``System``.
     """
 
     local: bool = True
     memory: bool = True
     symmetry: bool = True
     fork: bool = True
-    keep_logs: bool = False
-    ends_visible: bool = False
-    everything_known: bool = True
+    known: Known = Known()
 
     def system(self, scenario: Scenario) -> System:
         """Make a scenario runnable; nothing runs yet."""
         return System(
             scenario,
+            self.known,
             local=self.local,
             memory=self.memory,
             symmetry=self.symmetry,
             fork=self.fork,
-            keep_logs=self.keep_logs,
-            ends_visible=self.ends_visible,
-            everything_known=self.everything_known,
         )
 
 
@@ -132,6 +127,8 @@ class Report:
         ends: how many final states were met by now.
         endless: why a client did not finish, or an empty text.
         parted: a way led somewhere else than in another part.
+        violated: whether some property is violated.
+        memory: how much resident memory its process has, in bytes.
     """
 
     sent: list[Sent]
@@ -144,6 +141,8 @@ class Report:
     ends: int
     endless: str
     parted: bool
+    violated: bool
+    memory: int
 
 
 @frozen
@@ -158,7 +157,9 @@ class Harvest:
         witnessed: the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes.
         met_fault_point: a ``locked`` fault was possible somewhere.
+        untried: as for ``Product``.
         silent: the clients of which no statement was observed.
+        succeeded: the clients that did what they were asked to do in some execution.
         live_runs: how often client code was started.
         met: what was committed in the states that were met, and how clients had ended, as texts that travel.
     """
@@ -170,7 +171,9 @@ class Harvest:
     witnessed: set[str]
     outcomes: set[str]
     met_fault_point: bool
+    untried: set[tuple[int, str]]
     silent: list[str]
+    succeeded: set[str]
     live_runs: int
     met: frozenset[str]
 
@@ -195,13 +198,7 @@ class Part:
         with contextlib.ExitStack() as stack:
             system = self._system = stack.enter_context(options.system(scenario))
             stack.enter_context(system.active())  # for good: this process does nothing else
-            self._judge = Judge(
-                scenario,
-                system.sequel,
-                system.serial,
-                system.symmetry,
-                ends_visible=options.ends_visible or not options.local,
-            )
+            self._judge = Judge(scenario, system.sequel, system.serial, system.symmetry, ends_visible=system.shows_ends)
             self._explorer = Explorer(system.product, self._judge, system.symmetry, owns=self._owns)
             root = system.product.root()
             self._judge.start(root)
@@ -266,6 +263,8 @@ class Part:
             ends=explorer.ends,
             endless=explorer.endless,
             parted=self._parted,
+            violated=explorer.violated,
+            memory=resident(),
         )
 
     def harvest(self) -> Harvest:
@@ -279,7 +278,9 @@ class Part:
             witnessed=judge.witnessed,
             outcomes=judge.outcomes,
             met_fault_point=system.product.met_fault_point,
+            untried=system.product.untried,
             silent=system.silent_clients(),
+            succeeded=judge.succeeded,
             live_runs=system.live_runs,
             met=frozenset(judge.met),
         )

@@ -30,6 +30,8 @@ def _work(pipe: Connection, others: list[Connection], scenario: Scenario, number
 class Processes(Crew):
     """One forked process for each part."""
 
+    is_here = True
+
     def __init__(self, scenario: Scenario, size: int) -> None:
         """Start the processes.
 

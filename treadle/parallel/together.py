@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import Self
 
 from attrs import define, field, frozen
 
 from treadle.parallel.crew import Crew, LostWorkerError
 from treadle.parallel.part import FIRST, Answer, Harvest, Options, Report, Sent
 from treadle.search.graph import Graph
+from treadle.search.memory import resident
 from treadle.search.protocol import Finding, Limits
 from treadle.search.smallest import smallest
 from treadle.values.errors import TreadleError
@@ -45,7 +47,9 @@ class Together:
         witnessed: the ``sometimes`` properties that were seen.
         outcomes: the distinct final outcomes.
         met_fault_point: a ``locked`` fault was possible somewhere.
+        untried: as for ``Product``.
         silent: the clients of which no statement was observed.
+        succeeded: the clients that did what they were asked to do in some execution.
         live_runs: how often client code was started, in all processes.
         met: as for ``Judge``.
     """
@@ -54,9 +58,26 @@ class Together:
     witnessed: set[str]
     outcomes: set[str]
     met_fault_point: bool
+    untried: set[tuple[int, str]]
     silent: list[str]
+    succeeded: set[str]
     live_runs: int
     met: set[str]
+
+    @classmethod
+    def nothing(cls, why_not: str) -> Self:
+        """Return that nothing was found, and why."""
+        return cls(
+            Finding(why_not=why_not),
+            set(),
+            set(),
+            met_fault_point=False,
+            untried=set(),
+            silent=[],
+            succeeded=set(),
+            live_runs=0,
+            met=set(),
+        )
 
 
 @define(eq=False)
@@ -310,12 +331,21 @@ class _Search:
                 sum(one.states for one in reports),
                 sum(one.transitions for one in reports),
                 sum(one.ends for one in reports),
+                violated=any(one.violated for one in reports),
+                memory=self._memory,
             )
         )
+
+    def _memory(self) -> int:
+        """Return how much resident memory is taken, in bytes; of several machines, on that where it is most."""
+        others = [part.report.memory for part in self._parts if part.report is not None]
+        return sum([resident(), *others]) if self._crew.is_here else max([resident(), *others])
 
     def _together(self, found: list[Harvest], groups: tuple[int, ...]) -> Together:
         assert self._why_not or not any(harvest.held for harvest in found)
         graph, unfinished = self._joined(found)
+        complete = not self._why_not
+        examples = dict.fromkeys(found[FIRST].broken, Schedule()) | smallest(graph, groups)
         reports = [part.report for part in self._parts if part.report is not None]
         return Together(
             finding=Finding(
@@ -324,13 +354,15 @@ class _Search:
                 states=len(graph),
                 transitions=sum(report.transitions for report in reports),
                 schedules=graph.count_paths(unfinished),
-                examples=dict.fromkeys(found[FIRST].broken, Schedule()) | smallest(graph, groups),
-                minimal=True,
+                examples=examples,
+                minimal=set(examples) if complete else set(),
             ),
             witnessed=set().union(*(harvest.witnessed for harvest in found)),
             outcomes=set().union(*(harvest.outcomes for harvest in found)),
             met_fault_point=any(harvest.met_fault_point for harvest in found),
+            untried=set().union(*(harvest.untried for harvest in found)),
             silent=[name for name in found[0].silent if all(name in harvest.silent for harvest in found)],
+            succeeded=set().union(*(harvest.succeeded for harvest in found)),
             live_runs=sum(harvest.live_runs for harvest in found),
             met=set().union(*(harvest.met for harvest in found)),
         )

@@ -99,6 +99,10 @@ class _Meter:
 
     def __call__(self, progress: Progress) -> None:
         """Show how far the search is."""
+        if progress.interrupted:
+            line = f"{self.scenario}: making smaller and confirming what was found; Ctrl-C again stops at once"
+            self._show(line)
+            return
         if progress.seconds < self.next_s:
             return
         self.next_s = progress.seconds + _PROGRESS_S
@@ -107,4 +111,7 @@ class _Meter:
             f"{self.scenario}: {number(progress.states)} states, {number(progress.ends)} executions ended, "
             f"{rate:,.0f} states/s, {progress.seconds:.0f} s"
         )
+        self._show(line)
+
+    def _show(self, line: str) -> None:
         self.live.update(Text(line, style="treadle.quiet", overflow="ellipsis", no_wrap=True), refresh=True)

@@ -192,6 +192,7 @@ def _facts(result: Result, width: int) -> list[str]:
         *([f"at most {bounds.max_states:,} states"] if bounds.max_states is not None else []),
         *([f"at most {bounds.max_seconds:g} s"] if bounds.max_seconds is not None else []),
         *([f"at most {count(bounds.max_executions, 'execution')}"] if bounds.max_executions is not None else []),
+        *([f"at most {bounds.max_memory / 2**20:,.0f} MiB"] if bounds.max_memory is not None else []),
         *(["until something is violated"] if bounds.until_violated else []),
     ]
     database = f"SQLite {result.sqlite_version}, journal {result.journal}, transactions {result.transactions}"

@@ -7,8 +7,6 @@ from treadle.execution.symmetry import Symmetry
 from treadle.judge import Judge
 from treadle.search.explorer import Explorer
 from treadle.search.protocol import Finding, Limits
-from treadle.search.smallest import smallest
-from treadle.values.schedule import Schedule
 
 
 class Exhaustive:
@@ -28,14 +26,15 @@ class Exhaustive:
         """Walk everything, count, and find the smallest example of each property that is broken."""
         explorer = Explorer(product, judge, self._symmetry, merge=self._merge)
         why_not = self._visit(product, judge, explorer, limits)
+        examples = explorer.examples()
         return Finding(
             exhausted=not why_not,
             why_not=why_not,
             states=len(explorer.graph),
             transitions=explorer.transitions,
             schedules=explorer.graph.count_paths(explorer.todo),
-            examples=dict.fromkeys(explorer.broken(0), Schedule()) | smallest(explorer.graph, self._symmetry.groups),
-            minimal=True,
+            examples=examples,
+            minimal=set() if why_not else set(examples),
         )
 
     def _visit(self, product: Product, judge: Judge, explorer: Explorer, limits: Limits) -> str:
@@ -44,7 +43,8 @@ class Exhaustive:
         judge.start(root)
         explorer.arrive(root)
         while explorer.todo:
-            why_not = explorer.endless or limits.reached(len(explorer.graph), explorer.transitions, explorer.ends)
+            states, violated = len(explorer.graph), explorer.violated
+            why_not = explorer.endless or limits.reached(states, explorer.transitions, explorer.ends, violated=violated)
             if why_not:
                 return why_not
             explorer.visit()

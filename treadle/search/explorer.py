@@ -14,7 +14,9 @@ from treadle.execution.state import State
 from treadle.execution.symmetry import Renaming, Symmetry
 from treadle.judge import Judge
 from treadle.search.graph import NOWHERE, Graph, Label, label_of
+from treadle.search.smallest import smallest
 from treadle.values.errors import StuckClientError
+from treadle.values.schedule import Schedule
 from treadle.values.signals import OperationBoundError
 
 
@@ -82,14 +84,16 @@ class Explorer:
 
     def arrive(self, state: State) -> tuple[int, Renaming | None]:
         """Return the node of a state, which is to be visited if it is new, and how clients are called there."""
-        number = len(self.graph)
-        if self._merge:
-            number = self._numbers.setdefault(self._symmetry.canonical(state), number)
-        if number < len(self.graph):
-            return number, self._symmetry.renaming(state, self._states[number])
-        self.graph.add_node()
+        canonical = self._symmetry.canonical(state) if self._merge else None
+        known = self._numbers.get(canonical)
+        if known is not None:
+            return known, self._symmetry.renaming(state, self._states[known])
+        broken = self._judge.broken(state)  # this may fail, and nothing is noted then
+        number = self.graph.add_node()
+        if canonical is not None:
+            self._numbers[canonical] = number
         self._states.append(state)
-        self._broken.append(self._judge.broken(state))
+        self._broken.append(broken)
         self.todo.append(number)
         return number, None
 
@@ -97,12 +101,34 @@ class Explorer:
         """Return the names of the properties that are broken at a node."""
         return self._broken[node]
 
+    @property
+    def violated(self) -> bool:
+        """Whether some property is broken in what was met."""
+        return bool(self.graph.goals) or bool(self._broken and self._broken[0])
+
+    def examples(self) -> dict[str, Schedule]:
+        """Return, for each property that is broken in what was met, the smallest schedule there that breaks it."""
+        at_once = dict.fromkeys(self._broken[0], Schedule()) if self._broken else {}
+        return at_once | smallest(self.graph, self._symmetry.groups)
+
     def visit(self) -> None:
-        """Visit the next state."""
+        """Visit the next state; where a client does not come to an end, say so in ``endless``."""
         node = self.todo.pop()
+        try:
+            self.expand(node)
+        except (OperationBoundError, StuckClientError) as error:  # nothing can be told of the state
+            self.endless = self.endless or str(error)
+            self.todo.append(node)
+
+    def expand(self, node: int) -> None:
+        """Give a node that was not visited yet its arcs.
+
+        Raises:
+            OperationBoundError: what decides what happens there, or what a property lets run there, does not end.
+            StuckClientError: likewise.
+        """
         state = self._states[node]
         choices = self._product.choices(state)
-        self.ends += not choices
         arcs: list[tuple[int, Label]] = []
         departures: list[tuple[int, State]] = []
         for choice in choices:
@@ -128,6 +154,7 @@ class Explorer:
                 names = self._judge.broken(there)
                 if names:
                     self._note_broken(node, label_of(edge, count), names)
+        self.ends += not choices
         self.transitions += len(arcs)
         first = self.graph.expand(node, arcs)
         self.departures += [Departure(first + place, after) for place, after in departures]

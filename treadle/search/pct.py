@@ -24,7 +24,7 @@ DEPTH = 3
 _GOLDEN = (5**0.5 - 1) / 2
 
 
-class _Priorities:
+class Priorities:
     """The decisions of one execution."""
 
     def __init__(self, dice: random.Random, clients: int, length: int, faults: int) -> None:
@@ -80,7 +80,7 @@ class Pct:
         longest = 10 * self._clients
         executions = limits.max_executions or EXECUTIONS
         for _ in range(executions):
-            priorities = _Priorities(self._random, self._clients, self._length(longest), self._faults)
+            priorities = Priorities(self._random, self._clients, self._length(longest), self._faults)
             if not sampler.execute(priorities.pick):
                 return sampler.finding
             longest = max(longest, priorities.count)

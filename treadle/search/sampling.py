@@ -9,7 +9,9 @@ from treadle.execution.state import State
 from treadle.judge import Judge
 from treadle.search.protocol import Finding, Limits
 from treadle.shrinking import size
+from treadle.values.errors import StuckClientError
 from treadle.values.schedule import Choice, Schedule, merged
+from treadle.values.signals import OperationBoundError
 
 EXECUTIONS = 1000
 """How many executions are sampled at random where no other number is given."""
@@ -66,33 +68,37 @@ class Sampler:
         self._seen: set[State] = set()
         root = product.root()
         judge.start(root)
-        judge.broken(root)
+        self.finding.examples |= dict.fromkeys(judge.broken(root), Schedule())
 
     def begin(self) -> Execution:
         """Return an execution in which nothing has happened."""
         return Execution(self._product.root())
 
     def execute(self, pick: Pick, execution: Execution | None = None) -> bool:
-        """Run one execution to its end; return False if a limit is reached.
+        """Run one execution to its end; return False if a limit is reached, or a client does not come to an end.
 
         Args:
             pick: chooses.
             execution: one under way, or None for one from the start.
         """
         execution = self.begin() if execution is None else execution
-        while choices := self._product.choices(execution.state):
-            if self.must_stop():
-                return False
-            self.take(execution, pick(execution.state, choices))
+        try:
+            while choices := self._product.choices(execution.state):
+                if self.must_stop():
+                    return False
+                self.take(execution, pick(execution.state, choices))
+        except (OperationBoundError, StuckClientError) as error:
+            self.finding.why_not = str(error)
+            return False
         self.finding.schedules += 1
         return True
 
     def must_stop(self) -> bool:
         """Tell whether a limit is reached."""
         finding = self.finding
-        finding.why_not = self._limits.reached(len(self._seen), finding.transitions, finding.schedules)
-        if self._limits.until_violated and finding.examples:
-            finding.why_not = "the search stopped at the first violation"
+        finding.why_not = self._limits.reached(
+            len(self._seen), finding.transitions, finding.schedules, violated=bool(finding.examples)
+        )
         return bool(finding.why_not)
 
     def take(self, execution: Execution, choice: Choice) -> None:

@@ -10,7 +10,8 @@ renames them back as it goes.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from attrs import field, frozen
@@ -73,6 +74,72 @@ class _Ways:
                 self.before[after].append((place, label))
 
 
+class Smallest:
+    """The smallest schedules to the goals of a graph, which may grow while they are looked for.
+
+    Places are left in the order of their cost. So a schedule is the smallest one as soon as the place that comes next
+    costs more.
+
+    Attributes:
+        settled: the names whose smallest schedules are known.
+    """
+
+    def __init__(self, graph: Graph, groups: tuple[int, ...]) -> None:
+        """Stand at the start.
+
+        Args:
+            graph: whose paths.
+            groups: for each client the number of its group of interchangeable clients.
+        """
+        self.settled: set[str] = set()
+        self._graph = graph
+        self._groups = groups
+        self._ways = _Ways()
+        self._wanted: dict[int, list[tuple[str, Label]]] = defaultdict(list)
+        self._known: Counter[str] = Counter()
+        self._found: dict[str, tuple[_Cost, list[tuple[_Place, Label]]]] = {}
+
+    def seek(self, names: Collection[str], enter: Callable[[int], bool] | None = None) -> None:
+        """Look for schedules until those of some names are settled, or nothing is left.
+
+        Args:
+            names: of properties.
+            enter: called before the arcs of a node are looked at, which it may still add; returns False to stop.
+        """
+        while self._ways.queue:
+            cost, place = heapq.heappop(self._ways.queue)
+            self.settled = {name for name, (best, _) in self._found.items() if best < cost}
+            if self.settled.issuperset(names):
+                return
+            if cost > self._ways.cost[place]:
+                continue
+            if place.node >= 0 and enter is not None and not enter(place.node):
+                return
+            self._note_goals()
+            self._leave(place, cost)
+        self.settled = set(self._found)
+
+    def _note_goals(self) -> None:
+        for name, places in self._graph.goals.items():
+            for node, label in places[self._known[name] :]:
+                self._wanted[node].append((name, label))
+            self._known[name] = len(places)
+
+    def _leave(self, place: _Place, cost: _Cost) -> None:
+        for name, label in self._wanted.get(place.node, ()):
+            total = _spend(cost, place, label)
+            if name not in self._found or total < self._found[name][0]:
+                self._found[name] = (total, [(place, label)])
+            elif total == self._found[name][0]:
+                self._found[name][1].append((place, label))
+        if place.node >= 0:  # otherwise it is a state that was not visited
+            self._ways.relax(place, cost, self._graph)
+
+    def schedules(self) -> dict[str, Schedule]:
+        """Return the smallest schedules so far, by name."""
+        return {name: _first(self._ways, lasts, self._groups) for name, (_, lasts) in self._found.items()}
+
+
 def smallest(graph: Graph, groups: tuple[int, ...]) -> dict[str, Schedule]:
     """Return for each name the smallest schedule that ends with one of its goals, if a path leads to one.
 
@@ -80,27 +147,9 @@ def smallest(graph: Graph, groups: tuple[int, ...]) -> dict[str, Schedule]:
         graph: with at least one goal for each name.
         groups: for each client the number of its group of interchangeable clients.
     """
-    wanted: dict[int, list[tuple[str, Label]]] = defaultdict(list)
-    for name, places in graph.goals.items():
-        for node, label in places:
-            wanted[node].append((name, label))
-    ways = _Ways()
-    found: dict[str, tuple[_Cost, list[tuple[_Place, Label]]]] = {}
-    while ways.queue:
-        cost, place = heapq.heappop(ways.queue)
-        if len(found) == len(graph.goals) and all(cost > best[0] for best in found.values()):
-            break
-        if cost > ways.cost[place]:
-            continue
-        for name, label in wanted.get(place.node, ()):
-            total = _spend(cost, place, label)
-            if name not in found or total < found[name][0]:
-                found[name] = (total, [(place, label)])
-            elif total == found[name][0]:
-                found[name][1].append((place, label))
-        if place.node >= 0:  # otherwise it is a state that was not visited
-            ways.relax(place, cost, graph)
-    return {name: _first(ways, lasts, groups) for name, (_, lasts) in found.items()}
+    found = Smallest(graph, groups)
+    found.seek(graph.goals.keys())
+    return found.schedules()
 
 
 _END = _Place(-1, -1, stepped=False)
@@ -167,16 +216,25 @@ class _Namer:
         return _Namer(self.groups, (*self.path, (name, label)), names)
 
     def schedule(self) -> Schedule:
-        """Return the schedule of the path; what a client does last without being noticed is left out."""
-        choices: list[Choice] = []
-        later: set[int] = set()
-        for name, label in reversed(self.path):
-            count = label.operations if not later or name in later else label.essential
-            fails = label.fault is not None
-            if count > fails:
-                choices.append(Step(name, count - fails))
-            if label.fault is not None:
-                choices.append(Fail(name, label.fault))
-            if count:
-                later.add(name)
-        return Schedule(tuple(reversed(choices)))
+        """Return the schedule of the path."""
+        return schedule_of(self.path)
+
+
+def schedule_of(path: Sequence[tuple[int, Label]]) -> Schedule:
+    """Return the schedule of a path; what a client does last without being noticed is left out.
+
+    Args:
+        path: for each arc the position of the client that moves, and what it does.
+    """
+    choices: list[Choice] = []
+    later: set[int] = set()
+    for client, label in reversed(path):
+        count = label.operations if not later or client in later else label.essential
+        fails = label.fault is not None
+        if count > fails:
+            choices.append(Step(client, count - fails))
+        if label.fault is not None:
+            choices.append(Fail(client, label.fault))
+        if count:
+            later.add(client)
+    return Schedule(tuple(reversed(choices)))

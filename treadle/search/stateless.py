@@ -52,7 +52,12 @@ def _label_of(taken: Taken) -> Label:
 
 
 class Stateless:
-    """Runs every schedule."""
+    """Runs every schedule.
+
+    Attributes:
+        merges: states that look equal are gone on from once.
+        path: the choices of the execution that is under way.
+    """
 
     def __init__(self, system: System, *, merge: bool) -> None:
         """Run the clients of a system.
@@ -62,7 +67,7 @@ class Stateless:
             merge: go on from states that look equal once.
         """
         self._system = system
-        self._merge = merge
+        self.merges = merge
         self._arcs: list[list[tuple[int, Label] | None]] = []
         self._broken: list[frozenset[str]] = []
         self._numbers: dict[Hashable, int] = {}
@@ -82,7 +87,8 @@ class Stateless:
         why_not = self._run(_Prefix((), -1, 0), judge, finding, start=start)
         while self._todo and not why_not:
             product.met_fault_point = product.met_fault_point or self.met_fault_point
-            why_not = limits.reached(len(self._arcs), finding.transitions, finding.schedules)
+            violated = bool(self._goals)
+            why_not = limits.reached(len(self._arcs), finding.transitions, finding.schedules, violated=violated)
             if not why_not:
                 why_not = self._run(self._todo.pop(), judge, finding)
         product.met_fault_point = product.met_fault_point or self.met_fault_point
@@ -93,7 +99,7 @@ class Stateless:
         groups = tuple(range(len(self._system.scenario.clients)))
         found = dict.fromkeys(self._broken[0], Schedule()) if self._broken else {}
         finding.examples = found | smallest(graph, groups)
-        finding.minimal = True
+        finding.minimal = set(finding.examples)
         return finding
 
     met_fault_point = False
@@ -145,7 +151,7 @@ class Stateless:
 
     def _arrive(self, state: State, judge: Judge) -> tuple[int, bool]:
         number = len(self._arcs)
-        if self._merge:
+        if self.merges:
             number = self._numbers.setdefault(state, number)
             if number < len(self._arcs):
                 return number, False

@@ -7,7 +7,9 @@ from treadle.execution.state import State
 from treadle.judge import Judge
 from treadle.search.protocol import Finding, Limits
 from treadle.search.sampling import Execution, Sampler
+from treadle.values.errors import StuckClientError
 from treadle.values.schedule import Choice, Fail, Step
+from treadle.values.signals import OperationBoundError
 
 
 def _first_step(state: State, choices: tuple[Choice, ...]) -> Choice:
@@ -29,6 +31,13 @@ class Sweep:
     def explore(self, product: Product, judge: Judge, limits: Limits) -> Finding:
         """Sweep until done, or until a limit is reached."""
         sampler = Sampler(product, judge, limits, smallest=True)
+        try:
+            self._sweep(product, sampler)
+        except (OperationBoundError, StuckClientError) as error:
+            sampler.finding.why_not = str(error)
+        return sampler.finding
+
+    def _sweep(self, product: Product, sampler: Sampler) -> None:
         finding = sampler.finding
         execution = sampler.begin()
         while choices := product.choices(execution.state):
@@ -37,15 +46,15 @@ class Sweep:
                 if isinstance(choice, Fail) and choice != onward:
                     product.stay(execution.state, choice.client)
                     if not self._try(sampler, execution.branch(), choice):
-                        return finding
+                        return
             if sampler.must_stop():
-                return finding
+                return
             sampler.take(execution, onward)
         finding.schedules += 1
-        finding.exhausted = finding.minimal = self._everything
+        finding.exhausted = self._everything
+        finding.minimal = set(finding.examples) if self._everything else set()
         if not self._everything:
             finding.why_not = "a sweep tries each fault with the clients one after another, not interleaved"
-        return finding
 
     @staticmethod
     def _try(sampler: Sampler, execution: Execution, fault: Fail) -> bool:

@@ -8,6 +8,7 @@
     │   ├── TokenError             a schedule token that is malformed
     │   └── ScheduleMismatchError  a schedule that does not fit the scenario
     ├── NondeterminismError        the same history led to a different operation or observation
+    ├── ChallengeError             an execution that the search should have found
     ├── UnsupportedOperationError  a driver call that the gate cannot carry
     ├── ForeignThreadError         a database call from a thread that is no client
     ├── SharedStateError           one client used a connection that belongs to another
@@ -16,6 +17,8 @@
     ├── PropertyError              a property's predicate failed or returned no verdict
     └── SandboxError               the private directory could not be used
 
+    CheckInterrupted (a KeyboardInterrupt)  the user stopped a check, and what it found by then comes along
+
 Every message names the offending value, the rule, and the remedy.
 """
 
@@ -23,6 +26,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from treadle.values.verdict import Result
 
 
 class TreadleError(Exception):
@@ -71,6 +78,32 @@ class NondeterminismError(TreadleError):
         return type(self), (self.client, self.operation, self.expected, self.got)
 
 
+class ChallengeError(TreadleError):
+    """An execution that the search should have found: there is a mistake in Treadle.
+
+    Attributes:
+        token: of its schedule.
+        what: what it shows.
+        place: the operation at which it and what was learned part.
+        why: how.
+    """
+
+    def __init__(self, token: str, what: str, place: str, why: str) -> None:
+        super().__init__(
+            f"a live execution came to {what}. Schedule {token}; they part at {place}: {why}. This is a mistake in "
+            "Treadle, and no verdict of this check can be trusted: please report it, with the scenario if you can. "
+            "'--no-reduction --live' takes nothing for granted, and is slow."
+        )
+        self.token = token
+        self.what = what
+        self.place = place
+        self.why = why
+
+    def __reduce__(self) -> tuple[type[ChallengeError], tuple[str, str, str, str]]:
+        """Let it travel between processes."""
+        return type(self), (self.token, self.what, self.place, self.why)
+
+
 class UnsupportedOperationError(TreadleError):
     """A driver call that the gate cannot carry to the world."""
 
@@ -110,6 +143,18 @@ class CounterexampleError(TreadleError, AssertionError):
 
 class PropertyError(TreadleError):
     """A property's predicate failed or returned no verdict."""
+
+
+class CheckInterrupted(KeyboardInterrupt):  # what Ctrl-C does is no error, and who catches errors must not keep it
+    """Ctrl-C stopped a check.
+
+    Attributes:
+        result: what was decided by then; what was found is confirmed.
+    """
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"the check of {result.scenario!r} was interrupted")
+        self.result = result
 
 
 class SandboxError(TreadleError):

@@ -124,3 +124,10 @@ class Crashed:
 
 Outcome = Returned | Raised | Crashed
 """How a client ended."""
+
+
+def is_success(outcome: Outcome) -> bool:
+    """Tell whether a client did what it was asked to do: it returned, or ended its process with exit code 0."""
+    if isinstance(outcome, Raised):
+        return isinstance(outcome.exception, SystemExit) and (outcome.exception.code or 0) == 0
+    return isinstance(outcome, Returned)

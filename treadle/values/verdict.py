@@ -36,7 +36,9 @@ class Bounds:
         max_states: how many states may be visited, or None.
         max_seconds: how long the search may take, in seconds, or None.
         max_executions: how many executions may be sampled, or None.
-        until_violated: a search that samples stops as soon as a property is violated.
+        until_violated: the search stops as soon as a property is violated.
+        max_memory: how much resident memory the search may take, in bytes, or None for the default, which depends on
+            the machine.
     """
 
     faults: FaultBudget
@@ -45,6 +47,7 @@ class Bounds:
     max_seconds: float | None = None
     max_executions: int | None = None
     until_violated: bool = False
+    max_memory: int | None = None
 
 
 @frozen
@@ -104,6 +107,7 @@ class Stats:
         live_runs: how often client Python code was started, from its beginning or as a forked continuation.
         seconds: wall-clock time.
         peak_rss_bytes: the process's peak resident memory.
+        challenges: live executions, of which nothing was left out, that showed nothing that was not found.
     """
 
     states: int = 0
@@ -112,6 +116,7 @@ class Stats:
     live_runs: int = 0
     seconds: float = 0.0
     peak_rss_bytes: int = 0
+    challenges: int = 0
 
 
 @frozen
