@@ -307,6 +307,7 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
             assert _local.actor is not None, "connect in the thread of a client"
             self.actor: _Actor = _local.actor
             self.closed = False
+            self._leaving = False
             self.actor.point()
             super().__init__(*arguments, **options)
             self.handle = Handle(driver, self, self.actor.wait)
@@ -326,11 +327,11 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
             return self.cursor().executescript(*arguments)
 
         def commit(self) -> None:
-            self.actor.point()
+            self._point()
             super().commit()
 
         def rollback(self) -> None:
-            self.actor.point()
+            self._point()
             if not self.actor.over:  # else a pool is being collected
                 super().rollback()
 
@@ -344,7 +345,15 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
 
         def __exit__(self, *arguments: Any) -> Any:
             self.actor.point()
-            return super().__exit__(*arguments)
+            self._leaving = True
+            try:
+                return super().__exit__(*arguments)
+            finally:
+                self._leaving = False
+
+        def _point(self) -> None:
+            if not self._leaving:  # some drivers call these methods there, and some what is behind them
+                self.actor.point()
 
         @property
         def isolation_level(self) -> Any:
