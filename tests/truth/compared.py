@@ -253,8 +253,8 @@ class Mismatch:
     """Where checker and reality differ.
 
     Attributes:
-        kind: ``missed end``, ``missed content`` (it happens, and the search did not find it), ``invented end``,
-            ``invented content`` (the other way round), ``not violated`` or ``broken``.
+        kind: ``missed end``, ``missed content``, ``missed late`` (it happens, and the search did not find it),
+            ``invented end``, ``invented content`` (the other way round), ``not violated`` or ``broken``.
         case: what was executed.
         what: the difference.
         schedule: along which reality shows it, if it does.
@@ -279,6 +279,7 @@ class Settings:
         seed: of the choice among them.
         max_seconds: for a check.
         asked: for how many ends it is asked whether "it never ends so" is violated.
+        late: a client need not return as soon as it has made its last call.
         options: of ``treadle.check``.
     """
 
@@ -286,6 +287,7 @@ class Settings:
     seed: int = 0
     max_seconds: float = 20.0
     asked: int = 0
+    late: bool = False
     options: dict[str, Any] = field(factory=dict)
 
 
@@ -309,37 +311,37 @@ def compare(case: Case, settings: Settings, tally: Counter[str] | None = None) -
     if not found.exhausted:
         return []
     tally["compared"] += 1
-    return [*_differences(case, real, found), *_asked(case, real, settings, tally)]
+    return [*_differences(case, real, found, late=settings.late), *_asked(case, real, settings, tally)]
 
 
 def _kind_of(trouble: str) -> str:
     return f"no result: {trouble.partition(':')[0]}"
 
 
-def _differences(case: Case, real: Explored, found: Checked) -> Iterator[Mismatch]:
+def _differences(case: Case, real: Explored, found: Checked, *, late: bool) -> Iterator[Mismatch]:
     ends = {(ends, shared(content, case)[0]): schedule for (ends, content), schedule in real.ends.items()}
-    passed = {(shared(content, case), ends): schedule for (content, ends), schedule in real.passed.items()}
-    unread = {(tables, ends) for (tables, header), ends in found.passed if header is None}
-    missed_ends = {end: schedule for end, schedule in ends.items() if end not in found.ends}
-    missed_contents = {
-        (content, by_then): schedule
-        for (content, by_then), schedule in passed.items()
-        if (content, by_then) not in found.passed and (content[0], by_then) not in unread
-    }
-    yield from _missed(case, "missed end", missed_ends)
-    yield from _missed(case, "missed content", missed_contents)
+    prompt = _shared_pairs(real.passed, case)
+    tardy = {pair: schedule for pair, schedule in _shared_pairs(real.late, case).items() if pair not in prompt}
+    unread = {(tables, by_then) for (tables, header), by_then in found.passed if header is None}
+
+    def is_missed(pair: tuple[Shared, Ends]) -> bool:
+        return pair not in found.passed and (pair[0][0], pair[1]) not in unread
+
+    yield from _missed(case, "missed end", {end: along for end, along in ends.items() if end not in found.ends})
+    yield from _missed(case, "missed content", {pair: along for pair, along in prompt.items() if is_missed(pair)})
+    if late:
+        yield from _missed(case, "missed late", {pair: along for pair, along in tardy.items() if is_missed(pair)})
     if real.complete:
-        known = {(content[0], by_then) for content, by_then in passed}
+        happened = {*prompt, *tardy}
+        happened |= {((tables, None), by_then) for (tables, _), by_then in happened}  # where it could not be read
         yield from _invented(case, "invented end", found.ends - ends.keys())
-        yield from _invented(
-            case,
-            "invented content",
-            {
-                (content, by_then)
-                for content, by_then in found.passed
-                if (content, by_then) not in passed and (content[1] is not None or (content[0], by_then) not in known)
-            },
-        )
+        yield from _invented(case, "invented content", found.passed - happened)
+
+
+def _shared_pairs(
+    pairs: dict[tuple[Content, Ends], tuple[int, ...]], case: Case
+) -> dict[tuple[Shared, Ends], tuple[int, ...]]:
+    return {(shared(content, case), ends): schedule for (content, ends), schedule in pairs.items()}
 
 
 def _missed(case: Case, kind: str, missed: dict[Any, tuple[int, ...]]) -> Iterator[Mismatch]:
