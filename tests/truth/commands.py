@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, help="how many (default: two, sometimes three)")
     parser.add_argument("--executions", type=int, default=200, help="real ones for each case (default: %(default)s)")
     parser.add_argument("--asked", type=int, default=0, help="ends of each case to ask 'it never ends so' for")
+    parser.add_argument("--late", action="store_true", help="clients may take longer to return after their last call")
     parser.add_argument("--max-seconds", type=float, default=20.0, help="for a check (default: %(default)s)")
     parser.add_argument("--no-shrink", action="store_true", help="print cases as they were drawn")
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of treadle.check")
@@ -44,7 +45,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     options = dict(_option(given) for given in arguments.option)
     settings = Settings(
-        arguments.executions, arguments.seed, arguments.max_seconds, arguments.asked, options
+        arguments.executions, arguments.seed, arguments.max_seconds, arguments.asked, arguments.late, options
     )
     if arguments.schedule:
         _print_run(Case.parse(arguments.case), arguments.schedule)

@@ -38,6 +38,9 @@ from treadle import (
 Tables = tuple[tuple[str, tuple[tuple[Any, ...], ...]], ...]
 """The rows of each table, as both sides tell them."""
 
+Shared = tuple[Tables, tuple[int, int] | None]
+"""What both sides tell about what is committed: rows, and the header where the case is about it and it can be read."""
+
 
 @frozen
 class _CheckedPlace:
@@ -113,9 +116,25 @@ def tables_of(committed: Committed) -> Tables:
     )
 
 
-def common(content: Content) -> Tables:
-    """Return what both sides tell about what is committed."""
-    return tuple((name, rows) for name, rows in content.tables if not name.startswith("sqlite_"))
+def shared(content: Content, case: Case) -> Shared:
+    """Return what the checker can tell, too, about what is committed."""
+    tables = tuple((name, rows) for name, rows in content.tables if not name.startswith("sqlite_"))
+    return tables, content.header if "header" in case.features else None
+
+
+def _shared_view(view: View, case: Case, scenario: list[Scenario]) -> Shared:
+    header = None
+    if "header" in case.features:
+        outcome = view.then(partial(_read_header, scenario[0].database.engine.url.database))
+        header = outcome.value if isinstance(outcome, Returned) else None  # others hold a lock
+    return tables_of(view.committed), header
+
+
+def _read_header(path: str) -> tuple[int, int]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+        ((application,),) = connection.execute("PRAGMA application_id").fetchall()
+    return version, application
 
 
 @define
@@ -131,7 +150,7 @@ class Checked:
     """
 
     ends: set[tuple[Ends, Tables]] = field(factory=set)
-    passed: set[tuple[Tables, Ends]] = field(factory=set)
+    passed: set[tuple[Shared, Ends]] = field(factory=set)
     trouble: str | None = None
     broken: bool = False
     exhausted: bool = False
@@ -175,13 +194,14 @@ def checked(case: Case, *, max_seconds: float, **options: Any) -> Checked:
     """
     names = names_of(len(case.programs))
     found = Checked()
+    made: list[Scenario] = []
 
     def note_end(view: View) -> bool:
         found.ends.add((ends_of(view, names), tables_of(view.committed)))
         return True
 
     def note_passed(view: View) -> bool:
-        found.passed.add((tables_of(view.committed), ends_of(view, names)))
+        found.passed.add((_shared_view(view, case, made), ends_of(view, names)))
         return True
 
     properties = [
@@ -189,6 +209,7 @@ def checked(case: Case, *, max_seconds: float, **options: Any) -> Checked:
         always("everything committed is noted", note_passed, name="passed"),
     ]
     scenario = scenario_of(case.schema, _clients(case), properties, journal=case.journal)
+    made.append(scenario)
     result = _checking(found, scenario, max_seconds=max_seconds, **options)
     found.exhausted = result is not None and result.exhausted
     if found.trouble is None and not found.exhausted:
@@ -232,8 +253,8 @@ class Mismatch:
     """Where checker and reality differ.
 
     Attributes:
-        kind: ``missed end``, ``missed content`` (it happens, and the search did not find it), ``invented end``,
-            ``invented content`` (the other way round), ``not violated`` or ``broken``.
+        kind: ``missed end``, ``missed content``, ``missed late`` (it happens, and the search did not find it),
+            ``invented end``, ``invented content`` (the other way round), ``not violated`` or ``broken``.
         case: what was executed.
         what: the difference.
         schedule: along which reality shows it, if it does.
@@ -258,6 +279,7 @@ class Settings:
         seed: of the choice among them.
         max_seconds: for a check.
         asked: for how many ends it is asked whether "it never ends so" is violated.
+        late: a client need not return as soon as it has made its last call.
         options: of ``treadle.check``.
     """
 
@@ -265,6 +287,7 @@ class Settings:
     seed: int = 0
     max_seconds: float = 20.0
     asked: int = 0
+    late: bool = False
     options: dict[str, Any] = field(factory=dict)
 
 
@@ -288,31 +311,48 @@ def compare(case: Case, settings: Settings, tally: Counter[str] | None = None) -
     if not found.exhausted:
         return []
     tally["compared"] += 1
-    return [*_differences(case, real, found), *_asked(case, real, settings, tally)]
+    return [*_differences(case, real, found, late=settings.late), *_asked(case, real, settings, tally)]
 
 
 def _kind_of(trouble: str) -> str:
     return f"no result: {trouble.partition(':')[0]}"
 
 
-def _differences(case: Case, real: Explored, found: Checked) -> Iterator[Mismatch]:
-    ends = {(ends, common(content)): schedule for (ends, content), schedule in real.ends.items()}
-    passed = {(common(content), ends): schedule for (content, ends), schedule in real.passed.items()}
-    for name, happened, predicted in (("end", ends, found.ends), ("content", passed, found.passed)):
-        yield from _missed(case, f"missed {name}", happened, predicted)
-        if real.complete:
-            invented = [pair for pair in predicted if pair not in happened]
-            if invented:
-                yield Mismatch(f"invented {name}", case, f"{len(invented)}, as {min(invented, key=repr)!r}")
+def _differences(case: Case, real: Explored, found: Checked, *, late: bool) -> Iterator[Mismatch]:
+    ends = {(ends, shared(content, case)[0]): schedule for (ends, content), schedule in real.ends.items()}
+    prompt = _shared_pairs(real.passed, case)
+    tardy = {pair: schedule for pair, schedule in _shared_pairs(real.late, case).items() if pair not in prompt}
+    unread = {(tables, by_then) for (tables, header), by_then in found.passed if header is None}
+
+    def is_missed(pair: tuple[Shared, Ends]) -> bool:
+        return pair not in found.passed and (pair[0][0], pair[1]) not in unread
+
+    yield from _missed(case, "missed end", {end: along for end, along in ends.items() if end not in found.ends})
+    yield from _missed(case, "missed content", {pair: along for pair, along in prompt.items() if is_missed(pair)})
+    if late:
+        yield from _missed(case, "missed late", {pair: along for pair, along in tardy.items() if is_missed(pair)})
+    if real.complete:
+        happened = {*prompt, *tardy}
+        happened |= {((tables, None), by_then) for (tables, _), by_then in happened}  # where it could not be read
+        yield from _invented(case, "invented end", found.ends - ends.keys())
+        yield from _invented(case, "invented content", found.passed - happened)
 
 
-def _missed(
-    case: Case, kind: str, happened: dict[Any, tuple[int, ...]], predicted: set[Any]
-) -> Iterator[Mismatch]:
-    missed = {pair: schedule for pair, schedule in happened.items() if pair not in predicted}
+def _shared_pairs(
+    pairs: dict[tuple[Content, Ends], tuple[int, ...]], case: Case
+) -> dict[tuple[Shared, Ends], tuple[int, ...]]:
+    return {(shared(content, case), ends): schedule for (content, ends), schedule in pairs.items()}
+
+
+def _missed(case: Case, kind: str, missed: dict[Any, tuple[int, ...]]) -> Iterator[Mismatch]:
     if missed:
         pair, schedule = min(missed.items(), key=lambda item: (len(item[1]), item[1]))
         yield Mismatch(kind, case, f"{len(missed)}, as {pair!r}", schedule)
+
+
+def _invented(case: Case, kind: str, invented: set[Any]) -> Iterator[Mismatch]:
+    if invented:
+        yield Mismatch(kind, case, f"{len(invented)}, as {min(invented, key=repr)!r}")
 
 
 def _asked(case: Case, real: Explored, settings: Settings, tally: Counter[str]) -> Iterator[Mismatch]:
@@ -320,7 +360,7 @@ def _asked(case: Case, real: Explored, settings: Settings, tally: Counter[str]) 
     ends = sorted(real.ends, key=repr)
     for chosen in dice.sample(ends, min(settings.asked, len(ends))):
         tally["asked"] += 1
-        happened, tables = chosen[0], common(chosen[1])
+        happened, (tables, _) = chosen[0], shared(chosen[1], case)
         verdict = never_ends_so(case, happened, tables, max_seconds=settings.max_seconds, **settings.options)
         if isinstance(verdict, Checked):
             tally[_kind_of(str(verdict.trouble))] += 1

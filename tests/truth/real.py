@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import itertools
 import os
 import random
 import sqlite3
@@ -68,13 +69,17 @@ class Ran:
         schedule: which client made each step.
         ends: how each client ended.
         content: what was committed in the end.
-        passed: each content with the ends so far, in the order in which they came about.
+        passed: each content with the ends so far, in the order in which they came about, where each client has ended
+            as soon as it has made its last call.
+        late: further ones, where some take longer to return after it. To return touches no database, so that all
+            others do as they did.
     """
 
     schedule: tuple[int, ...]
     ends: Ends
     content: Content
     passed: tuple[tuple[Content, Ends], ...]
+    late: tuple[tuple[Content, Ends], ...]
 
 
 class BrokenError(Exception):
@@ -307,6 +312,7 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
             assert _local.actor is not None, "connect in the thread of a client"
             self.actor: _Actor = _local.actor
             self.closed = False
+            self._leaving = False
             self.actor.point()
             super().__init__(*arguments, **options)
             self.handle = Handle(driver, self, self.actor.wait)
@@ -326,11 +332,11 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
             return self.cursor().executescript(*arguments)
 
         def commit(self) -> None:
-            self.actor.point()
+            self._point()
             super().commit()
 
         def rollback(self) -> None:
-            self.actor.point()
+            self._point()
             if not self.actor.over:  # else a pool is being collected
                 super().rollback()
 
@@ -344,7 +350,15 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
 
         def __exit__(self, *arguments: Any) -> Any:
             self.actor.point()
-            return super().__exit__(*arguments)
+            self._leaving = True
+            try:
+                return super().__exit__(*arguments)
+            finally:
+                self._leaving = False
+
+        def _point(self) -> None:
+            if not self._leaving:  # some drivers call these methods there, and some what is behind them
+                self.actor.point()
 
         @property
         def isolation_level(self) -> Any:
@@ -402,6 +416,8 @@ class _Execution:
     _version: int = -1
     _content: Content = Content((), (0, 0))
     _passed: dict[tuple[Content, Ends], None] = field(factory=dict)
+    _late: dict[tuple[Content, Ends], None] = field(factory=dict)
+    _dawdlers: set[int] = field(factory=set)  # may not have returned yet; when a timeout expires, all have
 
     def able(self) -> list[int]:
         """Return the clients that can make a step."""
@@ -415,7 +431,11 @@ class _Execution:
         actor = self._actors[place]
         waited = place in self._waiting
         expires = waited and place not in self._able_again
+        if expires:
+            self._dawdlers.clear()
         actor.step(expires=expires)
+        if actor.end is not None:
+            self._dawdlers.add(place)
         self._schedule.append(place)
         self._able_again.discard(place)
         if len(self._schedule) > _MOST_STEPS:
@@ -444,11 +464,17 @@ class _Execution:
             # PENDING is held: nothing new can have been committed.
             if "locked" not in str(error):
                 raise
-        self._passed[self._content, self.ends] = None
+        ends = self.ends
+        self._passed[self._content, ends] = None
+        for count in range(1, 1 + len(self._dawdlers)):
+            for some in itertools.combinations(sorted(self._dawdlers), count):
+                late = tuple(None if place in some else end for place, end in enumerate(ends))
+                self._late[self._content, late] = None
 
     def ran(self) -> Ran:
         """Return what happened, at the end."""
-        return Ran(tuple(self._schedule), self.ends, self._content, tuple(self._passed))
+        late = tuple(pair for pair in self._late if pair not in self._passed)
+        return Ran(tuple(self._schedule), self.ends, self._content, tuple(self._passed), late)
 
 
 def _content(observer: Any) -> Content:
@@ -564,13 +590,15 @@ class Explored:
         complete: these are all interleavings.
         executions: how many there were.
         ends: how clients ended, with what was committed in the end.
-        passed: what was committed, with how clients had ended by then.
+        passed: what was committed, with how clients had ended by then, each as soon as it had made its last call.
+        late: likewise, where some took longer; may have pairs of ``passed``.
     """
 
     complete: bool = False
     executions: int = 0
     ends: dict[tuple[Ends, Content], tuple[int, ...]] = field(factory=dict)
     passed: dict[tuple[Content, Ends], tuple[int, ...]] = field(factory=dict)
+    late: dict[tuple[Content, Ends], tuple[int, ...]] = field(factory=dict)
 
     def add(self, ran: Ran) -> None:
         """Add an execution."""
@@ -578,6 +606,8 @@ class Explored:
         self.ends.setdefault((ran.ends, ran.content), ran.schedule)
         for pair in ran.passed:
             self.passed.setdefault(pair, ran.schedule)
+        for pair in ran.late:
+            self.late.setdefault(pair, ran.schedule)
 
 
 def explore(place: Bench, most: int, seed: int = 0) -> Explored:
