@@ -283,11 +283,18 @@ class CursorCalls:
             gate._free_cursor_number(self._number)  # noqa: SLF001  # the two classes are one gate
 
 
+_ERRORS = (
+    *("Warning", "Error", "InterfaceError", "DatabaseError", "DataError", "OperationalError", "IntegrityError"),
+    *("InternalError", "ProgrammingError", "NotSupportedError"),
+)
+"""The exceptions that a connection has as attributes (PEP 249)."""
+
+
 class ConnectionCalls:
     """The calls of a connection, each of which is an operation.
 
-    Statements that are under way when it is closed go on, and so does what they hold, until their cursors are
-    collected (https://www.sqlite.org/c3ref/close.html); until then, its number is not free.
+    Statements that cursors keep when it is closed go on, and so does what they hold, until the cursors are collected
+    (https://www.sqlite.org/c3ref/close.html); until then, its number is not free.
     """
 
     driver: ModuleType
@@ -392,8 +399,8 @@ class ConnectionCalls:
         """Close the connection; an open transaction is rolled back once no statement is under way."""
         if not self._open:
             return
-        under_way = self._ask(Kind.CLOSE).rows or ()
-        self._unfinished.intersection_update(under_way)
+        kept = self._ask(Kind.CLOSE, arguments=tuple(sorted(self._cursors))).rows or ()
+        self._unfinished = set(kept)
         self._open = False
         self._in_transaction = False
         self._port.let_go(self)
@@ -531,7 +538,9 @@ def gate_of(driver: ModuleType) -> type[Any]:
         driver: a module with the interface of ``sqlite3``.
     """
     cursors = type("GateCursor", (CursorCalls, driver.Cursor), {"__slots__": _SHADOWED})
-    return type("GateConnection", (ConnectionCalls, driver.Connection), {"driver": driver, "cursors": cursors})
+    errors = {name: getattr(driver, name) for name in _ERRORS}
+    own = {"driver": driver, "cursors": cursors, **errors}
+    return type("GateConnection", (ConnectionCalls, driver.Connection), own)
 
 
 GateConnection = gate_of(sqlite3)

@@ -271,7 +271,7 @@ class Connection:
             return self._configure(operation)
         cursor = self.cursor(operation)
         if cursor is None:
-            return self._control(kind)
+            return self._control(kind, operation.arguments)
         if operation.sql is not None:
             self._run(cursor, kind, operation.sql, operation.arguments)
             return None
@@ -299,7 +299,7 @@ class Connection:
         else:
             cursor.executemany(sql, _Rows() if arguments is None else arguments)
 
-    def _control(self, kind: Kind) -> tuple[int, ...] | None:
+    def _control(self, kind: Kind, alive: tuple[int, ...]) -> tuple[int, ...] | None:
         if kind is Kind.COMMIT:
             self.real.commit()
         elif kind is Kind.ROLLBACK:
@@ -307,18 +307,21 @@ class Connection:
         elif kind is Kind.CLOSE:
             if getattr(self.real, "autocommit", None) is False and self.real.in_transaction:  # as the driver does
                 self.real.execute("ROLLBACK")
+            self.cursors = {number: cursor for number, cursor in self.cursors.items() if number in alive}
             return self._let_go()
         return None
 
     def _let_go(self) -> tuple[int, ...] | None:
-        """Close the connection, or leave it until its last statement is over: SQLite does too, and keeps its locks.
+        """Close the connection, or leave it until its last statement is gone: SQLite does too, and keeps its locks.
 
-        https://www.sqlite.org/c3ref/close.html says so of ``sqlite3_close_v2``, which the driver calls.
+        https://www.sqlite.org/c3ref/close.html says so of ``sqlite3_close_v2``, which the driver calls. A statement is
+        gone when no cursor keeps it; that of a cursor that has failed is kept.
 
         Returns:
-            The cursors whose statements are under way, if there are any.
+            The cursors that keep a statement, if there are any.
         """
-        left = tuple(sorted(self.under_way()))
+        keeps = self.library.keeps_statement
+        left = tuple(sorted(number for number, cursor in self.cursors.items() if keeps(cursor)))
         self.closed = bool(left)
         if not left:
             self.real.close()

@@ -116,6 +116,11 @@ class Library:
         """Tell whether a connection is in a transaction, as the driver does."""
         return not self._c.sqlite3_get_autocommit(self._of(connection))
 
+    @staticmethod
+    def keeps_statement(cursor: Any) -> bool:
+        """Tell whether a cursor keeps a statement, done or not: then its connection outlives its own end."""
+        return any(type(thing).__name__ == "Statement" for thing in gc.get_referents(cursor))
+
     def is_under_way(self, cursor: Any) -> bool:
         """Tell whether the statement of a cursor has begun and is neither done nor reset.
 
