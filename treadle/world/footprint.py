@@ -113,7 +113,7 @@ def _lets_go(context: Context) -> bool:
         return False
     if kind in _ENDS_TRANSACTION or controls or effects.ends or effects.may_roll_back or _releases(context):
         return True
-    return (posture.closed or not posture.in_transaction) and (bool(posture.active) or effects.reads)
+    return posture.closed or (not posture.in_transaction and (bool(posture.active) or effects.reads))
 
 
 def footprint_of(journal: str, placement: Placement, context: Context) -> Footprint:
