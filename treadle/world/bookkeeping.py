@@ -122,7 +122,8 @@ def _posture_after(deed: Deed, connection: Connection) -> Posture:
     if not in_transaction or (succeeded and (operation.kind in _ENDS or effects.ends)):
         savepoints, began, due = 0, False, False
     active = connection.under_way()
-    reads_schema = effects.schema and operation.kind in RUNS_SQL and succeeded
+    looks = effects.reads or effects.writes or operation.kind is not Kind.EXECUTESCRIPT
+    reads_schema = effects.schema and looks and operation.kind in RUNS_SQL and succeeded
     return Posture(
         lock,
         in_transaction,

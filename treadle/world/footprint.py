@@ -98,9 +98,10 @@ def _commits(context: Context) -> bool:
 
 
 def _takes(context: Context) -> Lock:
-    posture, _, _, effects, _ = context
+    posture, kind, _, effects, _ = context
     wanted = Lock.WRITE if effects.writes else Lock.READ if effects.reads else Lock.NONE
-    if effects.schema and not posture.schema_read:
+    compiles = effects.schema or kind is Kind.EXECUTESCRIPT  # which goes on to compile its next statement
+    if compiles and not posture.schema_read:
         wanted = max(wanted, Lock.READ)
     return wanted if wanted > posture.lock else Lock.NONE
 
