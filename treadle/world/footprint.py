@@ -125,7 +125,7 @@ def footprint_of(journal: str, placement: Placement, context: Context) -> Footpr
         placement: where ``locked`` faults are wanted.
         context: of the operation.
     """
-    posture, kind, _, effects, _ = context
+    posture, _, _, effects, _ = context
     wal = journal == "wal"
     opaque = not effects.known
     waits = posture.call is not None and posture.call.kind is StopKind.WAITS
