@@ -15,7 +15,6 @@ anywhere differ in how they end.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import re
 import sys
@@ -436,6 +435,7 @@ VERBS: dict[str, Verb] = {
         changes="SELECT changes(), total_changes()",
         last_id="SELECT last_insert_rowid()",
     ),
+    "insert id": Verb("counter", "run", "INSERT INTO t (v) VALUES (100 + last_insert_rowid())"),
     "total": Verb("counter", "attribute", "total_changes"),
     "in it": Verb("counter", "attribute", "in_transaction"),
     "id of insert": Verb("counter", "lastrowid", "INSERT INTO t (v) VALUES (:own)"),
@@ -456,6 +456,7 @@ VERBS: dict[str, Verb] = {
         quick="PRAGMA quick_check",
     ),
     **_verbs("file", "run", analyze="ANALYZE", vacuum="VACUUM"),
+    **_verbs("file", "rows", read_statistics="SELECT tbl, stat FROM sqlite_stat1"),
     # Many rows.
     **_verbs(
         "many",
@@ -463,6 +464,7 @@ VERBS: dict[str, Verb] = {
         many_list="UPDATE t SET v = v + ? WHERE id = ?",
         many_drawn="UPDATE t SET v = v + ? WHERE id = ?",
         many_none="UPDATE t SET v = v + ? WHERE id = ?",
+        many_left="UPDATE t SET v = v + ? WHERE id = ?",
         many_reader="UPDATE t SET v = ? WHERE id = ?",
         many_kept="INSERT INTO u (id, k) VALUES (10 * ?, 10 * ?)",
         many_other="UPDATE t SET v = ? WHERE id = ?",
@@ -644,13 +646,16 @@ class _Player:
     def _many(self, connection: Any, name: str, sql: str, number: int) -> str:
         cursor = connection.executemany(sql, self._drawn(connection, name, number))
         seen = cursor.rowcount
-        cursor.close()
+        if name == "many left":
+            self._kept[number] = cursor
+        else:
+            cursor.close()
         return str(seen)
 
     def _drawn(self, connection: Any, name: str, number: int) -> Iterable[Any]:
         own = self._own
         match name:
-            case "many list":
+            case "many list" | "many left":
                 return [(own, 1), (own, 2)]
             case "many none":
                 return []
