@@ -79,7 +79,7 @@ def scenario_of(
     journal: str = "wal",
     faults: FaultBudget | None = None,
 ) -> Scenario:
-    """Return the scenario in which clients run that are given what opens connections; faults are where SQLite has them."""
+    """Return the scenario of clients that are given what opens connections; faults are where SQLite has them."""
     database = Database(partial(_create, schema), journal=journal)
     path = database.engine.url.database
     assert path is not None
@@ -139,7 +139,8 @@ def _shared_view(view: View, case: Case, scenario: list[Scenario]) -> Shared:
     return tables_of(view.committed), header
 
 
-def _read_header(path: str) -> tuple[int, int]:
+def _read_header(path: str | None) -> tuple[int, int]:
+    assert path is not None
     with contextlib.closing(sqlite3.connect(path)) as connection:
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
         ((application,),) = connection.execute("PRAGMA application_id").fetchall()

@@ -58,7 +58,9 @@ CAUSES = [
     Cause("nothing is left of an attempt", "delete 5000 / none: insert id / none: first, rest", "returned 1"),
     Cause("nothing is left of it in a row", "delete 5000 / none: insert id, insert id, read / none: first", "103"),
     # A statement that is over is not under way.
-    Cause("executemany is over", "wal 5000 / legacy: many left, commit, read one / none: add", "returned 2 |  | [(13,)]"),
+    Cause(
+        "executemany is over", "wal 5000 / legacy: many left, commit, read one / none: add", "returned 2 |  | [(13,)]"
+    ),
     Cause("ORM bulk update is over", "wal 5000 / null pool: s bulk update, s commit, s query / none: add", "[33, 41]"),
     # Statements that end the transaction.
     Cause("OR ROLLBACK", f"wal 5000 / legacy: add, or rollback? / {READ_THEN_WRITE}", LOCKED),
@@ -78,9 +80,13 @@ CAUSES = [
     Cause("script that begins", f"wal 5000 / none: script begin / {READ_THEN_WRITE}", LOCKED[:-1]),
     # What a connection knows.
     Cause("schema that was read", "wal 0 / none: read one, unique? / none: drop u, begin immediate, COMMIT", LOCKED),
-    Cause("schema that was not read", "wal 0 / none: read one, fill? / none: create, begin immediate", "no such table: n"),
+    Cause(
+        "schema that was not read", "wal 0 / none: read one, fill? / none: create, begin immediate", "no such table: n"
+    ),
     Cause("changes()", "wal 5000 / none: read one, changes / none: add, delete", "(0, 0)"),
-    Cause("changes() of a rolled back statement", "wal 5000 / none: duplicate?, changes, total / none: unique", "(0, 0)"),
+    Cause(
+        "changes() of a rolled back statement", "wal 5000 / none: duplicate?, changes, total / none: unique", "(0, 0)"
+    ),
     Cause("changes() differ", "wal 5000 / none: or ignore, changes, total / none: unique", "(2, 2)"),
     Cause("last_insert_rowid()", "wal 5000 / none: insert, last id, insert id / none: insert", "(4,)"),
     Cause("lastrowid of an upsert", "wal 5000 / none: insert, id of upsert / none: insert", "([], 4)"),
@@ -99,7 +105,9 @@ CAUSES = [
     Cause("user_version twice", "wal 5000 / none: set version, set version six / none: version, version", "[(5,)]"),
     Cause("header in a transaction", "delete 5000 / none: begin, set version, ROLLBACK / none: version", "[(0,)]"),
     Cause("sqlite_sequence", "wal 5000 / none: insert ai, delete ai / none: insert ai, read sequence", "('ai', 4)"),
-    Cause("sqlite_sequence is reset", "wal 5000 / none: reset ai / none: delete ai, insert ai, read sequence", "('ai', 1)"),
+    Cause(
+        "sqlite_sequence is reset", "wal 5000 / none: reset ai / none: delete ai, insert ai, read sequence", "('ai', 1)"
+    ),
     Cause("statistics", "wal 5000 / none: read one, analyze / none: read statistics?", "no such table: sqlite_stat1"),
     Cause("data_version", "wal 5000 / none: data version, read one, data version / none: add", "[(2,)]"),
     Cause("page_count", "wal 5000 / none: page count, page count / none: create", "returned [("),
@@ -110,7 +118,9 @@ CAUSES = [
     # What tells or asks nothing.
     Cause("EXPLAIN reads nothing", "delete 5000 / none: explain, read / none: add, add two", "returned 9"),
     Cause("EXPLAIN of a write", "wal 5000 / none: begin, explain write, read, COMMIT / none: add", "(1, 12)"),
-    Cause("script after a read", "wal 5000 / legacy: constant, script / legacy: constant, script", "returned [(1,)] | "),
+    Cause(
+        "script after a read", "wal 5000 / legacy: constant, script / legacy: constant, script", "returned [(1,)] | "
+    ),
     Cause("script that is empty", "wal 5000 / legacy: add, script empty, rollback / none: read one", "[(11,)]"),
     Cause("value that cannot be bound", "wal 5000 / none: too large?, read / none: read one", "OverflowError"),
     Cause("value in a transaction", "wal 0 / legacy: too large?, add two / none: add", LOCKED),
@@ -124,7 +134,9 @@ CAUSES = [
 if HAS_AUTOCOMMIT:
     CAUSES += [
         Cause("autocommit=False", "wal 5000 / off: add / off: read one, rollback, read one", "[(10,)]"),
-        Cause("autocommit=False, rollback journal", "delete 0 / off: add / off: read one, rollback, read one", "[(10,)]"),
+        Cause(
+            "autocommit=False, rollback journal", "delete 0 / off: add / off: read one, rollback, read one", "[(10,)]"
+        ),
         Cause("autocommit is set", f"wal 5000 / off: add, autocommit on / {READ_THEN_WRITE}", LOCKED),
     ]
 
@@ -222,8 +234,6 @@ def test_client_can_die_wherever_it_has_not_returned(written: str) -> None:
     """What a client that is killed leaves behind is what was committed at some moment before it returned."""
     case = Case.parse(written)
     real = explore_case(case, _EXECUTIONS)
-    left: set[Any] = {
-        shared(content, case)[0] for content, (end,) in (*real.passed, *real.late) if end is None
-    }
+    left: set[Any] = {shared(content, case)[0] for content, (end,) in (*real.passed, *real.late) if end is None}
     found = {tables for ends, tables in _checked_with(case, FaultBudget(crash=1)).ends if ends == (CRASHED,)}
     assert left == found

@@ -85,7 +85,9 @@ def test_timeout_expires_where_all_wait() -> None:
 def test_what_is_left_open_keeps_its_lock() -> None:
     """A raw connection is in a cycle with its statements: nothing closes it before garbage is collected."""
     explored = _explored("wal 0 / legacy leave: add / none: read one, unique?")
-    assert "returned [(10,)] | OperationalError: database is locked [SQLITE_BUSY]" in {end for (_, end), _ in explored.ends}
+    assert "returned [(10,)] | OperationalError: database is locked [SQLITE_BUSY]" in {
+        end for (_, end), _ in explored.ends
+    }
     assert {((1, 10), (2, 20))} == {content.tables[0][1] for _, content in explored.ends}
 
 
@@ -152,7 +154,9 @@ def _alike(text: str | None) -> str | None:
     if text is None:
         return None
     text = re.sub(r"\[(SQLITE_[A-Z]+)_[A-Z]+\]", r"[\1]", text)
-    return text.replace("pysqlite3.dbapi2.", "sqlite3.").replace("Warning: You can only", "ProgrammingError: You can only")
+    return text.replace("pysqlite3.dbapi2.", "sqlite3.").replace(
+        "Warning: You can only", "ProgrammingError: You can only"
+    )
 
 
 def _seen(explored: Explored) -> tuple[bool, set[object], set[object]]:
