@@ -21,14 +21,14 @@ from attrs import evolve
 from benchmarks.cases import EXECUTIONS, Case, Kind, find
 from benchmarks.plain import again_and_again, plain_runs_s
 from treadle import Result, Scenario, check
-from treadle.execution.confirmation import play
+from treadle.execution.confirmation import run_live
 from treadle.execution.product import Product
 from treadle.execution.system import System
 from treadle.judge import Judge
 from treadle.search.pct import Pct
 from treadle.search.protocol import Limits
 from treadle.search.random import Random
-from treadle.values.schedule import Choice
+from treadle.values.schedule import Choice, Schedule
 
 Figures = dict[str, Any]
 """What was measured, by name."""
@@ -95,12 +95,13 @@ def _live(case: Case) -> Figures:
     scenario = case.scenario
     with System(scenario) as system:
         with system.active():
-            script = list(system.product.walk(tuple(_serial(system.product))))
+            schedule = Schedule(tuple(_serial(system.product)))
+            script = list(system.product.walk(schedule.choices))
 
         def play_once() -> float:
-            with system.active(), system.fresh_world() as world:
+            with system.active():
                 start = time.perf_counter()
-                play(system, world, script)
+                run_live(system, schedule)
                 return time.perf_counter() - start
 
         def once() -> float:

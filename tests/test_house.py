@@ -20,6 +20,7 @@ LAYERS = (
     ("treadle.judge", "treadle.shrinking"),
     ("treadle.search",),
     ("treadle.parallel",),
+    ("treadle.deciding",),
     ("treadle.checking",),
     ("treadle.report",),
     ("treadle.targets",),
@@ -124,11 +125,10 @@ def test_packages_do_not_know(package: str, strangers: set[str]) -> None:
     assert set() == known
 
 
-def test_one_file_imports_greenlet() -> None:
-    """How a client is stopped and resumed is known at one place."""
+def test_two_files_import_greenlet() -> None:
+    """Client code stops in one place, and calls of the driver in the other."""
     found = {module for module, imported, _ in imports("treadle") if imported.split(".")[0] == "greenlet"}
-
-    assert {"treadle.client.coroutine"} == found
+    assert {"treadle.client.coroutine", "treadle.world.connection"} == found
 
 
 def curated() -> list[str]:

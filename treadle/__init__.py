@@ -8,6 +8,7 @@ from treadle.scenario import Client, Database, Scenario
 from treadle.search.protocol import Progress
 from treadle.serial import serial_equivalence, serial_failures
 from treadle.values.errors import (
+    ChallengeError,
     CheckInterrupted,
     CounterexampleError,
     ForeignThreadError,
@@ -38,6 +39,7 @@ except _PackageNotFoundError:  # a checkout that is not installed
 
 __all__ = [
     "Breach",
+    "ChallengeError",
     "CheckInterrupted",
     "Client",
     "Committed",

@@ -271,7 +271,8 @@ class Decider:
             )
         own = {item.name: breaches[item.name]}
         why = breaches[item.name][0].why
-        counterexample = Counterexample(schedule, trace_of(self._system.scenario, taken, own), confirmed=True, why=why)
+        trace = trace_of(self._system.scenario, taken, own)
+        counterexample = Counterexample(trace.schedule, trace, confirmed=True, why=why)
         return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
 
     def _named(self, schedule: Schedule, name: str) -> Schedule:

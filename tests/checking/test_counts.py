@@ -22,9 +22,9 @@ def test_reads_in_transactions_of_their_own_interleave_freely(times: int, client
     for _ in range(clients):
         orders *= comb(left, times)
         left -= times
-    named = check(bank(read_times, times, clients=clients), without=["symmetry", "constants"])
+    named = check(bank(read_times, times, clients=clients), without=["symmetry"])
     assert (orders, (times + 1) ** clients) == (named.stats.schedules, named.stats.states)
-    nameless = check(bank(read_times, times, clients=clients), without=["constants"])
+    nameless = check(bank(read_times, times, clients=clients))
     assert (orders, comb(times + clients, clients)) == (nameless.stats.schedules, nameless.stats.states)
 
 
@@ -66,5 +66,5 @@ def _schedules(done: tuple[int, int], waiting: int | None) -> int:
 
 def test_a_search_that_stops_at_a_bound_proves_nothing() -> None:
     """What was not violated by then is inconclusive, never holds."""
-    result = check(bank(read_times, 4), max_states=5, without=["constants"])
+    result = check(bank(read_times, 4), max_states=5)
     assert (False, {Verdict.INCONCLUSIVE}) == (result.exhausted, {item.verdict for item in result.decisions})

@@ -34,7 +34,7 @@ def _asked(scenario: Scenario, judge: Callable[[View], bool]) -> Scenario:
 
 
 @pytest.mark.parametrize("run", [add_in_place, read_then_write])
-@pytest.mark.parametrize("without", [(), ("memory",), ("local",), ("constants",)])
+@pytest.mark.parametrize("without", [(), ("memory",), ("local",)])
 def test_one_more_reader_sees_what_is_committed(run: Callable[[Engine], int], without: tuple[str, ...]) -> None:
     """In WAL mode nobody is in its way, and it reads just the committed rows, whoever holds what."""
     scenario = bank(run, clients=3)

@@ -41,7 +41,7 @@ def test_several_processes_find_what_one_finds(make: Callable[[], Scenario]) -> 
     assert [expected, expected] == [facts(check(scenario, workers=workers)) for workers in (2, 3)]
 
 
-@pytest.mark.parametrize("without", ["local", "constants", "symmetry", "memory", "fork"])
+@pytest.mark.parametrize("without", ["local", "symmetry", "memory", "fork"])
 @pytest.mark.parametrize("make", [examples.witnessed, examples.different_clients], ids=lambda make: make.__name__)
 def test_several_processes_find_what_one_finds_without_a_reduction(make: Callable[[], Scenario], without: str) -> None:
     """The same with a reduction switched off."""

@@ -86,6 +86,7 @@ EXPECTED = {
                 "live_runs": 43,
                 "seconds": 0.512,
                 "peak_rss_bytes": 85000000,
+                "challenges": 0,
             },
         }
     ],

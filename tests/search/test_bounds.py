@@ -60,7 +60,7 @@ def test_the_smallest_counterexample_is_found_in_spite_of_a_bound(options: dict[
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_irrelevant_fault_is_in_it(workers: int) -> None:
     """Two requests pass the guard together: three choices."""
-    result = check(_many(), max_states=200, workers=workers)
+    result = check(_many(), max_states=200 if workers == 1 else 1000, workers=workers)  # of which each visits a part
     assert not result.exhausted
     example = result["one-active-backfill"].counterexample
     assert example is not None
@@ -321,7 +321,7 @@ def test_ctrl_c_in_python_comes_with_the_result(started: Any) -> None:
     _is_searching(process)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)
-    assert out.startswith("t1."), errors
+    assert out.startswith("t2."), errors
     assert process.returncode
     assert "CheckInterrupted" in errors
 

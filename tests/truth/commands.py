@@ -67,7 +67,7 @@ def _cases(arguments: argparse.Namespace) -> list[tuple[Case, int]]:
     features = set(_listed(arguments.features) if arguments.features else FEATURES) - set(_listed(arguments.without))
     unknown = features - set(FEATURES)
     if unknown:
-        sys.exit(f"{sorted(unknown)[0]!r} is no feature: there are {', '.join(FEATURES)}.")
+        sys.exit(f"{min(unknown)!r} is no feature: there are {', '.join(FEATURES)}.")
     seeds = range(arguments.seed, arguments.seed + arguments.programs)
     return [(draw(random.Random(seed), features, clients=arguments.clients), seed) for seed in seeds]
 

@@ -21,7 +21,9 @@ from tests.truth.real import Content, Ends, Explored, explore_case
 from treadle import (
     Client,
     Committed,
+    Crashed,
     Database,
+    FaultBudget,
     Property,
     Raised,
     Result,
@@ -37,6 +39,9 @@ from treadle import (
 
 Tables = tuple[tuple[str, tuple[tuple[Any, ...], ...]], ...]
 """The rows of each table, as both sides tell them."""
+
+CRASHED = "crashed"
+"""How a client ended that was killed."""
 
 Shared = tuple[Tables, tuple[int, int] | None]
 """What both sides tell about what is committed: rows, and the header where the case is about it and it can be read."""
@@ -72,8 +77,9 @@ def scenario_of(
     properties: Sequence[Property],
     *,
     journal: str = "wal",
+    faults: FaultBudget | None = None,
 ) -> Scenario:
-    """Return the scenario in which clients run that are given what opens connections."""
+    """Return the scenario of clients that are given what opens connections; faults are where SQLite has them."""
     database = Database(partial(_create, schema), journal=journal)
     path = database.engine.url.database
     assert path is not None
@@ -84,6 +90,8 @@ def scenario_of(
         database,
         [Client(name, partial(client, place)) for name, client in zip(names, clients, strict=True)],
         properties,
+        faults=faults or FaultBudget(),
+        faults_at="reachable",
     )
 
 
@@ -104,7 +112,8 @@ def _spoken(outcome: object) -> str | None:
         return f"returned {outcome.value}"
     if isinstance(outcome, Raised):
         return spoken(outcome.exception)
-    return str(outcome)
+    assert isinstance(outcome, Crashed)
+    return CRASHED
 
 
 def tables_of(committed: Committed) -> Tables:
@@ -130,7 +139,8 @@ def _shared_view(view: View, case: Case, scenario: list[Scenario]) -> Shared:
     return tables_of(view.committed), header
 
 
-def _read_header(path: str) -> tuple[int, int]:
+def _read_header(path: str | None) -> tuple[int, int]:
+    assert path is not None
     with contextlib.closing(sqlite3.connect(path)) as connection:
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
         ((application,),) = connection.execute("PRAGMA application_id").fetchall()
@@ -184,12 +194,13 @@ def _play(case: Case, position: int, place: Any) -> str:
     return play(place, case.programs[position], position, case.busy_timeout_ms / 1000)
 
 
-def checked(case: Case, *, max_seconds: float, **options: Any) -> Checked:
+def checked(case: Case, *, max_seconds: float, faults: FaultBudget | None = None, **options: Any) -> Checked:
     """Check a case, and return what the search came across.
 
     Args:
         case: what is checked.
         max_seconds: for the search.
+        faults: how many.
         **options: of ``treadle.check``.
     """
     names = names_of(len(case.programs))
@@ -208,7 +219,7 @@ def checked(case: Case, *, max_seconds: float, **options: Any) -> Checked:
         at_end("every end is noted", note_end, name="ends"),
         always("everything committed is noted", note_passed, name="passed"),
     ]
-    scenario = scenario_of(case.schema, _clients(case), properties, journal=case.journal)
+    scenario = scenario_of(case.schema, _clients(case), properties, journal=case.journal, faults=faults)
     made.append(scenario)
     result = _checking(found, scenario, max_seconds=max_seconds, **options)
     found.exhausted = result is not None and result.exhausted

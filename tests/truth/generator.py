@@ -4,10 +4,10 @@ A case is one line of text, which can be read and written by hand::
 
     delete 5000 / legacy: read, add?, 2.read, commit / none leave: immediate, or rollback!, COMMIT
 
-These are the journal mode and the busy timeout in milliseconds, then one program for each client: its style, whether it
-leaves its connections open (it closes them otherwise), and its steps. A step is a verb of ``VERBS`` or ``PARTS``, on the
-client's second connection with ``2.`` before it. With ``?`` an error is noted and the program goes on, with ``!`` the
-step is tried once more before that, and without either the client ends with the error.
+These are the journal mode and the busy timeout in milliseconds, then one program for each client: its style, whether
+it leaves its connections open (it closes them otherwise), and its steps. A step is a verb of ``VERBS`` or ``PARTS``, on
+the client's second connection with ``2.`` before it. With ``?`` an error is noted and the program goes on, with ``!``
+the step is tried once more before that, and without either the client ends with the error.
 
 What a client saw is what it returns, and what it read goes into what it writes, so that two executions that differ
 anywhere differ in how they end.
@@ -15,7 +15,6 @@ anywhere differ in how they end.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import re
 import sys
@@ -135,19 +134,20 @@ SCHEMAS = {
         "INSERT INTO u VALUES (1, 1)",
     ),
     "conflict": (
-        "CREATE TABLE k (rolls INTEGER UNIQUE ON CONFLICT ROLLBACK, fails INTEGER UNIQUE ON CONFLICT FAIL,"
-        " replaced INTEGER UNIQUE ON CONFLICT REPLACE, ignored INTEGER UNIQUE ON CONFLICT IGNORE,"
-        " full INTEGER NOT NULL ON CONFLICT ABORT DEFAULT 0)",
+        """CREATE TABLE k (
+            rolls INTEGER UNIQUE ON CONFLICT ROLLBACK, fails INTEGER UNIQUE ON CONFLICT FAIL,
+            replaced INTEGER UNIQUE ON CONFLICT REPLACE, ignored INTEGER UNIQUE ON CONFLICT IGNORE,
+            full INTEGER NOT NULL ON CONFLICT ABORT DEFAULT 0)""",
         "INSERT INTO k VALUES (1, 1, 1, 1, 1)",
     ),
     "trigger": (
         "CREATE TABLE g (v INTEGER)",
         "CREATE TABLE heard (v INTEGER)",
-        "CREATE TRIGGER before_g BEFORE INSERT ON g BEGIN"
-        " SELECT RAISE(ROLLBACK, 'rolled') WHERE new.v = 66; SELECT RAISE(IGNORE) WHERE new.v = 67;"
-        " SELECT RAISE(ABORT, 'aborted') WHERE new.v = 68; SELECT RAISE(FAIL, 'failed') WHERE new.v = 69; END",
-        "CREATE TRIGGER after_g AFTER INSERT ON g BEGIN INSERT INTO heard VALUES (new.v);"
-        " UPDATE t SET v = v + new.v WHERE id = 1; END",
+        """CREATE TRIGGER before_g BEFORE INSERT ON g BEGIN
+            SELECT RAISE(ROLLBACK, 'rolled') WHERE new.v = 66; SELECT RAISE(IGNORE) WHERE new.v = 67;
+            SELECT RAISE(ABORT, 'aborted') WHERE new.v = 68; SELECT RAISE(FAIL, 'failed') WHERE new.v = 69; END""",
+        """CREATE TRIGGER after_g AFTER INSERT ON g BEGIN
+            INSERT INTO heard VALUES (new.v); UPDATE t SET v = v + new.v WHERE id = 1; END""",
     ),
     "foreign key": (
         "CREATE TABLE p (id INTEGER PRIMARY KEY, v INTEGER)",
@@ -178,7 +178,7 @@ SCHEMAS = {
 
 # Styles.
 
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "legacy": {"isolation_level": ""},
     "none": {"isolation_level": None},
     "immediate": {"isolation_level": "IMMEDIATE"},
@@ -315,7 +315,9 @@ VERBS: dict[str, Verb] = {
         rename="ALTER TABLE u RENAME TO n",
         create_trigger="CREATE TRIGGER made AFTER INSERT ON u BEGIN UPDATE t SET v = v + new.k WHERE id = 2; END",
     ),
-    **_verbs("schema", "rows", read_n="SELECT a FROM n", star="SELECT * FROM t", names="SELECT name FROM sqlite_schema"),
+    **_verbs(
+        "schema", "rows", read_n="SELECT a FROM n", star="SELECT * FROM t", names="SELECT name FROM sqlite_schema"
+    ),
     # Constraints that end more than a statement.
     **_verbs(
         "conflict",
@@ -436,6 +438,7 @@ VERBS: dict[str, Verb] = {
         changes="SELECT changes(), total_changes()",
         last_id="SELECT last_insert_rowid()",
     ),
+    "insert id": Verb("counter", "run", "INSERT INTO t (v) VALUES (100 + last_insert_rowid())"),
     "total": Verb("counter", "attribute", "total_changes"),
     "in it": Verb("counter", "attribute", "in_transaction"),
     "id of insert": Verb("counter", "lastrowid", "INSERT INTO t (v) VALUES (:own)"),
@@ -456,6 +459,7 @@ VERBS: dict[str, Verb] = {
         quick="PRAGMA quick_check",
     ),
     **_verbs("file", "run", analyze="ANALYZE", vacuum="VACUUM"),
+    **_verbs("file", "rows", read_statistics="SELECT tbl, stat FROM sqlite_stat1"),
     # Many rows.
     **_verbs(
         "many",
@@ -463,6 +467,7 @@ VERBS: dict[str, Verb] = {
         many_list="UPDATE t SET v = v + ? WHERE id = ?",
         many_drawn="UPDATE t SET v = v + ? WHERE id = ?",
         many_none="UPDATE t SET v = v + ? WHERE id = ?",
+        many_left="UPDATE t SET v = v + ? WHERE id = ?",
         many_reader="UPDATE t SET v = ? WHERE id = ?",
         many_kept="INSERT INTO u (id, k) VALUES (10 * ?, 10 * ?)",
         many_other="UPDATE t SET v = ? WHERE id = ?",
@@ -476,7 +481,7 @@ VERBS: dict[str, Verb] = {
         "script",
         "script",
         script="UPDATE t SET v = v + 1 WHERE id = 1; UPDATE t SET v = v + 1 WHERE id = 2;",
-        script_commented="-- first\nUPDATE t SET v = v + 1; /* then */\n-- another\nINSERT INTO u (k) VALUES (3); -- end",
+        script_commented="-- one\nUPDATE t SET v = v + 1; /* then */\n-- two\nINSERT INTO u (k) VALUES (3); -- end",
         script_begin="BEGIN; UPDATE t SET v = v + 1; INSERT INTO t (v) VALUES (6); COMMIT;",
         script_immediate="BEGIN IMMEDIATE; UPDATE t SET v = v + 2; COMMIT; SELECT * FROM t;",
         script_half="BEGIN; UPDATE t SET v = v + 3 WHERE id = 1;",
@@ -644,13 +649,16 @@ class _Player:
     def _many(self, connection: Any, name: str, sql: str, number: int) -> str:
         cursor = connection.executemany(sql, self._drawn(connection, name, number))
         seen = cursor.rowcount
-        cursor.close()
+        if name == "many left":
+            self._kept[number] = cursor
+        else:
+            cursor.close()
         return str(seen)
 
-    def _drawn(self, connection: Any, name: str, number: int) -> Iterable[Any]:
+    def _drawn(self, connection: Any, name: str, number: int) -> Any:  # noqa: PLR0911  # one case a verb
         own = self._own
         match name:
-            case "many list":
+            case "many list" | "many left":
                 return [(own, 1), (own, 2)]
             case "many none":
                 return []
@@ -682,10 +690,8 @@ class _Player:
         raise ValueError("no more rows")
 
     def _with(self, connection: Any, sql: str) -> str:
-        seen = []
         with connection:
-            for statement in filter(None, sql.split("; ")):
-                seen.append(self._run(connection, statement))
+            seen = [self._run(connection, statement) for statement in sql.split("; ") if statement]
         return repr(seen)
 
     def finish(self, *, leaves: bool) -> None:
@@ -842,13 +848,15 @@ class _AlchemyPlayer:
 
     def core_many(self, session: Session) -> str:
         with self._engine.begin() as connection:
-            connection.execute(text("UPDATE t SET v = v + :by WHERE id = :id"), [{"by": 1, "id": 1}, {"by": 1, "id": 2}])
+            connection.execute(
+                text("UPDATE t SET v = v + :by WHERE id = :id"), [{"by": 1, "id": 1}, {"by": 1, "id": 2}]
+            )
         return ""
 
     def core_autocommit(self, session: Session) -> str:
         with self._engine.connect() as connection:
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.execute(text(f"UPDATE t SET v = v + {self._own} WHERE id = 2"))
+            switched = connection.execution_options(isolation_level="AUTOCOMMIT")
+            switched.execute(text(f"UPDATE t SET v = v + {self._own} WHERE id = 2"))
         return ""
 
     def finish(self, *, leaves: bool) -> None:
@@ -931,8 +939,9 @@ def spoken(error: BaseException) -> str:
 
 FEATURES = (
     "plain", "transaction", "savepoint", "cursor", "returning", "schema", "conflict", "trigger", "foreign key",
-    "temporary", "view", "without rowid", "generated", "autoincrement", "header", "timeout", "settings", "counter", "file",
-    "many", "script", "with", "level", "autocommit", "mistake", "explain", "function", "two connections", "alchemy",
+    "temporary", "view", "without rowid", "generated", "autoincrement", "header", "timeout", "settings", "counter",
+    "file", "many", "script", "with", "level", "autocommit", "mistake", "explain", "function",
+    "two connections", "alchemy",
 )  # fmt: skip
 """What programs can be made of."""
 
@@ -955,7 +964,9 @@ def draw(dice: random.Random, features: Iterable[str] = FEATURES, *, clients: in
     if not HAS_AUTOCOMMIT and "autocommit" in allowed:
         allowed.remove("autocommit")
     theme = [feature for feature in allowed if feature not in {"plain", "alchemy"}]
-    chosen = {"plain", "transaction"} & set(FEATURES) | set(dice.sample(theme, min(len(theme), dice.choice((1, 1, 2, 3)))))
+    chosen = {"plain", "transaction"} & set(FEATURES) | set(
+        dice.sample(theme, min(len(theme), dice.choice((1, 1, 2, 3))))
+    )
     count = clients or dice.choice((2, 2, 2, 2, 3))
     longest = 5 if count == 2 else 3
     programs = [

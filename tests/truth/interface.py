@@ -24,9 +24,7 @@ _TRACE_STATEMENT = 1  # SQLITE_TRACE_STMT, https://www.sqlite.org/c3ref/c_trace.
 _EXTENSIONS = {"sqlite3": "_sqlite3", "pysqlite3": "pysqlite3._sqlite3"}
 
 _BusyFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
-_TraceFunction = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p
-)
+_TraceFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
 _NO_TRACE = _TraceFunction()
 
 

@@ -9,8 +9,8 @@ The rules, in one place:
 - a client stops before: connecting, executing, fetching and closing where a statement is under way (a cursor that is
   collected is closed), COMMIT and ROLLBACK of the driver, closing a connection, leaving a ``with`` block, setting
   ``isolation_level`` and ``autocommit``;
-- also before each statement of a script, before each row of an ``executemany`` where no transaction is open (but for the
-  first), and between a half-read statement that an ``execute`` drops and the statement that takes its place;
+- also before each statement of a script, before each row of an ``executemany`` where no transaction is open (but for
+  the first), and between a half-read statement that an ``execute`` drops and the statement that takes its place;
 - a client that waits is able to go on after another one has made a call; an attempt that waits again is none;
 - if all unfinished clients wait, the timeout of the longest waiter expires;
 - what a client leaves open stays open until all have ended: nothing is collected meanwhile.
@@ -348,7 +348,7 @@ def _classes(driver: ModuleType) -> _Classes:  # noqa: C901  # two classes, made
             super().close()
             self.closed = True
 
-        def __exit__(self, *arguments: Any) -> Any:
+        def __exit__(self, *arguments: object) -> Any:
             self.actor.point()
             self._leaving = True
             try:
@@ -422,9 +422,9 @@ class _Execution:
     def able(self) -> list[int]:
         """Return the clients that can make a step."""
         alive = [place for place, actor in enumerate(self._actors) if actor.end is None]
-        return [
-            place for place in alive if place not in self._waiting or place in self._able_again
-        ] or self._waiting[:1]
+        return [place for place in alive if place not in self._waiting or place in self._able_again] or self._waiting[
+            :1
+        ]
 
     def step(self, place: int) -> None:
         """Let a client make a step, and look at what is there then."""

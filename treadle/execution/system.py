@@ -204,8 +204,8 @@ class System:
             self._make_directory(),
             book or self._book,
             contents or self._contents,
-            self._lexicon,
-            self._footprints,
+            lexicon=self._lexicon,
+            footprints=self._footprints,
             everything_known=self._everything_known if everything_known is None else everything_known,
         )
 

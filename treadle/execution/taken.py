@@ -46,6 +46,11 @@ class Taken:
     free: bool = False
     waits: bool = False
 
+    @property
+    def pauses(self) -> bool:
+        """Whether its call has come to another statement, which others may come before."""
+        return self.operation is not None and self.observation is None and not self.waits
+
 
 class Moment(NamedTuple):
     """A point of an edge at which properties are looked at: a commit, or its end.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attrs import evolve
+
 from treadle.execution.taken import Taken
 from treadle.scenario import Scenario
 from treadle.values.fault import Fault, LockKind
+from treadle.values.observation import Observation
+from treadle.values.operation import Operation
 from treadle.values.property import Breach
 from treadle.values.record import recorded
 from treadle.values.schedule import Fail, Schedule
 from treadle.values.trace import Change, Event, Trace
 from treadle.values.view import Committed, Row, Table
+from treadle.world.holding import StopKind
 
 _NO_TABLE = Table((), ())
 
@@ -47,6 +52,22 @@ def _events(taken: list[Taken], names: tuple[str, ...]) -> Iterator[Event]:
         yield _event(number, item, tuple(names[place] if place < len(names) else "?" for place in holders))
 
 
+_NOTHING = Observation()
+"""What is seen of one statement of a script, after which another one is next."""
+
+
+def _spoken(taken: Taken) -> Operation | None:
+    """Return what was asked; of a script, or of an executemany, the statement that it came to."""
+    operation = taken.operation
+    if operation is None:
+        return None
+    held = taken.before.locals[taken.choice.client].holding(operation.connection)
+    stopped = held.posture.call
+    if stopped is None or stopped.kind is not StopKind.PAUSES or stopped.sql is None:
+        return operation
+    return evolve(operation, sql=stopped.sql.strip())
+
+
 def _event(number: int, taken: Taken, holders: tuple[str, ...]) -> Event:
     client = taken.choice.client
     transition = taken.transition
@@ -60,8 +81,8 @@ def _event(number: int, taken: Taken, holders: tuple[str, ...]) -> Event:
     return Event(
         number=number,
         client=client,
-        operation=taken.operation,
-        observation=taken.observation,
+        operation=_spoken(taken),
+        observation=_NOTHING if taken.pauses else taken.observation,
         fault=fault,
         lock_kind=None if fault is Fault.CRASH else taken.lock_kind,
         reachable=taken.reachable,

@@ -20,7 +20,7 @@ import contextlib
 import time
 from typing import NamedTuple
 
-from attrs import frozen
+from attrs import field, frozen
 
 from treadle.execution.product import Way
 from treadle.execution.state import LocalState, State
@@ -54,7 +54,7 @@ class Options:
     memory: bool = True
     symmetry: bool = True
     fork: bool = True
-    known: Known = Known()
+    known: Known = field(factory=Known)
 
     def system(self, scenario: Scenario) -> System:
         """Make a scenario runnable; nothing runs yet."""

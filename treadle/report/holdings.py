@@ -7,7 +7,7 @@ from attrs import define, field
 from treadle.values.operation import Kind
 from treadle.values.trace import Event
 
-HOUSEKEEPING = frozenset({Kind.CONNECT, Kind.CONFIGURE, Kind.CLOSE_CURSOR, Kind.CLOSE})
+HOUSEKEEPING = frozenset({Kind.ANSWER, Kind.END_ROWS, Kind.CONNECT, Kind.CONFIGURE, Kind.CLOSE_CURSOR, Kind.CLOSE})
 """What a driver or a connection pool does on a client's behalf."""
 
 _STRENGTH = {"none": 0, "waits": 1, "read": 2, "write": 3}

@@ -25,7 +25,11 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 class Priorities:
-    """The decisions of one execution."""
+    """The decisions of one execution.
+
+    Attributes:
+        count: how many were made.
+    """
 
     def __init__(self, dice: random.Random, clients: int, length: int, faults: int) -> None:
         order = list(range(DEPTH, DEPTH + clients))
@@ -39,6 +43,7 @@ class Priorities:
         self.count = 0
 
     def pick(self, state: State, choices: tuple[Choice, ...]) -> Choice:
+        """Choose among what may happen."""
         del state
         self.count += 1
         self._fault_due += self.count in self._fault_points

@@ -79,11 +79,40 @@ class Returned:
         return f"returned {spoken(self._value)}"
 
 
+_MOST_LINKS = 100
+"""How many exceptions of a chain are looked at."""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an exception, followed by its causes and contexts, the members of groups among them."""
+    found: list[BaseException] = []
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue and len(found) < _MOST_LINKS:
+        link = queue.pop(0)
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        found.append(link)
+        members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
+        queue += [link.__cause__, link.__context__, getattr(link, "orig", None), *members]
+        queue = [other for other in queue if other is None or isinstance(other, BaseException)]
+    return found
+
+
+def _link(error: BaseException) -> tuple[str, str, bytes]:
+    """Return what a property can tell of one exception."""
+    attributes = {name: value for name, value in vars(error).items() if not isinstance(value, BaseException)}
+    return type_name(type(error)), without_addresses(str(error)), meaning(attributes)
+
+
 @frozen(eq=False)
 class Raised:
     """The client's callable raised an exception.
 
-    Two of them are equal if the exceptions have one type and one text; an address in memory is no part of a text.
+    Two of them are equal if a property cannot tell them apart: the exceptions, and those in their chains of causes and
+    contexts, have the same types, texts and attributes (SQLite's codes among them). An address in memory is no part of
+    a text.
     """
 
     exception: Exception
@@ -91,15 +120,14 @@ class Raised:
     @property
     def key(self) -> OutcomeKey:
         """What makes two outcomes the same outcome."""
-        text = without_addresses(str(self.exception))
-        return ("raised", canonical((type_name(type(self.exception)), text)))
+        return ("raised", canonical([_link(error) for error in _chain(self.exception)]))
 
     def __eq__(self, other: object) -> bool:
-        """Compare type and text: exceptions themselves compare by identity."""
+        """Compare what properties can tell: exceptions themselves compare by identity."""
         return self.key == other.key if isinstance(other, Raised) else NotImplemented
 
     def __hash__(self) -> int:
-        """Hash type and text."""
+        """Hash what properties can tell."""
         return hash(self.key)
 
     def __str__(self) -> str:

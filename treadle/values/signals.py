@@ -34,7 +34,7 @@ class NamesMatterError(SignalError):
 
 
 class LogsNeededError(SignalError):
-    """More than settings outlives what a connection held (a changed schema, say): the check starts over, keeping logs."""
+    """More than settings outlives what a connection held, as a changed schema: the check starts over, keeping logs."""
 
 
 class HistoryNeededError(SignalError):

@@ -121,14 +121,17 @@ def _posture_after(deed: Deed, connection: Connection) -> Posture:
     savepoints, began, due = _savepoints_after(held, effects) if succeeded else _savepoints_before(before)
     if not in_transaction or (succeeded and (operation.kind in _ENDS or effects.ends)):
         savepoints, began, due = 0, False, False
-    reads_schema = effects.schema and operation.kind in RUNS_SQL and succeeded
+    active = connection.under_way()
+    looks = effects.reads or effects.writes or operation.kind is not Kind.EXECUTESCRIPT
+    reads_schema = effects.schema and looks and operation.kind in RUNS_SQL and succeeded
     return Posture(
         lock,
         in_transaction,
         savepoints,
         began,
         due,
-        connection.under_way(),
+        active,
+        connection.keeping() - active,
         stale=before.stale and lock is Lock.READ,
         closed=connection.closed,
         schema_read=before.schema_read or reads_schema,

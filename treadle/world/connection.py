@@ -202,6 +202,11 @@ class Connection:
         is_under_way = self.library.is_under_way
         return frozenset([number for number, cursor in self.cursors.items() if is_under_way(cursor)])
 
+    def keeping(self) -> frozenset[int]:
+        """Return the cursors that keep a statement, finished or not."""
+        keeps = self.library.keeps_statement
+        return frozenset([number for number, cursor in self.cursors.items() if keeps(cursor)])
+
     def stopped(self) -> Stop | None:
         """Return where its innermost call has stopped."""
         return self.calls[-1].at if self.calls else None
@@ -320,8 +325,7 @@ class Connection:
         Returns:
             The cursors that keep a statement, if there are any.
         """
-        keeps = self.library.keeps_statement
-        left = tuple(sorted(number for number, cursor in self.cursors.items() if keeps(cursor)))
+        left = tuple(sorted(self.keeping()))
         self.closed = bool(left)
         if not left:
             self.real.close()

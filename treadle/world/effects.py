@@ -327,65 +327,46 @@ class Lexicon:
 
     def _of_pragma(self, sql: str, name: str, argument: str | None) -> Effects:
         kind = PRAGMAS.get(name)
+        sets = argument is not None
         match kind:
             case Pragma.SETTING:
-                return Effects(setting=True, schema=True)
+                found = Effects(setting=True, schema=True)
             case Pragma.PASSING:
-                return Effects(temporary=True, schema=True)
+                found = Effects(temporary=True, schema=True)
             case Pragma.TIMEOUT:
-                return Effects(setting=argument is not None, timeout=True)
+                found = Effects(setting=sets, timeout=True)
             case Pragma.INTROSPECTION | Pragma.HEADER | Pragma.CHECK:  # to compile it carries nothing out
-                effects = self._of_program(self._program(sql, (), _Named(allows=True)), _Named())
-                return evolve(effects, unknown="", schema=True)
+                program = self._program(sql, (), _Named(allows=True))
+                found = evolve(self._of_program(program, _Named()), unknown="", schema=True)
             case Pragma.JOURNAL if argument is None or argument.lower() == self._journal:
-                return LOOKS
+                found = LOOKS
             case Pragma.LOCKING if argument is None or argument.lower() == "normal":
-                return LOOKS
+                found = LOOKS
             case Pragma.LOCKING:
-                why = "a connection in exclusive locking mode never lets go of its locks"
-                return evolve(OPAQUE, escapes=why)
-        if kind is None and name not in UNKNOWN_PRAGMAS and not self._has_pragma(name):
-            return NOTHING  # SQLite ignores what it does not know
-        return evolve(OPAQUE, unknown=f"PRAGMA {name}")
+                found = evolve(OPAQUE, escapes="a connection in exclusive locking mode never lets go of its locks")
+            case None if name not in UNKNOWN_PRAGMAS and not self._has_pragma(name):
+                found = NOTHING  # SQLite ignores what it does not know
+            case _:
+                found = evolve(OPAQUE, unknown=f"PRAGMA {name}")
+        return found
 
     def _has_pragma(self, name: str) -> bool:
         return any(name == known for (known,) in self._connection.execute("PRAGMA pragma_list"))
 
     def _of_program(self, program: list[tuple[Any, ...]], named: _Named) -> Effects:
         facts: dict[str, Any] = {}
-        functions = set(named.functions)
-        for _, opcode, p1, p2, p3, p4, _, _ in program:
-            if opcode == "Transaction":
-                if p1 == 1:
-                    facts["temporary"] = facts.get("temporary", False) or bool(p2)
-                else:
-                    facts["reads"] = True
-                    facts["writes"] = facts.get("writes", False) or bool(p2)
-                    facts["exclusive"] = facts.get("exclusive", False) or p2 == _EXCLUSIVE
-            elif opcode == "Savepoint":
-                facts["savepoint"], facts["name"] = SavepointAction(p1), str(p4).lower()
-            elif opcode == "AutoCommit":
-                facts["begins" if p1 == 0 else "ends"] = True
-                facts["rolls_back"] = bool(p2)
-            elif opcode in {"Halt", "HaltIfNull"}:
-                facts["may_roll_back"] = facts.get("may_roll_back", False) or (bool(p1) and p2 == _ROLLS_BACK)
-            elif opcode in _DATABASE_OF:
-                key = "temporary" if {"p1": p1, "p3": p3}[_DATABASE_OF[opcode]] == 1 else "changes_schema"
-                facts[key] = True
-            elif opcode in {"Function", "PureFunc", "AggStep", "AggStep1"}:
-                functions.add(str(p4).partition("(")[0].lower())
-            elif opcode not in INERT and opcode not in INTERPRETED:
-                facts["unknown"] = f"opcode {opcode}"
+        for line in program:
+            _note(facts, line)
         if facts.get("begins"):
             facts["temporary"] = False  # BEGIN IMMEDIATE locks every database of the connection
         if named.layout:
             facts["unknown"] = "sqlite_schema.rootpage"
+        opens_virtual = any(line[1] == "VOpen" for line in program)
         for name in sorted(named.tables - self._plain_tables - _SCHEMA_TABLES):
-            if not self._is_pure_table(name) and any(line[1] == "VOpen" for line in program):
+            if opens_virtual and not self._is_pure_table(name):
                 facts["unknown"] = f"table {name}"
-        self._note_functions(facts, functions)
-        if any(line[1] == "Vacuum" and line[3] for line in program):
-            facts["escapes"] = "VACUUM INTO writes a file outside"
+        called = {str(line[5]).partition("(")[0].lower() for line in program if line[1] in _CALLS}
+        self._note_functions(facts, named.functions | called)
         tables, plain = written_by(program, self._roots)
         if facts.get("temporary"):
             tables, plain = None, None  # a temporary trigger, perhaps
@@ -407,6 +388,35 @@ class Lexicon:
                 facts["counters"] = True
             elif name not in _HARMLESS:
                 facts["unknown"] = f"function {name}()"
+
+
+_CALLS = frozenset(["AggStep", "AggStep1", "Function", "PureFunc"])
+"""Opcodes that call a function, which p4 names."""
+
+
+def _note(facts: dict[str, Any], line: tuple[Any, ...]) -> None:
+    """Note what one line of a program says of its statement."""
+    _, opcode, p1, p2, p3, p4, _, _ = line
+    match opcode:
+        case "Transaction" if p1 == 1:
+            facts["temporary"] = facts.get("temporary", False) or bool(p2)
+        case "Transaction":
+            facts["reads"] = True
+            facts["writes"] = facts.get("writes", False) or bool(p2)
+            facts["exclusive"] = facts.get("exclusive", False) or p2 == _EXCLUSIVE
+        case "Savepoint":
+            facts["savepoint"], facts["name"] = SavepointAction(p1), str(p4).lower()
+        case "AutoCommit":
+            facts["begins" if p1 == 0 else "ends"] = True
+            facts["rolls_back"] = bool(p2)
+        case "Halt" | "HaltIfNull":
+            facts["may_roll_back"] = facts.get("may_roll_back", False) or (bool(p1) and p2 == _ROLLS_BACK)
+        case "Vacuum" if p2:
+            facts["escapes"] = "VACUUM INTO writes a file outside"
+        case _ if opcode in _DATABASE_OF:
+            facts["temporary" if {"p1": p1, "p3": p3}[_DATABASE_OF[opcode]] == 1 else "changes_schema"] = True
+    if opcode not in INERT and opcode not in INTERPRETED:
+        facts["unknown"] = f"opcode {opcode}"
 
 
 _DATABASE_OF = {

@@ -98,9 +98,10 @@ def _commits(context: Context) -> bool:
 
 
 def _takes(context: Context) -> Lock:
-    posture, _, _, effects, _ = context
+    posture, kind, _, effects, _ = context
     wanted = Lock.WRITE if effects.writes else Lock.READ if effects.reads else Lock.NONE
-    if effects.schema and not posture.schema_read:
+    compiles = effects.schema or kind is Kind.EXECUTESCRIPT  # which goes on to compile its next statement
+    if compiles and not posture.schema_read:
         wanted = max(wanted, Lock.READ)
     return wanted if wanted > posture.lock else Lock.NONE
 
@@ -113,7 +114,7 @@ def _lets_go(context: Context) -> bool:
         return False
     if kind in _ENDS_TRANSACTION or controls or effects.ends or effects.may_roll_back or _releases(context):
         return True
-    return (posture.closed or not posture.in_transaction) and (bool(posture.active) or effects.reads)
+    return posture.closed or (not posture.in_transaction and (bool(posture.active) or effects.reads))
 
 
 def footprint_of(journal: str, placement: Placement, context: Context) -> Footprint:
@@ -124,7 +125,7 @@ def footprint_of(journal: str, placement: Placement, context: Context) -> Footpr
         placement: where ``locked`` faults are wanted.
         context: of the operation.
     """
-    posture, kind, _, effects, _ = context
+    posture, _, _, effects, _ = context
     wal = journal == "wal"
     opaque = not effects.known
     waits = posture.call is not None and posture.call.kind is StopKind.WAITS

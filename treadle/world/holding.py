@@ -70,6 +70,8 @@ class Posture:
         savepoint_began: the outermost savepoint is what began the transaction, so its RELEASE commits.
         first_write_due: a savepoint was opened and nothing was written since.
         active: the numbers of cursors whose statements are under way, as SQLite says.
+        kept: the numbers of cursors that keep a statement that is not under way, for which their connection would
+            outlive its end.
         stale: others have committed since it took its snapshot, so that in WAL mode it cannot write any more. The
             committed content does not tell: a commit may change nothing, or change something back.
         closed: its client has closed it; it is gone, and its transaction with it, when nothing is active any more.
@@ -83,6 +85,7 @@ class Posture:
     savepoint_began: bool = False
     first_write_due: bool = False
     active: frozenset[int] = frozenset()
+    kept: frozenset[int] = frozenset()
     stale: bool = False
     closed: bool = False
     schema_read: bool = False
@@ -96,7 +99,8 @@ class Posture:
     @property
     def free(self) -> bool:
         """Whether it has no lock, and nothing is open but perhaps a transaction."""
-        return self.lock is Lock.NONE and not self.active and not self.savepoints and self.call is None
+        statements = self.active or self.kept or self.closed or self.call is not None
+        return self.lock is Lock.NONE and not self.savepoints and not statements
 
 
 UNOPENED = Posture()

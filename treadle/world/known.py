@@ -187,11 +187,11 @@ PRAGMAS = (
     | dict.fromkeys(
         _words(
             """
-            analysis_limit automatic_index cache_size cache_spill case_sensitive_like cell_size_check checkpoint_fullfsync
-            count_changes empty_result_callbacks encoding foreign_keys full_column_names fullfsync
-            ignore_check_constraints journal_size_limit legacy_alter_table mmap_size page_size query_only read_uncommitted
-            recursive_triggers reverse_unordered_selects secure_delete short_column_names synchronous temp_store threads
-            trusted_schema wal_autocheckpoint
+            analysis_limit automatic_index cache_size cache_spill case_sensitive_like cell_size_check
+            checkpoint_fullfsync count_changes empty_result_callbacks encoding foreign_keys full_column_names fullfsync
+            ignore_check_constraints journal_size_limit legacy_alter_table mmap_size page_size query_only
+            read_uncommitted recursive_triggers reverse_unordered_selects secure_delete short_column_names synchronous
+            temp_store threads trusted_schema wal_autocheckpoint
             """
         ),
         Pragma.SETTING,

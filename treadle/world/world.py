@@ -64,9 +64,9 @@ class World:
         directory: Path,
         book: Book,
         contents: ContentStore,
+        *,
         lexicon: Lexicon,
         footprints: Footprints,
-        *,
         everything_known: bool = True,
     ) -> None:
         """Copy the template into a directory of this world's own, and open it.
@@ -280,42 +280,47 @@ class World:
             self._lexicon.register(operation)
         at = connection.stopped()
         begins = at is None or at.kind is StopKind.DRAWS
-        marks = operation.kind is Kind.EXECUTE and begins and not self._book.keep_logs
-        if marks:
+        if operation.kind is Kind.EXECUTE and begins and not self._book.keep_logs:
             self._library.mark_rowid(connection.real)
         before = connection.real.total_changes if effects.may_write else 0
-        lock = self._observer.outside_lock(self.holding(key)) if mode is Mode.OUTSIDE else contextlib.nullcontext(True)
-        with lock as executes:
-            if not executes:
-                seen = Observation(failure=LOCKED, in_transaction=connection.real.in_transaction)
-                return intern_observation(seen), None, 0
-            end = self._call(connection, operation, mode, footprint, effects)
+        end = self._call(key, operation, mode, footprint, effects)
         if connection.waited:
             raise NotLocalError
-        if isinstance(end, Stop) and end.kind is StopKind.PAUSES:
-            following = self._lexicon.of(end.sql or "")
-            if following.timeout and following.setting:  # which SQLite carries out when it compiles a statement
-                connection.note_timeout()
         if connection.gone:
             return _NOTHING_SEEN, None, 0
         changes = connection.real.total_changes - before if effects.may_write else 0
         if isinstance(end, Stop):
-            seen = _NOTHING_SEEN
-            if end.kind is StopKind.DRAWS:
-                seen = the_observation("draws", -1, None, None, None, in_transaction=connection.real.in_transaction)
-            return seen, end, changes
+            self._note_stop(connection, end)
+            return self._seen_at(connection, end), end, changes
         return self._seen(connection, operation, end), None, changes
 
-    def _call(
-        self, connection: Connection, operation: Operation, mode: Mode, footprint: Footprint, effects: Effects
-    ) -> Done | Stop:
+    def _note_stop(self, connection: Connection, at: Stop) -> None:
+        """Take over a busy timeout that is set already: SQLite does so when it compiles the statement."""
+        if at.kind is StopKind.PAUSES:
+            following = self._lexicon.of(at.sql or "")
+            if following.timeout and following.setting:
+                connection.note_timeout()
+
+    @staticmethod
+    def _seen_at(connection: Connection, at: Stop) -> Observation:
+        if at.kind is not StopKind.DRAWS:
+            return _NOTHING_SEEN
+        return the_observation("draws", -1, None, None, None, in_transaction=connection.real.in_transaction)
+
+    def _call(self, key: Key, operation: Operation, mode: Mode, footprint: Footprint, effects: Effects) -> Done | Stop:
+        connection, held = self._connections[key], self.holding(key)
         if operation.kind is Kind.CONNECT:
             return Done()
         connection.patient = mode is Mode.STEP
         stoppable = not footprint.local or operation.kind in {Kind.EXECUTEMANY, Kind.EXECUTESCRIPT}
+        timeout = effects.timeout and operation.kind is not Kind.EXECUTESCRIPT
+        outside = mode is Mode.OUTSIDE
+        lock = self._observer.outside_lock(held) if outside else contextlib.nullcontext(enter_result=True)
         try:
-            timeout = effects.timeout and operation.kind is not Kind.EXECUTESCRIPT
-            return connection.perform(operation, stoppable=stoppable, timeout=timeout)
+            with lock as executes:
+                if not executes:
+                    return Done(error=LOCKED.exception(self._template.driver))
+                return connection.perform(operation, stoppable=stoppable, timeout=timeout)
         finally:
             connection.patient = True
 
