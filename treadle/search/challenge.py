@@ -108,7 +108,7 @@ class Challenger:
             ChallengeError: one shows what the search did not find.
         """
         until = time.perf_counter() + seconds
-        small = time.perf_counter() + _SMALL_S
+        small = time.perf_counter() + _SMALL_S if seconds or least else 0.0
         count = 0
         while not (self._root.done or interruption.asked):
             now = time.perf_counter()
