@@ -1,9 +1,10 @@
-"""Challenges: executions that nothing was left out of, against which a finished search must stand.
+"""Challenges: plain executions that share nothing with a search, against which it must stand when it is finished.
 
 What a search found rests on what was learned and on what was left out, and each of that on an argument
-(docs/soundness.md). An argument can be wrong. So after the search, clients and database are run live, every operation a
-scheduling point, waiting as SQLite waits, and nothing merged or learned. Whatever is committed on the way, however
-clients end, and whatever breaks a property must be among what the search found::
+(docs/soundness.md). An argument can be wrong. So after the search, the clients' code and plain SQLite are run
+(``treadle.execution.plain``): every call a scheduling point, waiting as SQLite waits, and nothing merged, learned, or
+known of any statement. Whatever is committed on the way, however clients end, and whatever breaks a property must be
+among what the search found::
 
     the search found    contents ▣ ▣ ▣   ends ● ● ●   broken: p
                             ▲ ▲ ▲            ▲             ▲          each must be there
@@ -16,17 +17,22 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 from attrs import define, field, frozen
 
-from treadle.execution.product import Product
+from treadle.client.tree import Node
+from treadle.execution.plain import Made, Passed, PlainExecution
 from treadle.execution.state import State
 from treadle.execution.system import System
-from treadle.execution.taken import Taken
+from treadle.interning import the_operation
 from treadle.judge import Judge
+from treadle.scenario import Client
 from treadle.search.interruption import Interruption
 from treadle.search.pct import Priorities
 from treadle.values.errors import ChallengeError, ScheduleMismatchError, StuckClientError
+from treadle.values.operation import Kind
+from treadle.values.outcome import Outcome, OutcomeKey
 from treadle.values.schedule import Choice, Schedule
 from treadle.values.signals import OperationBoundError
 
@@ -88,13 +94,9 @@ class Challenger:
         self._dice = random.Random(f"challenge {seed}")  # for choices, not for secrets
         self._root = _Walked()
         self._longest = 10 * len(system.scenario.clients)
-        self._script: list[Taken] = []
-        self._judge = Judge(
-            system.scenario,
-            lambda _, run: system.live_sequel([taken.choice for taken in self._script], run),
-            system.serial,
-            system.symmetry,
-        )
+        self._execution: PlainExecution | None = None
+        self._nodes: dict[tuple[int, OutcomeKey | None], Node] = {}
+        self._judge = Judge(system.scenario, lambda _, run: self._sequel(run), system.serial)
 
     def run(self, *, seconds: float, least: int, interruption: Interruption) -> Met:
         """Run executions for a while.
@@ -126,28 +128,45 @@ class Challenger:
         faults = self._system.scenario.faults
         clients = len(self._system.scenario.clients)
         priorities = Priorities(self._dice, clients, self._longest, faults.locked + faults.crash)
-        self._script = []
         passed = [self._root]
-        with self._system.live() as live:
-            state = live.root()
-            if not self._script and self._judge.is_new:
+        with self._system.plain() as execution:
+            self._execution = execution
+            state = self._state(execution.passed)
+            if self._judge.is_new:
                 self._judge.start(state)
             self._compare(state)
-            while choices := live.choices(state):
+            while choices := execution.choices():
                 left = passed[-1].left(choices)
                 choice = self._dice.choice(left) if uniform else priorities.pick(state, left)
-                state = self._take(live, state, choice)
+                execution.take(choice)
+                state = self._state(execution.passed)
+                self._compare(state)
                 passed.append(passed[-1].onward.setdefault(choice, _Walked()))
-        self._longest = max(self._longest, len(self._script))
+            self._longest = max(self._longest, len(execution.script))
         passed[-1].done = True
         for point in reversed(passed[:-1]):
             point.done = len(point.onward) == point.choices and all(after.done for after in point.onward.values())
 
-    def _take(self, live: Product, state: State, choice: Choice) -> State:
-        taken = live.take(state, choice)
-        self._script.append(taken)
-        self._compare(taken.after)
-        return taken.after
+    def _state(self, passed: Passed) -> State:
+        """Return a state as a judge sees it."""
+        states = self._system.local_states
+        locals_ = [states.of(self._node(place, outcome), ()) for place, outcome in enumerate(passed.outcomes)]
+        return State(tuple(locals_), passed.content, 0, 0)
+
+    def _node(self, place: int, outcome: Outcome | None) -> Node:
+        key = (place, None if outcome is None else outcome.key)
+        if key not in self._nodes:
+            stop = the_operation(Kind.ANSWER, 0, None, None, (), clock_s=0.0, payload=None)
+            self._nodes[key] = Node(stop if outcome is None else outcome, None, None)
+        return self._nodes[key]
+
+    def _sequel(self, run: Callable[[], object]) -> Outcome:
+        """Return how one more client ends that runs alone from where the execution is."""
+        assert self._execution is not None
+        with self._system.plain() as again:
+            for choice, _, _ in self._execution.script:
+                again.take(choice)
+            return again.alone(Client("sequel", run))
 
     def _compare(self, state: State) -> None:
         """Compare a state with what the search found."""
@@ -162,28 +181,28 @@ class Challenger:
 
     def _parted(self, what: str) -> ChallengeError:
         """Return the error for an execution that the search did not find."""
-        schedule = Schedule(tuple(taken.choice for taken in self._script))
-        place, why = self._where(schedule)
+        assert self._execution is not None
+        script = [
+            (choice, about, waits)
+            for choice, about, waits in self._execution.script
+            if about is None or about.kind is not Kind.ANSWER or self._system.answers
+        ]
+        schedule = Schedule(tuple(choice for choice, _, _ in script))
+        place, why = self._where(schedule, script)
         return ChallengeError(schedule.token, f"{what} and the search did not find that", place, why)
 
-    def _where(self, schedule: Schedule) -> tuple[str, str]:
-        """Return at which operation a live execution and what was learned part, and how."""
+    def _where(self, schedule: Schedule, script: list[Made]) -> tuple[str, str]:
+        """Return at which operation a plain execution and what was learned part, and how."""
         names = [client.name for client in self._system.scenario.clients]
         learned = self._system.product.walk(schedule.choices)
-        for number, live in enumerate(self._script, 1):
-            place = f"operation {number} ({live.operation or 'a crash'} of {names[live.choice.client]})"
+        for number, (choice, about, waits) in enumerate(script, 1):
+            place = f"operation {number} ({about or 'a crash'} of {names[choice.client]})"
             try:
                 other = next(learned)
             except (ScheduleMismatchError, StopIteration) as error:
                 return place, str(error) or "the learned execution has ended there"
-            if live.observation is not other.observation or live.waits is not other.waits:
-                return place, f"live {_seen(live)}, as learned {_seen(other)}"
-            if live.after.content is not other.after.content:
-                return place, "live other rows are committed than as learned"
-            if live.after != other.after:
-                return place, "live other locks are held than as learned"
-        return "none of its operations", "what was learned agrees, and a reduction has left this execution out"
-
-
-def _seen(taken: Taken) -> str:
-    return "it waits" if taken.waits else f"it sees {taken.observation}"
+            if about is not None and other.operation is not None and about.kind is not other.operation.kind:
+                return place, f"as learned, {other.operation} comes there"
+            if waits is not other.waits:
+                return place, f"live it {'waits' if waits else 'goes on'}, as learned {other.observation or 'it waits'}"
+        return "none of its operations", "what was learned agrees, and something has left this execution out"
