@@ -6,6 +6,7 @@ real executions. ``python -m tests.truth.challenges`` measures which of them the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -17,7 +18,7 @@ from attrs import evolve, frozen
 from tests.truth.compared import ends_of, names_of, scenario_of, tables_of
 from tests.truth.generator import Case, play
 from tests.truth.real import Explored, bench, explore
-from treadle import FaultBudget, Scenario, View, always, at_end, check, checking
+from treadle import FaultBudget, Scenario, Verdict, View, always, at_end, check, checking
 from treadle.client.gate import CursorCalls
 from treadle.execution import product, symmetry, system
 from treadle.execution.state import State
@@ -53,8 +54,6 @@ class Rule:
         faults: the budget, locked and crash.
         contents: it shows in what is committed, with how clients had ended by then.
         cause: it is one of the causes of false verdicts that were found from outside.
-        of_the_world: challenges, which run on the same world and with the same gate, share it: only real executions,
-            which share nothing, can notice.
     """
 
     name: str
@@ -65,7 +64,6 @@ class Rule:
     faults: tuple[int, int] = (0, 0)
     contents: bool = False
     cause: bool = False
-    of_the_world: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -115,10 +113,10 @@ def _noting(rule: Rule) -> tuple[Scenario, Callable[[], Seen]]:
     return scenario, lambda: (frozenset(ends), frozenset(passed))
 
 
-def seen_by(rule: Rule, **options: Any) -> tuple[Seen, bool]:
-    """Check a rule's case, and return all that was seen, and whether the search was exhausted."""
+def _seen_by(rule: Rule) -> tuple[Seen, bool]:
+    """Check a rule's case without challenges, and return all that was seen, and whether the search was exhausted."""
     scenario, seen = _noting(rule)
-    exhausted = check(scenario, **options).exhausted
+    exhausted = check(scenario, challenge=0, challenges=0).exhausted
     return seen(), exhausted
 
 
@@ -127,7 +125,7 @@ def seen_in_force(rule: Rule) -> tuple[Seen, int]:
     """Return all that a check sees with all rules in force, and how often it starts over."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         starts = _counted(monkeypatch)
-        seen, exhausted = seen_by(rule)
+        seen, exhausted = _seen_by(rule)
     assert exhausted
     return seen, len(starts)
 
@@ -145,29 +143,85 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> list[SignalError]:
     return signals
 
 
-def what_comes_of(rule: Rule, **options: Any) -> str:
-    """Return what comes of a check with a rule broken.
+@contextlib.contextmanager
+def _broken(rule: Rule) -> Iterator[list[SignalError]]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        rule.broken(monkeypatch)
+        yield _counted(monkeypatch)
 
-    That is ``RIGHT``, ``STARTS_OVER`` (it finds out, takes less for granted, and is right), ``WRONG``, "inconclusive" or
-    the name of an error.
+
+@frozen
+class Comes:
+    """What comes of a check with a rule broken.
+
+    Attributes:
+        of_it: ``RIGHT``, ``STARTS_OVER`` (it finds out, takes less for granted, and is right), ``WRONG``, "inconclusive"
+            or the name of an error.
+        missing: what it did not see and must.
+        invented: what it saw and cannot be.
+    """
+
+    of_it: str
+    missing: Seen = (frozenset(), frozenset())
+    invented: Seen = (frozenset(), frozenset())
+
+
+@functools.cache
+def what_comes_of(rule: Rule) -> Comes:
+    """Return what comes of a check with a rule broken, and without challenges."""
+    expected, usual = seen_in_force(rule)
+    with _broken(rule) as signals:
+        try:
+            seen, exhausted = _seen_by(rule)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is no verdict
+            return Comes(type(error).__name__)
+    if not exhausted:
+        return Comes("inconclusive")
+    if seen == expected:
+        return Comes(STARTS_OVER if len(signals) > usual else RIGHT)
+    missing = (expected[0] - seen[0], expected[1] - seen[1])
+    return Comes(WRONG, missing, (seen[0] - expected[0], seen[1] - expected[1]))
+
+
+def verdict_of(rule: Rule, seed: int) -> str:
+    """Return what a check with the rule broken and the default challenges says of one thing that it gets wrong.
+
+    The property is "this never happens", where "this" is something that a check without challenges does not see with
+    the rule broken, or, where there is no such thing, something that it invents.
 
     Args:
         rule: is broken.
-        **options: of ``treadle.check``.
+        seed: of the challenges.
+
+    Returns:
+        ``WRONG`` or ``RIGHT``, for the verdict; "inconclusive"; or the name of an error.
     """
-    expected, usual = seen_in_force(rule)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        rule.broken(monkeypatch)
-        signals = _counted(monkeypatch)
+    comes = what_comes_of(rule)
+    wanted = Verdict.VIOLATED if any(comes.missing) or not any(comes.invented) else Verdict.HOLDS
+    ends, passed = comes.missing if any(comes.missing) else comes.invented
+    if not (ends or passed):
+        ends, passed = seen_in_force(rule)[0]
+    case = rule.case
+    names = names_of(len(case.programs))
+    if ends:
+        this = min(ends, key=repr)
+        item = at_end(
+            "this never happens", lambda view: (ends_of(view, names), tables_of(view.committed)) != this, name="never"
+        )
+    else:
+        this = min(passed, key=repr)
+        item = always(
+            "this never happens", lambda view: (tables_of(view.committed), ends_of(view, names)) != this, name="never"
+        )
+    scenario = evolve(_noting(rule)[0], properties=[item])
+    with _broken(rule):
         try:
-            seen, exhausted = seen_by(rule, **options)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is no verdict
+            verdict = check(scenario, seed=seed).decisions[0].verdict
+        except Exception as error:  # noqa: BLE001  # likewise
             return type(error).__name__
-    if not exhausted:
+    if verdict is Verdict.INCONCLUSIVE:
         return "inconclusive"
-    if seen != expected:
-        return WRONG
-    return STARTS_OVER if len(signals) > usual else RIGHT
+    return RIGHT if verdict is wanted else WRONG
 
 
 def executed(rule: Rule, most: int) -> Explored:
@@ -267,7 +321,8 @@ def _content_without(part: Callable[[content.Content], object]) -> Break:
 
 def _without_sequence(found: content.Content) -> object:
     layouts = found.schema.layouts
-    return [layout.name == "sqlite_sequence" or rows for layout, rows in zip(layouts, found.tables, strict=True)]
+    kept = (rows for layout, rows in zip(layouts, found.tables, strict=True) if layout.name != "sqlite_sequence")
+    return tuple(kept)
 
 
 def _gives_up_and_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,49 +410,44 @@ _BOTH = "wal 5000 / none: begin, read one, put, COMMIT / none: add"
 RULES: Sequence[Rule] = (
     # What an operation is to others (treadle.world.footprint).
     Rule("to take a snapshot is not local", "wal 5000 / none: read one, read one / none: add", _takes_no(Lock.READ)),
-    Rule("to take the write lock is not local", _BOTH, _takes_no(Lock.WRITE), RIGHT),
+    Rule("to take the write lock is not local", _BOTH, _takes_no(Lock.WRITE), STARTS_OVER),
     Rule(
         "a COMMIT lets go",
         "wal 5000 / none: begin, add, COMMIT / none: read one",
         _all(_keeps(lambda context: context.effects.ends)),
-        RIGHT,
     ),
     Rule(
         "a COMMIT of the driver lets go",
         "wal 5000 / legacy: add, commit / none: read one",
         _keeps(lambda context: context.kind is Kind.COMMIT),
-        RIGHT,
     ),
     Rule(
         "the RELEASE of the savepoint that began the transaction lets go",
         "wal 5000 / none: savepoint, add, release / none: read one",
         _constant(footprint, "_releases", value=False),
-        RIGHT,
     ),
     Rule(
         "what ends the transaction by itself lets go",
         f"wal 5000 / legacy: add, or rollback? / {_UPGRADES}",
         _compiled(may_roll_back=False),
-        RIGHT,
+        STARTS_OVER,
         cause=True,
     ),
     Rule(
         "to set isolation_level lets go",
         "wal 5000 / legacy: add, level none / none: read one",
         _keeps(_pending_control),
-        RIGHT,
     ),
     Rule(
         "the end of a read lets go in a rollback journal",
         "delete 0 / none: first, close / none: add",
         _keeps(lambda context: context.posture.lock is Lock.READ),
-        RIGHT,
+        STARTS_OVER,
     ),
     Rule(
         "the end of an INSERT ... RETURNING outside a transaction lets go",
         "wal 0 / none: returning, rest / none: add",
         _keeps(lambda context: bool(context.posture.active)),
-        RIGHT,
     ),
     Rule(
         "a process outside can refuse a lock",
@@ -422,15 +472,14 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "who has not read the schema reads it",
-        "wal 0 / none: read one, unique? / none: drop u, begin immediate, COMMIT",
+        "delete 0 / none: explain? / none: begin exclusive, COMMIT",
         _attribute(Posture, "schema_read", property(lambda _: True, lambda *_: None)),
-        RIGHT,
         cause=True,
     ),
     # What a connection holds (treadle.world.bookkeeping, treadle.world.holding).
     Rule(
         "a commit makes the snapshots of others stale",
-        "wal 5000 / none: begin, read one, add, COMMIT / none: same",
+        "wal 5000 / none: begin, read one, add, COMMIT / none: savepoint, add, rollback to, release",
         _attribute(Posture, "reads_snapshot", value=False),
     ),
     Rule(
@@ -442,7 +491,6 @@ RULES: Sequence[Rule] = (
         "a savepoint outside a transaction begins one",
         "wal 5000 / none: savepoint, add, release / none: read one",
         _but(bookkeeping, "_savepoints_after", _no_savepoint_begins),
-        RIGHT,
     ),
     Rule(
         "settings are part of a connection",
@@ -471,7 +519,7 @@ RULES: Sequence[Rule] = (
     Rule(
         "the schema that was read is part of a connection",
         "wal 0 / none: read one, unique? / none: drop u, begin immediate, COMMIT",
-        _compiled(changes_schema=False),
+        _compiled(changes_schema=False, unknown=""),
         cause=True,
     ),
     # What is known (treadle.world.known).
@@ -532,6 +580,7 @@ RULES: Sequence[Rule] = (
         "what a stretch does depends on the locks of others",
         "wal 0 / none: begin immediate, COMMIT / none: add?",
         _but(State, "others", _no_others),
+        "UnreachedError",
     ),
     Rule(
         "to return is seen",
@@ -552,20 +601,17 @@ RULES: Sequence[Rule] = (
         _but(system, "Surroundings", lambda right, *given, answers: right(*given, answers=False)),
         faults=(0, 1),
         cause=True,
-        of_the_world=True,
     ),
     Rule(
         "a waiting client goes on when locks have changed",
         "wal 5000 / none: begin immediate, COMMIT / none: add",
         _attribute(product.Product, "_may_step", lambda _, state, client: state.locals[client].wait is None),
-        of_the_world=True,
     ),
     Rule(
         "what a client leaves open keeps its lock",
         "wal 0 / legacy leave: add / none: read one, unique?",
         _all(_constant(product, "holds_something", value=False), _constant(world, "holds_something", value=False), _constant(learned, "holds_something", value=False)),
         cause=True,
-        of_the_world=True,
     ),
     Rule(
         "clients with other arguments differ",
@@ -590,28 +636,24 @@ RULES: Sequence[Rule] = (
         f"delete 5000 / none: begin exclusive, add, COMMIT / {_UPGRADES}",
         _gives_up_and_tries_again,
         cause=True,
-        of_the_world=True,
     ),
     Rule(
         "others can come between the statements of a script",
         "wal 5000 / none: script / none: read",
         _but(Connection, "_pauses", _one_script),
         cause=True,
-        of_the_world=True,
     ),
     Rule(
         "others can come between the rows of an executemany in autocommit",
         "wal 5000 / none: many list / none: read",
         _but(Connection, "_pauses", _one_executemany),
         cause=True,
-        of_the_world=True,
     ),
     Rule(
         "rows of an executemany are drawn while it runs",
         "wal 5000 / legacy: many reader?, commit / none: add two",
         _but(CursorCalls, "executemany", _drawn_beforehand),
         cause=True,
-        of_the_world=True,
     ),
     Rule(
         "a statement that is over is not under way",
@@ -619,39 +661,34 @@ RULES: Sequence[Rule] = (
         _but(library.Library, "is_under_way", lambda _, self, cursor: self.keeps_statement(cursor)),
         RIGHT,
         cause=True,
-        of_the_world=True,
     ),
     Rule(
         "an open cursor keeps its snapshot",
         "delete 0 / none: first, rest / none: add?",
         _constant(Connection, "under_way", frozenset()),
-        RIGHT,
-        of_the_world=True,
+        STARTS_OVER,
     ),
     Rule(
         "a closed connection lives on with its statements",
         "delete 0 / none: first, shut, drop / none: add, read",
         _constant(Connection, "keeping", frozenset()),
-        of_the_world=True,
+        "OperationalError",
     ),
     Rule(
         "a timeout of 0 does not wait",
         "wal 0 / none: begin immediate, COMMIT / none: add?",
         _but(Connection, "_arm", _waits_though_timeout_is_zero),
-        of_the_world=True,
     ),
     Rule(
         "a busy timeout is the connection's",
         "wal 5000 / none: timeout / none: read one",
         lambda monkeypatch: monkeypatch.setitem(effects.PRAGMAS, "busy_timeout", effects.Pragma.SETTING),
         cause=True,
-        of_the_world=True,
     ),
     Rule(
         "the statement that a cursor still has is reset first",
         "delete 0 / none: first, again, rest / none: add?",
         _but(CursorCalls, "_run", _not_reset),
-        of_the_world=True,
     ),
 )
 """All of them."""

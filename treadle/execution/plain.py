@@ -80,6 +80,7 @@ class Actor:
         self.over = False
         self.steps = 0
         self.connections: list[Any] = []
+        self.handlers: list[Any] = []  # SQLite may call them for as long as a statement outlives its connection
         self.at: Any = None
         self._patient = True
         self._coroutine = Coroutine(client, surroundings)
@@ -117,10 +118,10 @@ class Actor:
 
     # What connections call, from inside the client.
 
-    def point(self, connection: Any, kind: Kind, sql: str | None = None) -> None:
+    def point(self, connection: Any, kind: Kind, sql: str | None = None, arguments: tuple[object, ...] = ()) -> None:
         """Stop before a call, until it is this client's turn."""
         self.at, self.waits = connection, False
-        self._ask(kind, sql)
+        self._ask(kind, sql, arguments)
         self.place.clock.clock_s = self._coroutine.clock_s
 
     def wait(self, connection: Any) -> bool:
@@ -130,7 +131,7 @@ class Actor:
             return False
         self.at, self.waits = connection, True
         try:
-            self._ask(Kind.EXECUTE, None)
+            self._ask(Kind.EXECUTE)
         except BaseException:  # noqa: BLE001  # it is being unwound: SQLite's C code is below
             return False
         finally:
@@ -138,9 +139,9 @@ class Actor:
         self.refused = not self._patient
         return self._patient
 
-    def _ask(self, kind: Kind, sql: str | None) -> None:
+    def _ask(self, kind: Kind, sql: str | None = None, arguments: tuple[object, ...] = ()) -> None:
         port = self._coroutine
-        port.ask(the_operation(kind, 0, None, sql, (), clock_s=port.clock_s, payload=None))
+        port.ask(the_operation(kind, 0, None, sql, arguments, clock_s=port.clock_s, payload=None))
         self.at = None
 
     def listening(self) -> bool:
@@ -191,6 +192,8 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         def _run(self, kind: Kind, sql: str, call: Callable[[], Any]) -> Any:
             try:
                 connection = self.connection
+                if connection.closed:
+                    return call()
                 first = kind is Kind.EXECUTESCRIPT
                 if not first and self._under_way():  # the driver resets that one first
                     first = True
@@ -223,7 +226,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
 
         def _fetch(self, kind: Kind) -> Any:
             connection = self.connection
-            if self._under_way():
+            if not connection.closed and self._under_way():
                 connection.actor.point(connection, kind)
             return connection.made()
 
@@ -277,6 +280,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             self._arm()
             actor.place.clock.install(_Functions(self))
             actor.connections.append(self)
+            actor.handlers.append(self._handler)
 
         def _arm(self) -> None:
             self.library.set_busy_handler(self, self._handler if self._timeout_ms > 0 else None)
@@ -373,7 +377,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
                 self._control(Kind.CLOSE, type(self)._close)
 
         def _control(self, kind: Kind, call: Callable[[Any], None]) -> None:
-            if not self.actor.over:
+            if not (self.actor.over or self.closed):
                 self.actor.point(self, kind)
             if not self.actor.over:
                 with self.made():
@@ -410,7 +414,8 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
 
         @isolation_level.setter
         def isolation_level(self, level: Any) -> None:
-            self.actor.point(self, Kind.CONFIGURE)
+            if not self.closed:
+                self.actor.point(self, Kind.CONFIGURE, None, ("isolation_level", level))
             with self.made():
                 driver.Connection.isolation_level.__set__(self, level)
 
@@ -422,7 +427,8 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
 
             @autocommit.setter
             def autocommit(self, value: Any) -> None:
-                self.actor.point(self, Kind.CONFIGURE)
+                if not self.closed:
+                    self.actor.point(self, Kind.CONFIGURE, None, ("autocommit", value))
                 with self.made():
                     driver.Connection.autocommit.__set__(self, value)
 
@@ -549,7 +555,7 @@ class PlainExecution:
     def _may_be_refused(self, place: int) -> bool:
         actor = self._actors[place]
         assert isinstance(actor.stop, Operation)
-        if actor.at is None or actor.stop.kind in _NOT_REFUSED:
+        if actor.at is None or actor.at.closed or actor.stop.kind in _NOT_REFUSED:
             return False
         others = [one for other in self._actors for one in other.connections if one is not actor.at]
         return not any(one.lock() >= Lock.WRITE for one in others if not one.closed)

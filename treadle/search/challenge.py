@@ -33,13 +33,13 @@ from treadle.search.pct import Priorities
 from treadle.values.errors import ChallengeError, ScheduleMismatchError, StuckClientError
 from treadle.values.operation import Kind
 from treadle.values.outcome import Outcome, OutcomeKey
-from treadle.values.schedule import Choice, Schedule
+from treadle.values.schedule import Choice, Fail, Schedule
 from treadle.values.signals import OperationBoundError
 
-_SMALL_S = 0.15
+_SMALL_S = 0.24
 """How long challenges may take in any case, in seconds: what a small search leaves."""
 
-_MOST_OF_SMALL = 150
+_MOST_OF_SMALL = 250
 """How many executions of a small search are enough."""
 
 
@@ -74,6 +74,34 @@ class _Walked:
         """Return the choices after which something was not walked yet."""
         self.choices = len(choices)
         return tuple(choice for choice in choices if choice not in self.onward or not self.onward[choice].done)
+
+
+class Uniform:
+    """The decisions of a uniform walk, in which faults are as likely to come late as early."""
+
+    def __init__(self, dice: random.Random, length: int, faults: int) -> None:
+        """Choose where faults come.
+
+        Args:
+            dice: chooses.
+            length: of an execution, about.
+            faults: how many there may be.
+        """
+        self._dice = dice
+        self._fault_points = {dice.randrange(1, length + 1) for _ in range(dice.randrange(faults + 1))}
+        self._count = self._due = 0
+
+    def pick(self, state: State, choices: tuple[Choice, ...]) -> Choice:
+        """Choose among what may happen."""
+        del state
+        self._count += 1
+        self._due += self._count in self._fault_points
+        faults = [choice for choice in choices if isinstance(choice, Fail)]
+        steps = [choice for choice in choices if not isinstance(choice, Fail)]
+        if faults and (self._due or not steps):
+            self._due = max(0, self._due - 1)
+            return self._dice.choice(faults)
+        return self._dice.choice(steps)
 
 
 class Challenger:
@@ -127,7 +155,9 @@ class Challenger:
         """Run one execution to its end."""
         faults = self._system.scenario.faults
         clients = len(self._system.scenario.clients)
-        priorities = Priorities(self._dice, clients, self._longest, faults.locked + faults.crash)
+        pick = Uniform(self._dice, self._longest, faults.locked + faults.crash).pick
+        if not uniform:
+            pick = Priorities(self._dice, clients, self._longest, faults.locked + faults.crash).pick
         passed = [self._root]
         with self._system.plain() as execution:
             self._execution = execution
@@ -137,7 +167,7 @@ class Challenger:
             self._compare(state)
             while choices := execution.choices():
                 left = passed[-1].left(choices)
-                choice = self._dice.choice(left) if uniform else priorities.pick(state, left)
+                choice = pick(state, left)
                 execution.take(choice)
                 state = self._state(execution.passed)
                 self._compare(state)
