@@ -604,7 +604,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "a waiting client goes on when locks have changed",
-        "wal 5000 / none: begin immediate, COMMIT / none: add",
+        f"delete 5000 / {_UPGRADES} / none: add",
         _attribute(product.Product, "_may_step", lambda _, state, client: state.locals[client].wait is None),
     ),
     Rule(

@@ -83,6 +83,7 @@ class Actor:
         self.handlers: list[Any] = []  # SQLite may call them for as long as a statement outlives its connection
         self.at: Any = None
         self._patient = True
+        self._asked: tuple[Kind, str | None, tuple[object, ...]] = (Kind.CONNECT, None, ())
         self._coroutine = Coroutine(client, surroundings)
         self._coroutine.opens = functools.partial(place.open, self)
         self.stop: Operation | Outcome = self._coroutine.resume()
@@ -121,7 +122,8 @@ class Actor:
     def point(self, connection: Any, kind: Kind, sql: str | None = None, arguments: tuple[object, ...] = ()) -> None:
         """Stop before a call, until it is this client's turn."""
         self.at, self.waits = connection, False
-        self._ask(kind, sql, arguments)
+        self._asked = (kind, sql, arguments)
+        self._ask()
         self.place.clock.clock_s = self._coroutine.clock_s
 
     def wait(self, connection: Any) -> bool:
@@ -131,7 +133,7 @@ class Actor:
             return False
         self.at, self.waits = connection, True
         try:
-            self._ask(Kind.EXECUTE)
+            self._ask()
         except BaseException:  # noqa: BLE001  # it is being unwound: SQLite's C code is below
             return False
         finally:
@@ -139,8 +141,9 @@ class Actor:
         self.refused = not self._patient
         return self._patient
 
-    def _ask(self, kind: Kind, sql: str | None = None, arguments: tuple[object, ...] = ()) -> None:
+    def _ask(self) -> None:
         port = self._coroutine
+        kind, sql, arguments = self._asked
         port.ask(the_operation(kind, 0, None, sql, arguments, clock_s=port.clock_s, payload=None))
         self.at = None
 
