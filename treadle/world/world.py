@@ -315,7 +315,7 @@ class World:
         stoppable = not footprint.local or operation.kind in {Kind.EXECUTEMANY, Kind.EXECUTESCRIPT}
         timeout = effects.timeout and operation.kind is not Kind.EXECUTESCRIPT
         outside = mode is Mode.OUTSIDE
-        lock = self._observer.outside_lock(held) if outside else contextlib.nullcontext(enter_result=True)
+        lock = self._observer.outside_lock(held.lock) if outside else contextlib.nullcontext(enter_result=True)
         try:
             with lock as executes:
                 if not executes:
