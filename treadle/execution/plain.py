@@ -190,7 +190,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         """
 
         def _under_way(self) -> bool:
-            return self.connection.library.is_under_way(self)
+            return bool(self.connection.library.is_under_way(self))
 
         def _run(self, kind: Kind, sql: str, call: Callable[[], Any]) -> Any:
             try:
@@ -281,7 +281,8 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             self._timeout_ms = timeout_ms
             self._handler = BUSY_HANDLER(lambda _, __: int(actor.wait(self)))
             self._arm()
-            actor.place.clock.install(_Functions(self))
+            functions: Any = _Functions(self)
+            actor.place.clock.install(functions)
             actor.connections.append(self)
             actor.handlers.append(self._handler)
 
