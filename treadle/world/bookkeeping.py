@@ -84,7 +84,7 @@ class Bookkeeper:
     def _log_after(self, deed: Deed, posture: Posture, content: Content) -> int:
         operation, before = deed.operation, deed.before
         # A statement in a transaction of its own leaves no lock, but perhaps in a temporary table what it read.
-        copied = deed.effects.temporary and deed.effects.reads
+        copied = not deed.effects.known or (deed.effects.temporary and deed.effects.reads)
         took = posture.lock is not Lock.NONE or (deed.stop is None and (deed.effects.writes or copied))
         snapshot: Content | None = content if before.lock is Lock.NONE and took else None
         log = before.log
