@@ -171,9 +171,7 @@ class World:
             if operation.kind is Kind.CONFIGURE and operation.arguments[0] in _COUNTERS:
                 self._need_logs()
             return NOTHING
-        elif operation.kind is Kind.EXECUTESCRIPT or (
-            operation.kind is Kind.EXECUTEMANY and operation.arguments is None
-        ):
+        elif operation.kind is Kind.EXECUTESCRIPT:
             return OPAQUE if self._book.keep_logs else LOOKS
         else:
             effects = self._lexicon.effects(operation)
