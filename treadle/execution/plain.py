@@ -21,6 +21,7 @@ import contextlib
 import ctypes
 import functools
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -278,6 +279,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         def begin(self, actor: Actor, timeout_ms: int) -> None:
             """Belong to a client."""
             self.actor, self.library, self.closed = actor, actor.place.library, False
+            self.made_cursors: weakref.WeakSet[Any] = weakref.WeakSet()
             self._timeout_ms = timeout_ms
             self._handler = BUSY_HANDLER(lambda _, __: int(actor.wait(self)))
             self._arm()
@@ -359,7 +361,9 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             return Lock(self.library.file_lock(self))
 
         def cursor(self, factory: Any = None) -> Any:
-            return driver.Connection.cursor(self, factory or Cursor)
+            made = driver.Connection.cursor(self, factory or Cursor)
+            self.made_cursors.add(made)
+            return made
 
         def execute(self, sql: str, *arguments: Any) -> Any:
             return self.cursor().execute(sql, *arguments)
@@ -396,7 +400,9 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             if not self.closed:
                 self._timeout_ms = 0
                 self._arm()
-                self.library.interrupt(self)
+                for cursor in tuple(self.made_cursors):  # what the client left in cycles keeps statements under way
+                    with contextlib.suppress(driver.Error):
+                        driver.Cursor.close(cursor)
                 with contextlib.suppress(driver.Error):
                     driver.Connection.rollback(self)
                 self._close()
