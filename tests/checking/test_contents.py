@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from treadle.interning import intern_operation
+from treadle.values.fault import Placement
 from treadle.values.operation import Kind, Operation
 from treadle.world import content as content_module
-from treadle.world.content import Library
+from treadle.world.content import ContentStore
 from treadle.world.effects import Lexicon
+from treadle.world.footprint import Footprints
 from treadle.world.state import Book, WorldState
 from treadle.world.world import Template, World
 
@@ -112,20 +114,20 @@ def _statement(dice: random.Random, pool: tuple[str, ...]) -> str:
 class _Driver:
     """Two connections to a world, and whoever works with them."""
 
-    def __init__(self, template: Template, home: Path, library: Library) -> None:
-        copies = [home.parent / f"lexicon-{number}.db" for number in range(2)]
-        for copy in copies:
-            shutil.copyfile(template.path, copy)
-        self._compilers = [sqlite3.connect(copy, isolation_level=None) for copy in copies]
-        self.world = World(template, home, Book(keep_logs=False), library, Lexicon(*self._compilers))
+    def __init__(self, template: Template, home: Path, library: ContentStore) -> None:
+        copy = home.parent / "lexicon.db"
+        shutil.copyfile(template.path, copy)
+        self._compiler = sqlite3.connect(copy, isolation_level=None)
+        lexicon = Lexicon(self._compiler, template.journal)
+        footprints = Footprints(template.journal, Placement.REACHABLE)
+        self.world = World(template, home, Book(keep_logs=False), library, lexicon=lexicon, footprints=footprints)
         for client in range(2):
             self.do(client, Kind.CONNECT, payload={"timeout": 0.0})
             self.do(client, Kind.EXECUTE, f"PRAGMA foreign_keys = {client}")
 
     def close(self) -> None:
         self.world.close()
-        for compiler in self._compilers:
-            compiler.close()
+        self._compiler.close()
 
     def do(self, client: int, kind: Kind, sql: str | None = None, payload: Any = None) -> WorldState:
         cursor = None if kind in {Kind.CONNECT, Kind.COMMIT, Kind.ROLLBACK} else 0
@@ -149,14 +151,14 @@ def journal(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Library:
+def library(monkeypatch: pytest.MonkeyPatch) -> ContentStore:
     """Give a library of small stretches, so that few rows make many of them."""
     monkeypatch.setattr(World, "_need_logs", lambda world: None)  # nothing here depends on what is over
     monkeypatch.setattr(content_module, "_SPAN", 4)
-    return Library()
+    return ContentStore()
 
 
-def _driver(directory: Path, library: Library, schema: str, journal: str) -> _Driver:
+def _driver(directory: Path, library: ContentStore, schema: str, journal: str) -> _Driver:
     path = directory / "template.db"
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA journal_mode = {journal}")
@@ -167,10 +169,10 @@ def _driver(directory: Path, library: Library, schema: str, journal: str) -> _Dr
     connection.close()
     home = directory / "world"
     home.mkdir()
-    return _Driver(Template(path, journal), home, library)
+    return _Driver(Template(path, journal, sqlite3), home, library)
 
 
-def _committed(driver: _Driver, library: Library) -> object:
+def _committed(driver: _Driver, library: ContentStore) -> object:
     """Return what a full read finds: the same object, if all is well."""
     observer = driver.world._observer  # the white box of this test
     if observer.data_version() is None:  # a COMMIT is under way
@@ -181,7 +183,7 @@ def _committed(driver: _Driver, library: Library) -> object:
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("program", _PROGRAMS)
 def test_what_a_commit_changed_is_all_that_it_changed(
-    tmp_path: Path, library: Library, journal: str, program: str, seed: int
+    tmp_path: Path, library: ContentStore, journal: str, program: str, seed: int
 ) -> None:
     """After each operation of a random program, the content is the one that reading all rows finds."""
     dice = random.Random(f"{journal} {program} {seed}")
@@ -196,7 +198,7 @@ def test_what_a_commit_changed_is_all_that_it_changed(
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_contents_are_brought_back(tmp_path: Path, library: Library, journal: str, seed: int) -> None:
+def test_contents_are_brought_back(tmp_path: Path, library: ContentStore, journal: str, seed: int) -> None:
     """After moving to an earlier state, and after what follows, reading all rows finds the content of that state."""
     dice = random.Random(f"{journal} back {seed}")
     driver = _driver(tmp_path, library, _SIMPLE, journal)
@@ -218,7 +220,7 @@ def test_contents_are_brought_back(tmp_path: Path, library: Library, journal: st
     assert went_back > 0
 
 
-def test_a_commit_costs_what_it_changed(tmp_path: Path, library: Library) -> None:
+def test_a_commit_costs_what_it_changed(tmp_path: Path, library: ContentStore) -> None:
     """Inserting row after row reads each row a few times, and not all rows each time."""
     driver = _driver(tmp_path, library, _SIMPLE, "wal")
     read: list[str] = []
@@ -235,7 +237,7 @@ def test_a_commit_costs_what_it_changed(tmp_path: Path, library: Library) -> Non
     assert 49 == sum("WHERE rowid >" in statement for statement in tables)
 
 
-def test_contents_share_what_they_have_in_common(tmp_path: Path, library: Library) -> None:
+def test_contents_share_what_they_have_in_common(tmp_path: Path, library: ContentStore) -> None:
     """One row more is one more object for its stretch; the rows before are the same objects."""
     driver = _driver(tmp_path, library, _SIMPLE, "wal")
     try:

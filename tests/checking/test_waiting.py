@@ -77,7 +77,9 @@ def test_a_statement_outlives_its_connection(journal: str) -> None:
         return True
 
     assert check(evolve(bank(close_early, clients=1, journal=journal), properties=[look])).exhausted
-    assert [([(2,), closed, closed, "database is locked", [(0,), (5,), (6,)]], [0, 5, 6])] == found
+    expected = ([(2,), closed, closed, "database is locked", [(0,), (5,), (6,)]], [0, 5, 6])
+    assert [expected] * len(found) == found  # a challenge looks at it, too
+    assert found
 
 
 def test_writers_wait_for_each_other() -> None:

@@ -30,7 +30,7 @@ from treadle.judge import Judge
 from treadle.scenario import Client
 from treadle.search.interruption import Interruption
 from treadle.search.pct import Priorities
-from treadle.values.errors import ChallengeError, ScheduleMismatchError, StuckClientError
+from treadle.values.errors import ChallengeError, NondeterminismError, ScheduleMismatchError, StuckClientError
 from treadle.values.operation import Kind, Operation
 from treadle.values.outcome import Outcome, OutcomeKey
 from treadle.values.schedule import Choice, Fail, Schedule, Step
@@ -212,9 +212,29 @@ class Challenger:
     def _parted(self, what: str) -> ChallengeError:
         """Return the error for an execution that the search did not find."""
         assert self._execution is not None
-        script = self._execution.script
+        script = tuple(self._execution.script)
+        self._require_same_again(script)
         schedule, place, why = self._where(script)
         return ChallengeError(schedule.token, f"{what} and the search did not find that", place, why)
+
+    def _require_same_again(self, script: Sequence[Made]) -> None:
+        """Run the same execution once more: a client that does something else then is to blame, and not the search.
+
+        Raises:
+            NondeterminismError: a client asked for something else.
+        """
+        names = [client.name for client in self._system.scenario.clients]
+        asked = [0] * len(names)
+        with self._system.plain() as again:
+            for choice, about, _ in script:
+                client = choice.client
+                asked[client] += 1
+                if choice not in again.choices():
+                    raise NondeterminismError(names[client], asked[client], str(about), "something else, run once more")
+                again.take(choice)
+                now = again.script[-1][1]
+                if about is not None and now is not None and (about.kind, about.sql) != (now.kind, now.sql):
+                    raise NondeterminismError(names[client], asked[client], repr(str(about)), repr(str(now)))
 
     def _where(self, script: Sequence[Made]) -> tuple[Schedule, str, str]:
         """Return the schedule of a plain execution as it was learned, and where and how the two part.
