@@ -128,7 +128,7 @@ def check(
         options = Options(
             local="local" not in off and not live,
             memory="memory" not in off,
-            symmetry=merge and not live and search == "exhaustive" and "symmetry" not in off,
+            symmetry=known.names_alike and merge and not live and search == "exhaustive" and "symmetry" not in off,
             fork="fork" not in off,
             known=known,
         )

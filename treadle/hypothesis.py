@@ -33,6 +33,9 @@ from treadle.values.signals import (
     SignalError,
 )
 
+_STARTS_OVER = (EndsMatterError, HistoryNeededError, LogsNeededError, NotLocalError)
+"""What tells that something must not be taken for granted any more."""
+
 _open: set[_Runner] = set()
 
 
@@ -129,7 +132,7 @@ class ScenarioMachine(RuleBasedStateMachine):
                 self._path += edge.choices()
                 self._state = edge.after
                 self._choices = self._system.product.choices(self._state)
-        except (EndsMatterError, HistoryNeededError, LogsNeededError, NotLocalError) as error:
+        except _STARTS_OVER as error:
             self.runner.start_over(error)
             self._arrive()
             self._do(choice)
@@ -155,9 +158,15 @@ class ScenarioMachine(RuleBasedStateMachine):
     @invariant()
     def properties_hold(self) -> None:
         """Check the properties in the state that the example is in."""
-        if not self._broken:
+        if self._broken:
+            return
+        try:
             with self._system.active():
                 self._look(self._state, self._path)
+        except _STARTS_OVER as error:
+            self.runner.start_over(error)
+            self._arrive()
+            self.properties_hold()
 
     def teardown(self) -> None:
         """Let the clients run on, one after another, so that the properties of the end are checked too."""

@@ -7,7 +7,6 @@ outcome, so that two executions that differ anywhere differ in their outcomes.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from attrs import frozen
@@ -22,10 +21,7 @@ SCHEMA = (
     "CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)",
     "INSERT INTO c VALUES (1, 30)",
 )
-"""The database before any client starts."""
-
-TABLES = ("t", "u", "c")
-"""Its tables. Most programs only read the last one."""
+"""The database before any client starts. Most programs only read the last table."""
 
 READS = ("read", "first", "next", "again", "close", "drop", "look", "look", "peek")
 WRITES = ("add", "put", "same", "none", "unique", "returning", "delete", "back")
@@ -207,22 +203,21 @@ _SQL = {
 }
 
 
-def play(program: Program, offset: int, connection: Connection, finish: Callable[[], None]) -> str:
+def play(program: Program, offset: int, connection: Connection) -> str:
     """Play a program, and return what was seen.
 
     Args:
         program: what to do.
         offset: the client's; writes differ by it.
         connection: a new connection.
-        finish: puts the connection back, as a pool does.
     """
     player = _Player(connection, offset)
     try:
         return player.play(program.steps)
     finally:
+        player.do("drop")
         if not program.leaves_open:
-            player.do("drop")
-            finish()
+            connection.close()
 
 
 _steps = st.builds(

@@ -8,29 +8,25 @@ just what decides it was made as it is there.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import sqlite3
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
-from unittest import mock
 
 import pytest
 
-from tests.truth.brute import make_template
-from tests.truth.test_wait_or_fail import STATEMENTS
+from tests.truth.test_wait_or_fail import MANY, SCRIPTS, STATEMENTS, make_template
 from treadle.interning import intern_operation
-from treadle.values.errors import UnsupportedOperationError
 from treadle.values.fault import Placement
 from treadle.values.operation import Kind, Operation
-from treadle.world.content import Library
+from treadle.world.content import ContentStore
 from treadle.world.effects import Lexicon
-from treadle.world.holding import Lock
+from treadle.world.footprint import Footprints
+from treadle.world.holding import Lock, StopKind
 from treadle.world.learned import LearnedWorld
-from treadle.world.locality import Natures
-from treadle.world.state import Book, Key, Transition, WorldState
+from treadle.world.state import Book, Key, Mode, Transition, WorldState
 from treadle.world.world import Template, World
 
 _STATEMENTS = (
@@ -52,15 +48,18 @@ _RARE = (
     "PRAGMA recursive_triggers = 1",
     "nonsense",
 )
-"""What makes a connection one whose past is not told."""
+"""What a connection keeps, or what fails."""
 
 _ON_CURSORS = (Kind.FETCHONE, Kind.FETCHMANY, Kind.FETCHALL, Kind.CLOSE_CURSOR)
-_KINDS = (Kind.EXECUTE, *_ON_CURSORS, Kind.COMMIT, Kind.ROLLBACK, Kind.CLOSE)
-_WEIGHTS = (14, 2, 2, 1, 1, 3, 1, 0.3)
+_KINDS = (Kind.EXECUTE, Kind.EXECUTESCRIPT, Kind.EXECUTEMANY, *_ON_CURSORS, Kind.COMMIT, Kind.ROLLBACK, Kind.CLOSE)
+_WEIGHTS = (14, 0.5, 0.5, 2, 2, 1, 1, 3, 1, 0.3)
 """How often an operation is of each kind."""
 
 _SELDOM = 0.02
 """How often a statement is a rare one, and how often a process outside holds the lock."""
+
+_OVER = 0.3
+"""How often the time of a call is over that waits."""
 
 _OPERATIONS = 60
 """How many operations are tried one after another."""
@@ -72,7 +71,7 @@ class _Done(NamedTuple):
     before: WorldState
     key: Key
     operation: Operation
-    outside: bool
+    mode: Mode
     transition: Transition
 
 
@@ -84,14 +83,25 @@ class Worlds:
         make_template(path, journal)
         self._compiler = sqlite3.connect(path, isolation_level=None)
         self._timeout_s = timeout_s
-        book, library, lexicon = Book(keep_logs=False), Library(), Lexicon(self._compiler)
+        book, contents, lexicon = Book(keep_logs=False), ContentStore(), Lexicon(self._compiler, journal)
+        footprints = Footprints(journal, Placement.REACHABLE)
         worlds = []
         for name in ("one", "two"):
             (directory / name).mkdir()
-            worlds.append(World(Template(path, journal), directory / name, book, library, lexicon))
+            worlds.append(
+                World(
+                    Template(path, journal, sqlite3),
+                    directory / name,
+                    book,
+                    contents,
+                    lexicon=lexicon,
+                    footprints=footprints,
+                )
+            )
         self.world, self.other = worlds
-        self.learned = LearnedWorld(self.other, book, Natures(journal, Placement.REACHABLE))
+        self.learned = LearnedWorld(self.other, book, footprints)
         self.done: list[_Done] = []
+        self._pending: dict[Key, Operation] = {}
 
     def close(self) -> None:
         """Close all connections."""
@@ -106,6 +116,12 @@ class Worlds:
         if kind is Kind.EXECUTE and dice.random() < _SELDOM:
             sql = dice.choice(_RARE)
         key, world = (client, 0), self.world
+        if key in self._pending:  # it goes on, or its time is over
+            waits = world.state.holding(key).posture.call
+            assert waits is not None
+            over = waits.kind is StopKind.WAITS and dice.random() < _OVER
+            self._do(key, self._pending[key], Mode.EXPIRE if over else Mode.STEP)
+            return
         if key not in world.state.holdings:
             level = None if client else ""
             options = {"isolation_level": level, "timeout": self._timeout_s}
@@ -113,30 +129,40 @@ class Worlds:
         held = world.state.holding(key)
         if kind in _ON_CURSORS and cursor not in held.posture.active:
             return
-        if held.posture.closed and kind is not Kind.CLOSE_CURSOR:
-            return
-        if kind is Kind.EXECUTE and cursor in held.posture.active:  # as the gate does
+        if kind in {Kind.EXECUTE, Kind.EXECUTEMANY} and cursor in held.posture.active:  # as the gate does
             self._do(key, Operation(Kind.CLOSE_CURSOR, 0, cursor))
-        if kind is not Kind.EXECUTE:
+            if key in self._pending:
+                return
+        if kind is Kind.EXECUTESCRIPT:
+            self._do(key, Operation(kind, 0, cursor, dice.choice(SCRIPTS)))
+        elif kind is Kind.EXECUTEMANY:
+            self._do(key, Operation(kind, 0, cursor, MANY, ((1, 1), (2, 2))))
+        elif kind is not Kind.EXECUTE:
             self._do(key, Operation(kind, 0, cursor if kind in _ON_CURSORS else None))
-            return
-        operation = intern_operation(Operation(kind, 0, cursor, sql))
-        writes = world.effects(operation, 0).writes and held.lock is not Lock.WRITE
-        barred = any(lock is Lock.WRITE for _, lock in world.state.other_locks(key))
-        self._do(key, operation, outside=writes and not barred and world.journal == "wal" and dice.random() < _SELDOM)
+        else:
+            operation = intern_operation(Operation(kind, 0, cursor, sql))
+            outside = dice.random() < _SELDOM and self._is_free_to_refuse(key, operation)
+            self._do(key, operation, Mode.OUTSIDE if outside else Mode.STEP)
 
-    def _do(self, key: Key, operation: Operation, *, outside: bool = False) -> None:
+    def _is_free_to_refuse(self, key: Key, operation: Operation) -> bool:
+        """Tell whether a process outside may hold the lock that an operation asks for."""
+        return self.world.footprint(key, operation).refusable and not self.world.state.others_write(key)
+
+    def _do(self, key: Key, operation: Operation, mode: Mode = Mode.STEP) -> None:
         operation = intern_operation(operation)
         before = self.world.state
-        transition = self.world.perform(key, operation, outside=outside)
-        self.done.append(_Done(before, key, operation, outside, transition))
-        self.learned.note(before, transition.after, key, operation, variant=outside)
+        transition = self.world.perform(key, operation, mode)
+        self._pending.pop(key, None)
+        if transition.result.stop is not None:
+            self._pending[key] = operation
+        self.done.append(_Done(before, key, operation, mode, transition))
+        self.learned._remember(before, transition.after, ((key, operation, mode),))
 
     def compare(self, dice: random.Random, met: Counter[str]) -> None:
         """Ask the learned world for all of it, in any order, and count how it answers."""
-        for before, key, operation, outside, expected in dice.sample(self.done, len(self.done)):
+        for before, key, operation, mode, expected in dice.sample(self.done, len(self.done)):
             executed, repeated = self.learned.executed, self.learned.repeated
-            found = self.learned.perform(before, key, operation, outside=outside)
+            found = self.learned.perform(before, key, operation, mode)
             assert expected.result == found.result
             assert expected.after is found.after
             assert (expected.holders, expected.held_before) == (found.holders, found.held_before)
@@ -147,20 +173,18 @@ class Worlds:
     def _look(self) -> None:
         """What is believed to be committed is what is there."""
         if self.other._observer.data_version() is not None:
-            assert self.other._library.read(self.other._observer.connection) is self.other.content
+            assert self.other._contents.read(self.other._observer.connection) is self.other.content
 
 
 def _compare(journal: str, seed: int, met: Counter[str]) -> None:
     """Do random operations in one world, and ask another one."""
     dice = random.Random(f"{journal} {seed}")
     directory = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)  # noqa: S108
-    # What lastrowid says after a statement that inserted nothing depends on what is over, of which no log is kept.
-    with directory as place, mock.patch.object(World, "_last_rowid", return_value=None):
+    with directory as place:
         worlds = Worlds(Path(place), journal, dice.choice((0.0, 5.0)))
         try:
-            with contextlib.suppress(UnsupportedOperationError):  # the commit of a statement that returned rows
-                for _ in range(_OPERATIONS):
-                    worlds.act(dice)
+            for _ in range(_OPERATIONS):
+                worlds.act(dice)
             worlds.compare(dice, met)
         finally:
             worlds.close()

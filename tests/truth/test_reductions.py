@@ -1,16 +1,12 @@
-"""What the search leaves out changes nothing: its outcomes are those of every interleaving, run the slow way."""
+"""What the search leaves out changes nothing: its outcomes are those of every interleaving, executed for real."""
 
 from __future__ import annotations
-
-import tempfile
-from pathlib import Path
 
 import pytest
 from hypothesis import event, given, note
 from hypothesis import strategies as st
 
-from tests.truth.brute import all_outcomes
-from tests.truth.checked import outcomes, outcomes_of_every_operation
+from tests.truth.checked import outcomes, outcomes_of_every_operation, real_outcomes
 from tests.truth.programs import Case, cases, sized
 from treadle.checking import REDUCTIONS
 
@@ -20,12 +16,11 @@ _SAME_SCHEDULES = {"merge", "symmetry", "memory"}
 _FAULTS = st.sampled_from(((1, 0, "reachable"), (1, 0, "statement"), (1, 0, "savepoint"), (0, 1, "reachable")))
 
 
-def _compare_with_brute(case: Case, most: int) -> None:
+def _compare_with_real(case: Case, most: int) -> None:
     note(f"{case}")
     found, result = outcomes(case)
     assert result.exhausted
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:  # noqa: S108
-        truth, complete = all_outcomes(case, Path(directory), most)
+    truth, complete = real_outcomes(case, most)
     event("all interleavings" if complete else "some interleavings")
     assert set() == truth - found
     if complete:
@@ -75,7 +70,7 @@ def _compare_processes(case: Case, faults: tuple[int, int, str]) -> None:
 @given(cases(longest=3))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
     """Two clients without faults: just the outcomes of every interleaving of single calls."""
-    _compare_with_brute(case, 40)
+    _compare_with_real(case, 40)
 
 
 @sized(25)
@@ -111,7 +106,7 @@ def test_two_processes_agree_with_one(case: Case, faults: tuple[int, int, str]) 
 @given(cases(longest=5))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings_of_longer_programs(case: Case) -> None:
     """The same, more and longer."""
-    _compare_with_brute(case, 200)
+    _compare_with_real(case, 200)
 
 
 @pytest.mark.truth
@@ -119,7 +114,7 @@ def test_reduced_search_finds_the_outcomes_of_all_interleavings_of_longer_progra
 @given(cases(clients=3, longest=2))
 def test_reduced_search_finds_the_outcomes_of_three_clients(case: Case) -> None:
     """The same for three clients."""
-    _compare_with_brute(case, 200)
+    _compare_with_real(case, 200)
 
 
 @pytest.mark.truth

@@ -12,28 +12,23 @@ import pytest
 from attrs import evolve
 from hypothesis import given, note
 
-from tests.truth.checked import ends_of_one_more
-from tests.truth.programs import SCHEMA, TABLES, Case, Program, Step, cases, play, sized
-from treadle.values.operation import Operation
+from tests.truth.checked import Tables, ends_of_one_more
+from tests.truth.programs import SCHEMA, Case, Program, Step, cases, play, sized
 
-Rows = tuple[tuple[tuple[object, ...], ...], ...]
-"""The rows of each table."""
-
-
-def _plain_end(rows: Rows, program: Program, case: Case, path: Path) -> str:
+def _plain_end(rows: Tables, program: Program, case: Case, path: Path) -> str:
     """Return how a program ends that runs alone on a plain database."""
     filler = sqlite3.connect(path, isolation_level=None)
     filler.execute(f"PRAGMA journal_mode = {case.journal}")
     for statement in SCHEMA:
         if statement.startswith("CREATE"):
             filler.execute(statement)
-    for table, values in zip(TABLES, rows, strict=True):
+    for table, values in rows:
         filler.executemany(f"INSERT INTO {table} VALUES (?, ?)", values)
     filler.close()
     level: Any = "" if case.transactions == "legacy" else None
     connection = sqlite3.connect(path, isolation_level=level)
     try:
-        return f"returned {play(program, len(case.programs), connection, connection.close)}"
+        return f"returned {play(program, len(case.programs), connection)}"
     except sqlite3.Error as error:
         return f"raised {type(error).__name__}: {error}"
     finally:
@@ -43,7 +38,7 @@ def _plain_end(rows: Rows, program: Program, case: Case, path: Path) -> str:
 def _compare(case: Case) -> None:
     clients, program = evolve(case, programs=case.programs[:-1]), evolve(case.programs[-1], leaves_open=False)
     nobody_stays = not any(other.leaves_open for other in clients.programs)
-    found: dict[bool, Collection[tuple[bool, Rows, str]]] = {}
+    found: dict[bool, Collection[tuple[bool, Tables, str]]] = {}
     for memory in (True, False):
         found[memory] = ends_of_one_more(clients, program, without=() if memory else ("memory",))
     assert found[True] == found[False]
@@ -74,16 +69,6 @@ def test_what_is_done_while_rows_are_fetched_is_not_told_from_these_rows(
 ) -> None:
     """It looks at other tables, or asks for a lock that another client may hold."""
     _compare(Case((client, more), "wal", transactions, 0))
-
-
-@pytest.mark.parametrize(("client", "more"), _AFTER[:1])
-def test_a_read_that_is_told_with_what_was_done_meanwhile_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, client: Program, more: Program
-) -> None:
-    """What comes between a read and the last of its rows is no part of it."""
-    monkeypatch.setattr(Operation, "goes_on_with", lambda *_: True)
-    with pytest.raises(AssertionError):
-        _compare(Case((client, more), "wal", "legacy", 0))
 
 
 @sized(200, fixed_to=200)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
@@ -39,12 +41,17 @@ def _forget_frames(error: BaseException) -> None:
 
 
 class Coroutine:
-    """One live run of a client, and the port that its connections talk to."""
+    """One live run of a client, and the port that its connections talk to.
+
+    Attributes:
+        opens: opens its connections, given the options; None for those of the gate.
+    """
 
     def __init__(self, client: Client, surroundings: Surroundings) -> None:
         """Prepare a run; nothing of the client happens before the first ``resume``."""
         self.name = client.name
         self.clock_s = 0.0
+        self.opens: Callable[[dict[str, Any]], Any] | None = None
         self._run = client.run
         self._surroundings = surroundings
         self._belongings = surroundings.belongings(client.name)

@@ -12,7 +12,7 @@ import functools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from treadle.interning import the_operation
 from treadle.values.errors import TreadleError, UnsupportedOperationError
@@ -96,6 +96,25 @@ _SHADOWED = ("arraysize", "description", "row_factory", "rowcount")
 """Attributes of a driver's cursor that are the gate's own."""
 
 
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def _frameless(call: _Call) -> _Call:
+    """Let no frame of the gate keep a cursor or a connection alive in a traceback: the driver's own are C."""
+
+    @functools.wraps(call)
+    def called(self: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return call(self, *arguments, **options)
+        except BaseException as error:
+            error.__traceback__ = None
+            raise
+        finally:
+            del self
+
+    return called  # type: ignore[return-value]  # of the same signature
+
+
 class CursorCalls:
     """The calls of a cursor, each of which is an operation."""
 
@@ -170,10 +189,12 @@ class CursorCalls:
             self._lastrowid = seen.lastrowid
         return self
 
+    @_frameless
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
         """Run one statement."""
         return self._run(Kind.EXECUTE, sql, _freeze(parameters))
 
+    @_frameless
     def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Self:
         """Run one statement for each set of parameters.
 
@@ -198,6 +219,7 @@ class CursorCalls:
                 seen = self._ask(Kind.ROW, sql, (_freeze(row),))
         return seen
 
+    @_frameless
     def executescript(self, sql_script: str, /) -> Self:
         """Run several statements; the driver commits an open transaction first."""
         return self._run(Kind.EXECUTESCRIPT, sql_script, ())
@@ -226,15 +248,18 @@ class CursorCalls:
                 return factory(shaper.execute(f"SELECT {names}"), row)
         return factory(self, row)
 
+    @_frameless
     def fetchone(self) -> Any:
         """Return the next row, or None."""
         rows = self._fetch(Kind.FETCHONE)
         return rows[0] if rows else None
 
+    @_frameless
     def fetchmany(self, size: int | None = None) -> list[Any]:
         """Return up to ``size`` rows."""
         return self._fetch(Kind.FETCHMANY, self.arraysize if size is None else size)
 
+    @_frameless
     def fetchall(self) -> list[Any]:
         """Return all remaining rows."""
         return self._fetch(Kind.FETCHALL)
@@ -243,6 +268,7 @@ class CursorCalls:
         """Iterate over the remaining rows."""
         return self
 
+    @_frameless
     def __next__(self) -> Any:
         """Return the next row."""
         rows = self._fetch(Kind.FETCHONE)
@@ -375,22 +401,27 @@ class ConnectionCalls:
             )
         return self.cursors(self)
 
+    @_frameless
     def execute(self, sql: str, parameters: Any = (), /) -> CursorCalls:
         """Run one statement on a new cursor."""
         return self.cursors(self).execute(sql, parameters)
 
+    @_frameless
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> CursorCalls:
         """Run one statement for each set of parameters on a new cursor."""
         return self.cursors(self).executemany(sql, parameters)
 
+    @_frameless
     def executescript(self, sql_script: str, /) -> CursorCalls:
         """Run several statements on a new cursor."""
         return self.cursors(self).executescript(sql_script)
 
+    @_frameless
     def commit(self) -> None:
         """Commit the open transaction, if there is one."""
         self._ask(Kind.COMMIT)
 
+    @_frameless
     def rollback(self) -> None:
         """Roll the open transaction back, if there is one."""
         self._ask(Kind.ROLLBACK)

@@ -43,9 +43,15 @@ _Answer = TypeVar("_Answer")
 
 
 class Runner(Port, Protocol):
-    """A live client, as its surroundings know it."""
+    """A live client, as its surroundings know it.
+
+    Attributes:
+        name: the client's.
+        opens: opens its connections, given the options; None for those of the gate.
+    """
 
     name: str
+    opens: Callable[[dict[str, Any]], Any] | None
 
     def owns_thread(self) -> bool:
         """Tell whether the calling thread is the one that runs this client."""
@@ -348,7 +354,8 @@ class Surroundings:
                 "Leave the factory out for the check."
             )
         if self._runner is not None:
-            return gate_of(self._driver)(self._runner, options)
+            opens = self._runner.opens
+            return gate_of(self._driver)(self._runner, options) if opens is None else opens(options)
         assert self._template is not None
         return self._template(options)
 

@@ -241,8 +241,9 @@ class Product:
         client = choice.client
         local, result = state.locals[client], transition.result
         operation = _pending(local)
-        if isinstance(choice, Fail) and result.lock_kind is None and self._footprint(local, state.content).opaque:
-            free = True  # it needed no lock that a process outside had
+        if isinstance(choice, Fail) and result.lock_kind is None:
+            # It needed no lock that a process outside had; that could not be told beforehand.
+            free = free or operation.kind is Kind.EXECUTEMANY or self._footprint(local, state.content).opaque
         if result.stop is None:
             spent = int(isinstance(choice, Fail) and not free)
             after = self._go_on(state, client, result.observation, operation, transition, locked=spent)

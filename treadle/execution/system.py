@@ -15,6 +15,7 @@ from treadle.client.surroundings import Surroundings
 from treadle.client.tree import Tree
 from treadle.execution.alone import Alone, run_to_end
 from treadle.execution.backend import Learned, Live
+from treadle.execution.plain import PlainExecution
 from treadle.execution.product import Product
 from treadle.execution.state import LocalStates, State
 from treadle.execution.symmetry import Symmetry, groups_of
@@ -132,6 +133,7 @@ class System:
         self._book = Book(keep_logs=known.keep_logs or bool(known.history))
         self.local_states = LocalStates(self._book)
         self._contents = ContentStore()
+        self._plain_contents = ContentStore()
         self._footprints = Footprints(scenario.database.journal, Placement(scenario.faults_at))
         self._stack = contextlib.ExitStack()
         self._serial: dict[tuple[str, ...], SerialEnd] = {}
@@ -299,6 +301,37 @@ class System:
             yield self._make_product(live, local=False, memory=False)
         finally:
             live.close()
+
+    @contextlib.contextmanager
+    def plain(self) -> Iterator[PlainExecution]:
+        """Give a plain execution on a fresh database, which shares nothing with what was learned."""
+        scenario, surroundings = self.scenario, self._surroundings
+        path = self._make_directory() / "plain.db"
+        shutil.copyfile(self._template.path, path)
+        before, surroundings.answers = surroundings.answers, True
+        execution = PlainExecution.on(
+            path,
+            self._template.journal,
+            self._template.driver,
+            clients=tuple(scenario.clients),
+            surroundings=surroundings,
+            faults=(scenario.faults.locked, scenario.faults.crash),
+            outside=scenario.faults_at is Placement.REACHABLE,
+            contents=self._plain_contents,
+            max_operations=scenario.max_operations,
+        )
+        self._live_runs += len(scenario.clients)
+        try:
+            yield execution
+        finally:
+            execution.close()
+            surroundings.answers = before
+            shutil.rmtree(path.parent)
+
+    @property
+    def answers(self) -> bool:
+        """Whether to give its answer is an operation of a client in what was learned."""
+        return self._surroundings.answers
 
     def live_sequel(self, path: Sequence[Choice], run: Callable[[], object]) -> Outcome:
         """Return how one more client ends that runs alone where choices lead to, all of it live.

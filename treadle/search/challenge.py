@@ -1,9 +1,10 @@
-"""Challenges: executions that nothing was left out of, against which a finished search must stand.
+"""Challenges: plain executions that share nothing with a search, against which it must stand when it is finished.
 
 What a search found rests on what was learned and on what was left out, and each of that on an argument
-(docs/soundness.md). An argument can be wrong. So after the search, clients and database are run live, every operation a
-scheduling point, waiting as SQLite waits, and nothing merged or learned. Whatever is committed on the way, however
-clients end, and whatever breaks a property must be among what the search found::
+(docs/soundness.md). An argument can be wrong. So after the search, the clients' code and plain SQLite are run
+(``treadle.execution.plain``): every call a scheduling point, waiting as SQLite waits, and nothing merged, learned, or
+known of any statement. Whatever is committed on the way, however clients end, and whatever breaks a property must be
+among what the search found::
 
     the search found    contents ▣ ▣ ▣   ends ● ● ●   broken: p
                             ▲ ▲ ▲            ▲             ▲          each must be there
@@ -16,24 +17,29 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Sequence
 
 from attrs import define, field, frozen
 
-from treadle.execution.product import Product
+from treadle.client.tree import Node
+from treadle.execution.plain import Made, Passed, PlainExecution
 from treadle.execution.state import State
 from treadle.execution.system import System
-from treadle.execution.taken import Taken
+from treadle.interning import the_operation
 from treadle.judge import Judge
+from treadle.scenario import Client
 from treadle.search.interruption import Interruption
 from treadle.search.pct import Priorities
 from treadle.values.errors import ChallengeError, ScheduleMismatchError, StuckClientError
-from treadle.values.schedule import Choice, Schedule
+from treadle.values.operation import Kind, Operation
+from treadle.values.outcome import Outcome, OutcomeKey
+from treadle.values.schedule import Choice, Fail, Schedule, Step
 from treadle.values.signals import OperationBoundError
 
-_SMALL_S = 0.15
+_SMALL_S = 0.24
 """How long challenges may take in any case, in seconds: what a small search leaves."""
 
-_MOST_OF_SMALL = 150
+_MOST_OF_SMALL = 250
 """How many executions of a small search are enough."""
 
 
@@ -70,6 +76,34 @@ class _Walked:
         return tuple(choice for choice in choices if choice not in self.onward or not self.onward[choice].done)
 
 
+class Uniform:
+    """The decisions of a uniform walk, in which faults are as likely to come late as early."""
+
+    def __init__(self, dice: random.Random, length: int, faults: int) -> None:
+        """Choose where faults come.
+
+        Args:
+            dice: chooses.
+            length: of an execution, about.
+            faults: how many there may be.
+        """
+        self._dice = dice
+        self._fault_points = {dice.randrange(1, length + 1) for _ in range(dice.randrange(faults + 1))}
+        self._count = self._due = 0
+
+    def pick(self, state: State, choices: tuple[Choice, ...]) -> Choice:
+        """Choose among what may happen."""
+        del state
+        self._count += 1
+        self._due += self._count in self._fault_points
+        faults = [choice for choice in choices if isinstance(choice, Fail)]
+        steps = [choice for choice in choices if not isinstance(choice, Fail)]
+        if faults and (self._due or not steps):
+            self._due = max(0, self._due - 1)
+            return self._dice.choice(faults)
+        return self._dice.choice(steps)
+
+
 class Challenger:
     """Runs executions, and compares what they show with what a search found."""
 
@@ -88,13 +122,9 @@ class Challenger:
         self._dice = random.Random(f"challenge {seed}")  # for choices, not for secrets
         self._root = _Walked()
         self._longest = 10 * len(system.scenario.clients)
-        self._script: list[Taken] = []
-        self._judge = Judge(
-            system.scenario,
-            lambda _, run: system.live_sequel([taken.choice for taken in self._script], run),
-            system.serial,
-            system.symmetry,
-        )
+        self._execution: PlainExecution | None = None
+        self._nodes: dict[tuple[int, OutcomeKey | None], Node] = {}
+        self._judge = Judge(system.scenario, lambda _, run: self._sequel(run), system.serial)
 
     def run(self, *, seconds: float, least: int, interruption: Interruption) -> Met:
         """Run executions for a while.
@@ -108,7 +138,7 @@ class Challenger:
             ChallengeError: one shows what the search did not find.
         """
         until = time.perf_counter() + seconds
-        small = time.perf_counter() + _SMALL_S
+        small = time.perf_counter() + _SMALL_S if seconds or least else 0.0
         count = 0
         while not (self._root.done or interruption.asked):
             now = time.perf_counter()
@@ -125,29 +155,48 @@ class Challenger:
         """Run one execution to its end."""
         faults = self._system.scenario.faults
         clients = len(self._system.scenario.clients)
-        priorities = Priorities(self._dice, clients, self._longest, faults.locked + faults.crash)
-        self._script = []
+        pick = Uniform(self._dice, self._longest, faults.locked + faults.crash).pick
+        if not uniform:
+            pick = Priorities(self._dice, clients, self._longest, faults.locked + faults.crash).pick
         passed = [self._root]
-        with self._system.live() as live:
-            state = live.root()
-            if not self._script and self._judge.is_new:
+        with self._system.plain() as execution:
+            self._execution = execution
+            state = self._state(execution.passed)
+            if self._judge.is_new:
                 self._judge.start(state)
             self._compare(state)
-            while choices := live.choices(state):
+            while choices := execution.choices():
                 left = passed[-1].left(choices)
-                choice = self._dice.choice(left) if uniform else priorities.pick(state, left)
-                state = self._take(live, state, choice)
+                choice = pick(state, left)
+                execution.take(choice)
+                state = self._state(execution.passed)
+                self._compare(state)
                 passed.append(passed[-1].onward.setdefault(choice, _Walked()))
-        self._longest = max(self._longest, len(self._script))
+            self._longest = max(self._longest, len(execution.script))
         passed[-1].done = True
         for point in reversed(passed[:-1]):
             point.done = len(point.onward) == point.choices and all(after.done for after in point.onward.values())
 
-    def _take(self, live: Product, state: State, choice: Choice) -> State:
-        taken = live.take(state, choice)
-        self._script.append(taken)
-        self._compare(taken.after)
-        return taken.after
+    def _state(self, passed: Passed) -> State:
+        """Return a state as a judge sees it."""
+        states = self._system.local_states
+        locals_ = [states.of(self._node(place, outcome), ()) for place, outcome in enumerate(passed.outcomes)]
+        return State(tuple(locals_), passed.content, 0, 0)
+
+    def _node(self, place: int, outcome: Outcome | None) -> Node:
+        key = (place, None if outcome is None else outcome.key)
+        if key not in self._nodes:
+            stop = the_operation(Kind.ANSWER, 0, None, None, (), clock_s=0.0, payload=None)
+            self._nodes[key] = Node(stop if outcome is None else outcome, None, None)
+        return self._nodes[key]
+
+    def _sequel(self, run: Callable[[], object]) -> Outcome:
+        """Return how one more client ends that runs alone from where the execution is."""
+        assert self._execution is not None
+        with self._system.plain() as again:
+            for choice, _, _ in self._execution.script:
+                again.take(choice)
+            return again.alone(Client("sequel", run))
 
     def _compare(self, state: State) -> None:
         """Compare a state with what the search found."""
@@ -162,28 +211,51 @@ class Challenger:
 
     def _parted(self, what: str) -> ChallengeError:
         """Return the error for an execution that the search did not find."""
-        schedule = Schedule(tuple(taken.choice for taken in self._script))
-        place, why = self._where(schedule)
+        assert self._execution is not None
+        script = self._execution.script
+        schedule, place, why = self._where(script)
         return ChallengeError(schedule.token, f"{what} and the search did not find that", place, why)
 
-    def _where(self, schedule: Schedule) -> tuple[str, str]:
-        """Return at which operation a live execution and what was learned part, and how."""
+    def _where(self, script: Sequence[Made]) -> tuple[Schedule, str, str]:
+        """Return the schedule of a plain execution as it was learned, and where and how the two part.
+
+        The gate asks for a little more than the driver does for real (``create_function``, the end of a statement that
+        is over already): where it does, a client is taken past that.
+        """
         names = [client.name for client in self._system.scenario.clients]
-        learned = self._system.product.walk(schedule.choices)
-        for number, live in enumerate(self._script, 1):
-            place = f"operation {number} ({live.operation or 'a crash'} of {names[live.choice.client]})"
+        product = self._system.product
+        state, why = product.root(), ""
+        taken: list[Choice] = []
+        place = "none of its operations"
+        rest = [made for made in script if made[1] is None or made[1].kind is not Kind.ANSWER or self._system.answers]
+        for number, (choice, about, waits) in enumerate(rest):
+            client = choice.client
             try:
-                other = next(learned)
-            except (ScheduleMismatchError, StopIteration) as error:
-                return place, str(error) or "the learned execution has ended there"
-            if live.observation is not other.observation or live.waits is not other.waits:
-                return place, f"live {_seen(live)}, as learned {_seen(other)}"
-            if live.after.content is not other.after.content:
-                return place, "live other rows are committed than as learned"
-            if live.after != other.after:
-                return place, "live other locks are held than as learned"
-        return "none of its operations", "what was learned agrees, and a reduction has left this execution out"
+                while about is not None and _is_passing(state, client, about):
+                    state = product.take(state, Step(client)).after
+                    taken.append(Step(client))
+                made = product.take(state, choice)
+            except ScheduleMismatchError as error:
+                why = str(error)
+            else:
+                state = made.after
+                taken.append(choice)
+                if about is not None and made.operation is not None and about.kind is not made.operation.kind:
+                    why = f"as learned, {made.operation} comes there"
+                elif waits is not made.waits:
+                    why = f"live it {'waits' if waits else 'goes on'}, as learned it {'goes on' if waits else 'waits'}"
+            if why:
+                place = f"operation {len(taken)} ({about or 'a crash'} of {names[client]})"
+                taken += [later for later, _, _ in rest[number + 1 :]]
+                break
+        why = why or "what was learned agrees, and something has left this execution out"
+        return Schedule(tuple(taken)), place, why
 
 
-def _seen(taken: Taken) -> str:
-    return "it waits" if taken.waits else f"it sees {taken.observation}"
+_MORE = frozenset({Kind.CONFIGURE, Kind.CLOSE_CURSOR, Kind.FETCHONE, Kind.FETCHMANY, Kind.FETCHALL})
+
+
+def _is_passing(state: State, client: int, about: Operation) -> bool:
+    """Tell whether a client, as learned, is about to do something that it need not do for real."""
+    operation, wait = state.locals[client].node.operation, state.locals[client].wait
+    return operation is not None and wait is None and operation.kind in _MORE and operation.kind is not about.kind

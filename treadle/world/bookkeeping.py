@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from treadle.values.fault import LockKind
 from treadle.values.observation import BUSY_SNAPSHOT, Observation
-from treadle.values.operation import RUNS_SQL, Kind, Operation
+from treadle.values.operation import Kind, Operation
 from treadle.world.connection import Connection
 from treadle.world.content import Content
 from treadle.world.effects import Effects, SavepointAction
@@ -84,7 +84,7 @@ class Bookkeeper:
     def _log_after(self, deed: Deed, posture: Posture, content: Content) -> int:
         operation, before = deed.operation, deed.before
         # A statement in a transaction of its own leaves no lock, but perhaps in a temporary table what it read.
-        copied = deed.effects.temporary and deed.effects.reads
+        copied = not deed.effects.known or (deed.effects.temporary and deed.effects.reads)
         took = posture.lock is not Lock.NONE or (deed.stop is None and (deed.effects.writes or copied))
         snapshot: Content | None = content if before.lock is Lock.NONE and took else None
         log = before.log
@@ -122,8 +122,6 @@ def _posture_after(deed: Deed, connection: Connection) -> Posture:
     if not in_transaction or (succeeded and (operation.kind in _ENDS or effects.ends)):
         savepoints, began, due = 0, False, False
     active = connection.under_way()
-    looks = effects.reads or effects.writes or operation.kind is not Kind.EXECUTESCRIPT
-    reads_schema = effects.schema and looks and operation.kind in RUNS_SQL and succeeded
     return Posture(
         lock,
         in_transaction,
@@ -134,7 +132,7 @@ def _posture_after(deed: Deed, connection: Connection) -> Posture:
         connection.keeping() - active,
         stale=before.stale and lock is Lock.READ,
         closed=connection.closed,
-        schema_read=before.schema_read or reads_schema,
+        schema_read=connection.library.knows_schema(connection.real),
         call=connection.stopped(),
     )
 

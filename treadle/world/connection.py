@@ -362,6 +362,8 @@ class Connection:
         try:
             for call in reversed(tuple(self.calls)):
                 self._abandon(call)
+            if self.gone:  # the call was a close
+                return
             for cursor in self.cursors.values():
                 with contextlib.suppress(self.library.driver.Error):
                     cursor.close()
@@ -369,8 +371,9 @@ class Connection:
             if self.real.in_transaction:
                 self.real.rollback()
         finally:
-            self.library.refuse_commits(self.real, refuse=False)
             self.patient = True
+            if not self.gone:
+                self.library.refuse_commits(self.real, refuse=False)
 
     def _abandon(self, call: Call) -> None:
         """Let a call that has stopped end; what it still writes is not committed."""
@@ -381,12 +384,14 @@ class Connection:
                 give_up = None
             call.go(give_up)
         self.calls.remove(call)
-        self.library.set_tracer(self.real, None)
+        if not self.gone:
+            self.library.set_tracer(self.real, None)
 
     def close(self) -> None:
         """Close the connection, and commit nothing."""
         if not self.gone:
             self.rest()
+        if not self.gone:
             self.real.close()
             self.gone = True
 

@@ -359,7 +359,7 @@ class Lexicon:
             _note(facts, line)
         if facts.get("begins"):
             facts["temporary"] = False  # BEGIN IMMEDIATE locks every database of the connection
-        if named.layout:
+        if named.layout and "changes_schema" not in facts and "temporary" not in facts:
             facts["unknown"] = "sqlite_schema.rootpage"
         opens_virtual = any(line[1] == "VOpen" for line in program)
         for name in sorted(named.tables - self._plain_tables - _SCHEMA_TABLES):

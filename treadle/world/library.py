@@ -21,6 +21,9 @@ _MAIN = b"main"
 _LOCKSTATE = 1
 """SQLITE_FCNTL_LOCKSTATE (https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html#sqlitefcntllockstate)."""
 
+_SCHEMA_USED = 2
+"""SQLITE_DBSTATUS_SCHEMA_USED (https://www.sqlite.org/c3ref/c_dbstatus_options.html)."""
+
 _TRACE_STATEMENT = 1
 """SQLITE_TRACE_STMT (https://www.sqlite.org/c3ref/c_trace.html)."""
 
@@ -41,6 +44,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sqlite3_busy_handler": (ctypes.c_int, (_POINTER, BUSY_HANDLER, _POINTER)),
     "sqlite3_busy_timeout": (ctypes.c_int, (_POINTER, ctypes.c_int)),
     "sqlite3_commit_hook": (_POINTER, (_POINTER, _COMMIT_HOOK, _POINTER)),
+    "sqlite3_db_status": (ctypes.c_int, (_POINTER, ctypes.c_int, _POINTER, _POINTER, ctypes.c_int)),
     "sqlite3_file_control": (ctypes.c_int, (_POINTER, ctypes.c_char_p, ctypes.c_int, _POINTER)),
     "sqlite3_get_autocommit": (ctypes.c_int, (_POINTER,)),
     "sqlite3_interrupt": (None, (_POINTER,)),
@@ -115,6 +119,15 @@ class Library:
     def in_transaction(self, connection: Any) -> bool:
         """Tell whether a connection is in a transaction, as the driver does."""
         return not self._c.sqlite3_get_autocommit(self._of(connection))
+
+    def knows_schema(self, connection: Any) -> bool:
+        """Tell whether a connection has read the schema: SQLite does so when it first needs it, and keeps it.
+
+        https://www.sqlite.org/c3ref/db_status.html
+        """
+        bytes_, most = ctypes.c_int(0), ctypes.c_int(0)
+        self._c.sqlite3_db_status(self._of(connection), _SCHEMA_USED, ctypes.byref(bytes_), ctypes.byref(most), 0)
+        return bytes_.value > 0
 
     @staticmethod
     def keeps_statement(cursor: Any) -> bool:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from treadle.values.observation import Failure
-from treadle.world.holding import Holding, Lock
+from treadle.world.holding import Lock
 
 
 class Observer:
@@ -49,15 +49,15 @@ class Observer:
         return version
 
     @contextlib.contextmanager
-    def outside_lock(self, holding: Holding) -> Iterator[bool]:
-        """Hold, as a process outside, the lock that a connection in this condition needs next.
+    def outside_lock(self, held: Lock) -> Iterator[bool]:
+        """Hold, as a process outside, the lock that a connection that holds this one needs next.
 
         Gives whether it could be had. A COMMIT that failed already admits no new readers; one that was there before
         would make it fail again, and change nothing.
         """
         outsider = self.connection
         executes = True
-        if holding.lock >= Lock.WRITE:  # its COMMIT needs all readers gone
+        if held >= Lock.WRITE:  # its COMMIT needs all readers gone
             outsider.execute("BEGIN")
             try:
                 outsider.execute("SELECT 1 FROM sqlite_schema").fetchall()
@@ -65,7 +65,7 @@ class Observer:
                 executes = False
         else:
             try:
-                if self._journal == "wal" or holding.lock is Lock.READ:
+                if self._journal == "wal" or held is Lock.READ:
                     outsider.execute("BEGIN IMMEDIATE")
                 else:
                     self._hold_off_readers(outsider)

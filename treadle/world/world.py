@@ -171,9 +171,7 @@ class World:
             if operation.kind is Kind.CONFIGURE and operation.arguments[0] in _COUNTERS:
                 self._need_logs()
             return NOTHING
-        elif operation.kind is Kind.EXECUTESCRIPT or (
-            operation.kind is Kind.EXECUTEMANY and operation.arguments is None
-        ):
+        elif operation.kind is Kind.EXECUTESCRIPT:
             return OPAQUE if self._book.keep_logs else LOOKS
         else:
             effects = self._lexicon.effects(operation)
@@ -315,7 +313,7 @@ class World:
         stoppable = not footprint.local or operation.kind in {Kind.EXECUTEMANY, Kind.EXECUTESCRIPT}
         timeout = effects.timeout and operation.kind is not Kind.EXECUTESCRIPT
         outside = mode is Mode.OUTSIDE
-        lock = self._observer.outside_lock(held) if outside else contextlib.nullcontext(enter_result=True)
+        lock = self._observer.outside_lock(held.lock) if outside else contextlib.nullcontext(enter_result=True)
         try:
             with lock as executes:
                 if not executes:
