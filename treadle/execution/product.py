@@ -110,7 +110,7 @@ class Product:
         """Return what the scheduler may decide in a state; empty when all clients have finished.
 
         A client that is about to take a local operation is a persistent set by itself: only its choices count. But
-        not if it may crash and let go of a lock then: others notice that, and it may have no later chance to crash.
+        not if it may crash and let go of a lock then (docs/soundness.md, Local operations).
         """
         unfinished = [client for client, local in enumerate(state.locals) if not local.ended]
         if self._local and not (self._ends_visible and state.crash > 0):  # to crash is to end
@@ -431,11 +431,9 @@ class Product:
     def run(self, state: State, choice: Choice) -> Edge:
         """Do a choice, and go on with the same client to its next scheduling point.
 
-        A client that starts goes on through its first operation that others can notice: what it did before
-        that commutes with everything.
+        A client that starts goes on through its first operation that others can notice.
 
-        What a stretch does depends on the client's local state, on the locks of the others, on the faults that are
-        left and, mostly, on what is committed; the same stretch from another state is told from memory.
+        The same stretch from another state is told from memory (docs/soundness.md, What is learned).
         """
         stretch = self._remembered(state, choice) if self._memory else None
         if stretch is not None:

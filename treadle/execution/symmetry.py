@@ -1,9 +1,9 @@
 """Symmetry: clients that run the same code are interchangeable.
 
-States that differ only in which of them is where have the same futures, up to their names (Clarke, Enders, Filkorn
-and Jha, "Exploiting Symmetry in Temporal Logic Model Checking", 1996; Ip and Dill, "Better Verification through
-Symmetry", 1996). So one state of each such class is visited. What is *not* assumed is that properties cannot tell
-the names apart: the judge asks them under every naming.
+Of the states that differ only in which of them is where, one is visited (Clarke, Enders, Filkorn and Jha, "Exploiting
+Symmetry in Temporal Logic Model Checking", 1996; Ip and Dill, "Better Verification through Symmetry", 1996). What is
+*not* assumed is that properties cannot tell the names apart: the judge asks them under every naming.
+docs/soundness.md argues why that is enough.
 
 Clients are interchangeable if they run the same callable, or ``functools.partial`` objects of it with the same
 arguments (equal, of the same type, and with the same ``repr``), and consume no randomness, which is seeded by a

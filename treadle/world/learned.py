@@ -1,9 +1,8 @@
 """Learned worlds: the transitions of a real database, each executed once.
 
-What an operation does depends on what its own connection holds (how it came to hold it included), on what is
-committed, and on the locks of the other connections: never on what others did under their locks, for that is
-what isolation means. A local operation depends on its own connection alone. Real SQL runs once for each distinct
-combination of these, whoever the client. What SQLite could not say beforehand depends on the whole state.
+Real SQL runs once for each distinct combination of what decides what an operation does: what its own connection holds
+(how it came to hold it included), what is committed, and the locks of the other connections. A local operation depends
+on its own connection alone, and what SQLite could not say beforehand on the whole state. docs/soundness.md argues why.
 
 To execute in a state other than the one that the live world is in, the world goes back to the nearest state on the
 way there in which no connection held anything, and repeats all operations since.

@@ -3,7 +3,7 @@
 To read all rows after each commit costs more the more there are. What a statement can write stands in its bytecode.
 
 Where all that was done to a table were plain INSERTs, and it has just as many rows with higher rowids than before,
-then these are all that is new. Where anything is unclear, everything is read.
+then these are all that is new. Where anything is unclear, everything is read. docs/soundness.md argues for it.
 """
 
 from __future__ import annotations
