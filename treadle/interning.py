@@ -47,12 +47,14 @@ def the_operation(
 ) -> Operation:
     """Return the one operation with these attributes; most are met again and again, and not made anew.
 
-    The payload is no part of what makes an operation: that of the first one stands.
+    The payload is no part of what makes an operation: that of the last one stands, which is carried out next.
     """
     key = operation_key(kind, connection, cursor, sql, arguments, clock_s=clock_s)
     found = _operations.get(key)
     if found is None:
         found = _operations[key] = Operation(kind, connection, cursor, sql, arguments, clock_s, payload, key=key)
+    elif payload is not None:
+        object.__setattr__(found, "payload", payload)
     return found
 
 

@@ -120,7 +120,15 @@ class _Driver:
         self._compiler = sqlite3.connect(copy, isolation_level=None)
         lexicon = Lexicon(self._compiler, template.journal)
         footprints = Footprints(template.journal, Placement.REACHABLE)
-        self.world = World(template, home, Book(keep_logs=False), library, lexicon=lexicon, footprints=footprints)
+        self.world = World(
+            template,
+            home,
+            Book(keep_logs=False),
+            library,
+            lexicon=lexicon,
+            footprints=footprints,
+            everything_known=False,
+        )
         for client in range(2):
             self.do(client, Kind.CONNECT, payload={"timeout": 0.0})
             self.do(client, Kind.EXECUTE, f"PRAGMA foreign_keys = {client}")

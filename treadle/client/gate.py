@@ -11,7 +11,7 @@ import contextlib
 import functools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 from treadle.interning import the_operation
@@ -24,6 +24,7 @@ class Port(Protocol):
     """Where a gate hands its operations to."""
 
     clock_s: float
+    name: str
 
     def ask(self, operation: Operation) -> Observation:
         """Carry out an operation and return what is to be observed."""
@@ -71,11 +72,15 @@ def _freeze(value: Any) -> Any:
     return value
 
 
-def _describe(value: Any) -> Any:
-    """Return what identifies an argument of a configuration call."""
-    if callable(value):
-        return getattr(value, "__qualname__", type(value).__qualname__)
-    return value
+def _describe(value: Any, client: str) -> Any:
+    """Return what identifies an argument of a configuration call: of what closes over something, that of a client."""
+    if not callable(value):
+        return value
+    name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    plain = isinstance(value, type) or (
+        isinstance(value, FunctionType) and not (value.__closure__ or value.__defaults__)
+    )
+    return name if plain else f"{name} of {client}"
 
 
 def _refusal(name: str) -> Any:
@@ -344,7 +349,7 @@ class ConnectionCalls:
         self._in_transaction = False
         self._isolation_level = options.get("isolation_level", "")
         self._autocommit = options.get("autocommit", getattr(self.driver, "LEGACY_TRANSACTION_CONTROL", -1))
-        shown = tuple(sorted((name, _describe(value)) for name, value in options.items()))
+        shown = tuple(sorted((name, _describe(value, port.name)) for name, value in options.items()))
         self._open = True
         self._ask(Kind.CONNECT, None, None, shown, payload=dict(options))
         port.keep(self)
@@ -504,7 +509,9 @@ class ConnectionCalls:
         self._text_factory = value
 
     def _configure(self, name: str, *values: Any, **options: Any) -> Any:
-        shown = (name, *map(_describe, values), *sorted((key, _describe(item)) for key, item in options.items()))
+        client = self._port.name
+        named = sorted((key, _describe(item, client)) for key, item in options.items())
+        shown = (name, *[_describe(value, client) for value in values], *named)
         seen = self._ask(Kind.CONFIGURE, arguments=shown, payload=(values, options))
         return seen.rows
 

@@ -76,7 +76,7 @@ def less_known(known: Known, error: SignalError) -> Known:
             return evolve(known, names_alike=False)
         case EndsMatterError():
             return evolve(known, ends_visible=True)
-        case NotLocalError():
+        case NotLocalError() if known.locality:
             return evolve(known, locality=False)
         case HistoryNeededError():
             return evolve(known, history=str(error))
@@ -126,7 +126,7 @@ class System:
         self._ends_visible = known.ends_visible
         self._everything_known = not known.history
         self.shows_ends = known.ends_visible or not self._local
-        answers = known.ends_visible or scenario.faults.crash > 0  # a client may die before it has answered
+        answers = self.shows_ends or scenario.faults.crash > 0  # a client may die before it has answered
         self._surroundings = Surroundings(
             scenario.database.engine, scenario.database.driver, scenario.max_step_s, answers=answers
         )
@@ -134,7 +134,8 @@ class System:
         self.local_states = LocalStates(self._book)
         self._contents = ContentStore()
         self._plain_contents = ContentStore()
-        self._footprints = Footprints(scenario.database.journal, Placement(scenario.faults_at))
+        placement = Placement(scenario.faults_at)
+        self._footprints = Footprints(scenario.database.journal, placement, local=known.locality)
         self._stack = contextlib.ExitStack()
         self._serial: dict[tuple[str, ...], SerialEnd] = {}
         self._directories = 0

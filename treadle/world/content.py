@@ -251,7 +251,9 @@ def _layout(connection: sqlite3.Connection, name: str, sql: str) -> Layout:
         has_rowid = "rowid" not in map(str.lower, visible)
     except sqlite3.Error:
         has_rowid = False
-    alias = visible.index(keys[0]) if len(keys) == 1 and types[keys[0]] == "INTEGER" and has_rowid else None
+    has_index = any(entry[3] == "pk" for entry in connection.execute(f"PRAGMA index_list({quoted(name)})"))
+    is_alias = len(keys) == 1 and types[keys[0]] == "INTEGER" and has_rowid and not has_index  # DESC is none
+    alias = visible.index(keys[0]) if is_alias else None
     hidden = has_rowid and alias is None
     generated = any(column[6] for column in columns)
     virtual = sql.lstrip()[:14].upper().startswith("CREATE VIRTUAL")
@@ -264,6 +266,16 @@ def _layout(connection: sqlite3.Connection, name: str, sql: str) -> Layout:
         references=_references(connection, name),
         primary_key=tuple(keys),
     )
+
+
+def _can_insert(connection: Any, layout: Layout) -> bool:
+    """Tell whether the checker's own connection can write rows: indexes may need a function of the application's."""
+    count = layout.insert.count("?")
+    try:
+        connection.execute(f"EXPLAIN {layout.insert}", [None] * count).close()
+    except connection.Error:
+        return False
+    return True
 
 
 class ContentStore:
@@ -363,7 +375,8 @@ class ContentStore:
         schema = self._schemas.get(key)
         if schema is None:
             layouts = tuple(_layout(connection, name, sql or "") for kind, name, _, sql in entries if kind == "table")
-            simple = all(layout.simple for layout in layouts) and not any(entry[0] == "trigger" for entry in entries)
+            simple = all(layout.simple and _can_insert(connection, layout) for layout in layouts)
+            simple = simple and not any(entry[0] == "trigger" for entry in entries)
             schema = self._schemas[key] = Schema(key, len(self._schemas), layouts, simple)
         return schema
 

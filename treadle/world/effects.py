@@ -239,6 +239,7 @@ class Lexicon:
             self._connection.create_collation(name, lambda one, two: (one > two) - (one < two))
         else:
             deterministic = ("deterministic", True) in values or _is_sqlalchemys(operation)
+            deterministic = deterministic and self._functions.get(name.lower(), True)  # of all that were registered
             if self._functions.get(name.lower()) == deterministic:
                 return
             self._functions[name.lower()] = deterministic
@@ -281,7 +282,8 @@ class Lexicon:
             if word == "QUERY":
                 further = _first_word(further)[1]
                 word, _ = _first_word(further)
-            return self._compile(further if word != "PRAGMA" else word + further, ()) if word == "PRAGMA" else LOOKS
+            effects = self._compile(word + further, arguments)  # what does not compile is no statement to list
+            return effects if word == "PRAGMA" else LOOKS
         empty = dict.fromkeys(arguments) if isinstance(arguments, dict) else [None] * len(arguments)
         named = _Named()
         try:

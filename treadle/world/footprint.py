@@ -100,8 +100,8 @@ def _commits(context: Context) -> bool:
 def _takes(context: Context) -> Lock:
     posture, kind, _, effects, _ = context
     wanted = Lock.WRITE if effects.writes else Lock.READ if effects.reads else Lock.NONE
-    compiles = effects.schema or kind is Kind.EXECUTESCRIPT  # which goes on to compile its next statement
-    if compiles and not posture.schema_read:
+    # A script goes on to compile its next statement; where that names nothing known, the schema is read anew.
+    if kind is Kind.EXECUTESCRIPT or (effects.schema and not posture.schema_read):
         wanted = max(wanted, Lock.READ)
     return wanted if wanted > posture.lock else Lock.NONE
 
@@ -164,14 +164,16 @@ def _is_wanted(placement: Placement, context: Context) -> bool:
 class Footprints:
     """Tells what operations are to others, for each context once."""
 
-    def __init__(self, journal: str, placement: Placement) -> None:
+    def __init__(self, journal: str, placement: Placement, *, local: bool = True) -> None:
         """Tell it for a scenario.
 
         Args:
             journal: its journal mode.
             placement: where ``locked`` faults are injected.
+            local: operations can be local; otherwise, others may notice any of them.
         """
         self.journal = journal
+        self._local = local
         self._placement = placement
         self._known: dict[Context, Footprint] = {}
 
@@ -180,5 +182,6 @@ class Footprints:
         context = context_of(held, operation, effects)
         found = self._known.get(context)
         if found is None:
-            found = self._known[context] = footprint_of(self.journal, self._placement, context)
+            found = footprint_of(self.journal, self._placement, context)
+            found = self._known[context] = found if self._local else found._replace(local=False)
         return found

@@ -33,6 +33,7 @@ class Observer:
         self._locked = driver.OperationalError
         self.connection: Any = driver.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         self.connection.execute("PRAGMA synchronous = OFF")
+        self.connection.execute("PRAGMA ignore_check_constraints = ON")  # what was there once may be put back
         self._journal = journal
 
     def data_version(self) -> int | None:
