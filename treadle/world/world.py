@@ -171,10 +171,10 @@ class World:
             if operation.kind is Kind.CONFIGURE and operation.arguments[0] in _COUNTERS:
                 self._need_logs()
             return NOTHING
-        elif operation.kind is Kind.EXECUTESCRIPT or (
-            operation.kind is Kind.EXECUTEMANY and operation.arguments is None
-        ):
+        elif operation.kind is Kind.EXECUTESCRIPT:
             return OPAQUE if self._book.keep_logs else LOOKS
+        elif operation.kind is Kind.EXECUTEMANY and operation.arguments is None:
+            return OPAQUE  # the driver begins a transaction before it draws a row, perhaps BEGIN IMMEDIATE
         else:
             effects = self._lexicon.effects(operation)
         # Where a client has changed the schema, only its own connection can tell what a statement does there.
