@@ -10,9 +10,9 @@ calls the busy handler, and there the client stops inside the call, with all tha
       ── again, or: your time is over ──▶  tries again, or raises
 
 Searches rest on rules, and what learns and what is learned rest on the same world. This shares none of it, so that it
-shows where one is wrong (``treadle.search.challenge``). The rules here are few: whoever is not waiting can go on; whoever
-waits can try again when somebody else has gone on; if all wait, the timeout of the longest waiter expires; a process
-outside may take any lock that is free, at any call; what a client leaves open stays open.
+shows where one is wrong (``treadle.search.challenge``). The rules here are few: whoever is not waiting can go on;
+whoever waits can try again when somebody else has gone on; if all wait, the timeout of the longest waiter expires; a
+process outside may take any lock that is free, at any call; what a client leaves open stays open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, cast
 
 from attrs import define, field
 
@@ -190,13 +190,13 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         """
 
         def _under_way(self) -> bool:
-            return self.connection.library.is_under_way(self)
+            return bool(self.connection.library.is_under_way(self))
 
-        def _run(self, kind: Kind, sql: str, call: Callable[[], Any]) -> Any:
+        def _run(self, kind: Kind, call: Callable[..., Any], sql: str, *arguments: Any) -> Any:
             try:
                 connection = self.connection
                 if connection.closed:
-                    return call()
+                    return call(self, sql, *arguments)
                 first = kind is Kind.EXECUTESCRIPT
                 if not first and self._under_way():  # the driver resets that one first
                     first = True
@@ -204,26 +204,26 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
                 else:
                     connection.actor.point(connection, kind, sql)
                 with connection.made(sql), connection.traced(kind, first=first):
-                    return call()
+                    return call(self, sql, *arguments)
             finally:
-                del self, call
+                del self, arguments
 
         def execute(self, sql: str, *arguments: Any) -> Any:
             try:
-                return self._run(Kind.EXECUTE, sql, lambda: driver.Cursor.execute(self, sql, *arguments))
+                return self._run(Kind.EXECUTE, driver.Cursor.execute, sql, *arguments)
             finally:
                 del self, arguments
 
         def executemany(self, sql: str, rows: Any) -> Any:
             try:
                 drawn = rows if type(rows) in {list, tuple} else self.connection.drawn(iter(rows), sql)
-                return self._run(Kind.EXECUTEMANY, sql, lambda: driver.Cursor.executemany(self, sql, drawn))
+                return self._run(Kind.EXECUTEMANY, driver.Cursor.executemany, sql, drawn)
             finally:
                 del self, rows
 
         def executescript(self, sql: str) -> Any:
             try:
-                return self._run(Kind.EXECUTESCRIPT, sql, lambda: driver.Cursor.executescript(self, sql))
+                return self._run(Kind.EXECUTESCRIPT, driver.Cursor.executescript, sql)
             finally:
                 del self
 
@@ -281,7 +281,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             self._timeout_ms = timeout_ms
             self._handler = BUSY_HANDLER(lambda _, __: int(actor.wait(self)))
             self._arm()
-            actor.place.clock.install(_Functions(self))
+            actor.place.clock.install(cast("Any", _Functions(self)))
             actor.connections.append(self)
             actor.handlers.append(self._handler)
 
@@ -290,7 +290,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
 
         @contextlib.contextmanager
         def made(self, sql: str = "") -> Iterator[None]:
-            """Make a call, and note whether it was refused; SQLite knows the busy timeout if its statement is about it."""
+            """Make a call, and note whether it was refused; SQLite knows the busy timeout where it may be asked."""
             timeout = bool(_TIMEOUT.search(sql))
             if timeout:
                 self.library.set_busy_timeout(self, self._timeout_ms)
@@ -377,7 +377,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
 
         def close(self) -> None:
             if not self.closed:
-                self._control(Kind.CLOSE, type(self)._close)
+                self._control(Kind.CLOSE, lambda _: self._close())
 
         def _control(self, kind: Kind, call: Callable[[Any], None]) -> None:
             if not (self.actor.over or self.closed):
@@ -400,7 +400,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
                     driver.Connection.rollback(self)
                 self._close()
 
-        def __exit__(self, kind: Any, error: Any, traceback: Any) -> Any:
+        def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object, /) -> Literal[False]:
             if kind is not None:
                 self.rollback()
                 return False

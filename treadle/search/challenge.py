@@ -224,7 +224,8 @@ class Challenger:
         """
         names = [client.name for client in self._system.scenario.clients]
         product = self._system.product
-        state, taken, why = product.root(), [], ""
+        state, why = product.root(), ""
+        taken: list[Choice] = []
         place = "none of its operations"
         rest = [made for made in script if made[1] is None or made[1].kind is not Kind.ANSWER or self._system.answers]
         for number, (choice, about, waits) in enumerate(rest):
