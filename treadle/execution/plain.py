@@ -21,6 +21,7 @@ import contextlib
 import ctypes
 import functools
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -189,6 +190,10 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         The driver's own methods have no frames that could keep a cursor alive in a traceback; so these let go of it.
         """
 
+        def __init__(self, connection: Any, /) -> None:
+            driver.Cursor.__init__(self, connection)
+            connection.cursors.add(self)
+
         def _under_way(self) -> bool:
             return bool(self.connection.library.is_under_way(self))
 
@@ -278,6 +283,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         def begin(self, actor: Actor, timeout_ms: int) -> None:
             """Belong to a client."""
             self.actor, self.library, self.closed = actor, actor.place.library, False
+            self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
             self._timeout_ms = timeout_ms
             self._handler = BUSY_HANDLER(lambda _, __: int(actor.wait(self)))
             self._arm()
@@ -396,6 +402,9 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
                 self._timeout_ms = 0
                 self._arm()
                 self.library.interrupt(self)
+                for cursor in tuple(self.cursors):  # a statement that is under way keeps its lock
+                    with contextlib.suppress(driver.Error):
+                        driver.Cursor.close(cursor)
                 with contextlib.suppress(driver.Error):
                     driver.Connection.rollback(self)
                 self._close()

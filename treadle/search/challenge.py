@@ -15,6 +15,7 @@ Half of the executions are uniform walks, half have random priorities (``treadle
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -122,6 +123,7 @@ class Challenger:
         self._dice = random.Random(f"challenge {seed}")  # for choices, not for secrets
         self._root = _Walked()
         self._longest = 10 * len(system.scenario.clients)
+        self._first = True
         self._execution: PlainExecution | None = None
         self._nodes: dict[tuple[int, OutcomeKey | None], Node] = {}
         self._judge = Judge(system.scenario, lambda _, run: self._sequel(run), system.serial)
@@ -136,6 +138,7 @@ class Challenger:
 
         Raises:
             ChallengeError: one shows what the search did not find.
+            NondeterminismError: the code of a client does not do again what it did.
         """
         until = time.perf_counter() + seconds
         small = time.perf_counter() + _SMALL_S if seconds or least else 0.0
@@ -173,6 +176,9 @@ class Challenger:
                 self._compare(state)
                 passed.append(passed[-1].onward.setdefault(choice, _Walked()))
             self._longest = max(self._longest, len(execution.script))
+            if self._first:
+                self._first = False
+                self._require_determinism(self._where(execution.script)[0])
         passed[-1].done = True
         for point in reversed(passed[:-1]):
             point.done = len(point.onward) == point.choices and all(after.done for after in point.onward.values())
@@ -214,7 +220,21 @@ class Challenger:
         assert self._execution is not None
         script = self._execution.script
         schedule, place, why = self._where(script)
+        self._require_determinism(schedule)
         return ChallengeError(schedule.token, f"{what} and the search did not find that", place, why)
+
+    def _require_determinism(self, schedule: Schedule) -> None:
+        """Run the code of the clients live along a schedule, beside what was learned of it.
+
+        Raises:
+            NondeterminismError: it does something else than before. Then it is the code that differs.
+        """
+        with (
+            contextlib.suppress(ScheduleMismatchError, OperationBoundError, StuckClientError),
+            self._system.live() as live,
+        ):
+            for _ in live.walk(schedule.choices):
+                pass
 
     def _where(self, script: Sequence[Made]) -> tuple[Schedule, str, str]:
         """Return the schedule of a plain execution as it was learned, and where and how the two part.
