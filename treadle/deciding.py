@@ -89,7 +89,7 @@ class Decider:
         self._vacuous = self._why_vacuous(finding, together)
         if name == "exhaustive":
             self._make_smaller(finding)
-        decisions = self._decide_all(finding, challenge=not isinstance(policy, Stateless) or policy.merges)
+        decisions = self._decide_all(finding)
         return Result(
             scenario=scenario.name,
             clients=tuple(client.name for client in scenario.clients),
@@ -212,8 +212,8 @@ class Decider:
                 finding.examples[name] = min(finding.examples[name], found[name], key=size)
             finding.minimal |= names & settled
 
-    def _decide_all(self, finding: Finding, *, challenge: bool) -> tuple[Decision, ...]:
-        if finding.exhausted and challenge:
+    def _decide_all(self, finding: Finding) -> tuple[Decision, ...]:
+        if finding.exhausted:
             self._challenge(finding)
         return tuple(self._decide(item, finding) for item in self._system.scenario.properties)
 

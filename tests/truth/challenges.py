@@ -86,9 +86,7 @@ def _row(rule: Rule) -> str:
     by = ", ".join("right verdicts" if name == RIGHT else f"`{name}`" for name in found) or "nobody"
     print(f"{noticed:3} of {CHECKS}  {rule.name} ({time.monotonic() - began:.1f} s)", flush=True)
     name = f"*{rule.name}*" if rule.cause else rule.name
-    faults = "".join(
-        f", {count} {kind}" for kind, count in zip(("locked", "crash"), rule.faults, strict=True) if count
-    )
+    faults = "".join(f", {count} {kind}" for kind, count in zip(("locked", "crash"), rule.faults, strict=True) if count)
     plain = alone in {RIGHT, STARTS_OVER, WRONG}
     return f"| {name} | `{rule.written}`{faults} | {alone if plain else f'`{alone}`'} | {noticed} | {by} |\n"
 

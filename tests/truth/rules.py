@@ -27,11 +27,10 @@ from treadle.judge import Judge
 from treadle.values.observation import LOCKED
 from treadle.values.operation import Kind, Operation
 from treadle.values.signals import SignalError
-from treadle.world import bookkeeping, connection, content, effects, footprint, learned, library, world
+from treadle.world import bookkeeping, content, effects, footprint, known, learned, library, world
 from treadle.world.connection import Call, Connection, Done
 from treadle.world.content import ContentStore
 from treadle.world.holding import NO_LOCKS, Lock, Posture, Stop, StopKind
-from treadle.world.state import Mode
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -133,11 +132,11 @@ def seen_in_force(rule: Rule) -> tuple[Seen, int]:
 def _counted(monkeypatch: pytest.MonkeyPatch) -> list[SignalError]:
     """Return a list of the signals at which a check starts over."""
     signals: list[SignalError] = []
-    right = checking.less_known
+    right = system.less_known
 
-    def less_known(known: Known, error: SignalError) -> Known:
+    def less_known(so_far: Known, error: SignalError) -> Known:
         signals.append(error)
-        return right(known, error)
+        return right(so_far, error)
 
     monkeypatch.setattr(checking, "less_known", less_known)
     return signals
@@ -155,8 +154,8 @@ class Comes:
     """What comes of a check with a rule broken.
 
     Attributes:
-        of_it: ``RIGHT``, ``STARTS_OVER`` (it finds out, takes less for granted, and is right), ``WRONG``, "inconclusive"
-            or the name of an error.
+        of_it: ``RIGHT``, ``STARTS_OVER`` (it finds out, takes less for granted, and is right), ``WRONG``,
+            "inconclusive" or the name of an error.
         missing: what it did not see and must.
         invented: what it saw and cannot be.
     """
@@ -266,9 +265,7 @@ def _all(*breaks: Break) -> Break:
 
 
 def _takes_no(lock: Lock) -> Break:
-    return _but(
-        footprint, "_takes", lambda right, context: Lock.NONE if right(context) is lock else right(context)
-    )
+    return _but(footprint, "_takes", lambda right, context: Lock.NONE if right(context) is lock else right(context))
 
 
 def _keeps(when: Callable[[footprint.Context], bool]) -> Break:
@@ -296,6 +293,11 @@ def _never_refused(when: Callable[[footprint.Context], bool]) -> Break:
 def _changed(found: effects.Effects, changes: dict[str, Any]) -> effects.Effects:
     same = {name: value for name, value in changes.items() if getattr(found, name)}
     return evolve(found, **same) if same else found
+
+
+def _draws_at_ease(right: Callable[..., Any], self: world.World, operation: Operation, *given: Any) -> Any:
+    draws = operation.kind is Kind.EXECUTEMANY and operation.arguments is None
+    return effects.LOOKS if draws else right(self, operation, *given)
 
 
 def _explains_as_read(right: Callable[..., Any], self: Any, sql: str, arguments: Any) -> Any:
@@ -374,7 +376,7 @@ def _answer_without(*parts: int) -> Break:
 
     def wrong(right: Callable[..., Any], *given: Any) -> Any:
         found = right(*given)
-        return tuple(item for place, item in enumerate(found) if len(found) < 5 or place not in parts)  # noqa: PLR2004
+        return tuple(item for place, item in enumerate(found) if len(found) < 5 or place not in parts)
 
     return _but(learned.LearnedWorld, "_circumstances", wrong)
 
@@ -471,6 +473,12 @@ RULES: Sequence[Rule] = (
         cause=True,
     ),
     Rule(
+        "an executemany that draws its rows may ask for a lock before it does",
+        "wal 5000 / none: add / immediate: first, many drawn?",
+        _but(world.World, "_effects", _draws_at_ease),
+        cause=True,
+    ),
+    Rule(
         "who has not read the schema reads it",
         "delete 0 / none: explain? / none: begin exclusive, COMMIT",
         _attribute(Posture, "schema_read", property(lambda _: True, lambda *_: None)),
@@ -543,7 +551,11 @@ RULES: Sequence[Rule] = (
         cause=True,
     ),
     # What is committed (treadle.world.content).
-    Rule("contents with other rows differ", "wal 5000 / none: add / none: read one, read one", _content_without(lambda _: 0)),
+    Rule(
+        "contents with other rows differ",
+        "wal 5000 / none: add / none: read one, read one",
+        _content_without(lambda _: 0),
+    ),
     Rule(
         "contents with another header differ",
         "wal 5000 / none: set application / none: application, read one",
@@ -610,7 +622,11 @@ RULES: Sequence[Rule] = (
     Rule(
         "what a client leaves open keeps its lock",
         "wal 0 / legacy leave: add / none: read one, unique?",
-        _all(_constant(product, "holds_something", value=False), _constant(world, "holds_something", value=False), _constant(learned, "holds_something", value=False)),
+        _all(
+            _constant(product, "holds_something", value=False),
+            _constant(world, "holds_something", value=False),
+            _constant(learned, "holds_something", value=False),
+        ),
         cause=True,
     ),
     Rule(
@@ -682,7 +698,7 @@ RULES: Sequence[Rule] = (
     Rule(
         "a busy timeout is the connection's",
         "wal 5000 / none: timeout / none: read one",
-        lambda monkeypatch: monkeypatch.setitem(effects.PRAGMAS, "busy_timeout", effects.Pragma.SETTING),
+        lambda monkeypatch: monkeypatch.setitem(known.PRAGMAS, "busy_timeout", known.Pragma.SETTING),
         cause=True,
     ),
     Rule(

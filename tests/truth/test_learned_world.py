@@ -24,7 +24,7 @@ from treadle.values.operation import Kind, Operation
 from treadle.world.content import ContentStore
 from treadle.world.effects import Lexicon
 from treadle.world.footprint import Footprints
-from treadle.world.holding import Lock, StopKind
+from treadle.world.holding import StopKind
 from treadle.world.learned import LearnedWorld
 from treadle.world.state import Book, Key, Mode, Transition, WorldState
 from treadle.world.world import Template, World

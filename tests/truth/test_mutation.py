@@ -1,7 +1,7 @@
 """The tests of truth notice when a rule that verdicts rest on is broken; docs/challenges.md tells who else does.
 
-Each rule of ``tests.truth.rules`` is broken on purpose. Then a check sees other ends than real executions show, or finds
-out by itself.
+Each rule of ``tests.truth.rules`` is broken on purpose. Then a check sees other ends than real executions show, or
+finds out by itself.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from hypothesis import given, note
 from tests.truth.checked import Tables, ends_of_one_more
 from tests.truth.programs import SCHEMA, Case, Program, Step, cases, play, sized
 
+
 def _plain_end(rows: Tables, program: Program, case: Case, path: Path) -> str:
     """Return how a program ends that runs alone on a plain database."""
     filler = sqlite3.connect(path, isolation_level=None)

@@ -1,8 +1,7 @@
-"""Whether SQLite waits or fails, where a call stops, and which lock a connection holds: the world's bookkeeping against
-SQLite's own.
+"""Whether SQLite waits or fails, where a call stops, and who holds which lock: the world beside the plain driver.
 
 Every operation is carried out twice: in a world, and by the plain driver on a file of its own, where waiting is real (a
-busy handler and a trace callback of these tests' own, ``tests.truth.interface``). It is the same library that clients use.
+busy handler and a trace callback of these tests' own, ``tests.truth.interface``).
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ def make_template(path: Path, journal: str) -> None:
 class _Plain:
     """One connection of the driver, whose calls stop where SQLite stops them."""
 
-    def __init__(self, path: Path, level: str | None, timeout_s: float, journal: str) -> None:
+    def __init__(self, path: Path, level: Any, timeout_s: float, journal: str) -> None:
         self._journal = journal
         self.real = sqlite3.connect(path, timeout=timeout_s, isolation_level=level, check_same_thread=False)
         self.handle = Handle(sqlite3, self.real, lambda: bool(self._stop(_WAITS)))

@@ -44,7 +44,8 @@ class Coroutine:
     """One live run of a client, and the port that its connections talk to.
 
     Attributes:
-        opens: opens its connections, given the options; None for those of the gate.
+        opens: opens its connections, given the options; None for those of the gate. With it, to give its answer is an
+            operation of the client in any case.
     """
 
     def __init__(self, client: Client, surroundings: Surroundings) -> None:
@@ -68,7 +69,7 @@ class Coroutine:
     def _body(self, _: Observation | None) -> Outcome | None:
         try:
             outcome = self._outcome()
-            if self._surroundings.answers:
+            if self._surroundings.answers or self.opens is not None:
                 self.ask(the_operation(Kind.ANSWER, 0, None, None, (), clock_s=self.clock_s, payload=None))
             return outcome
         except _Abandoned:

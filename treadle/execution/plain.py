@@ -10,9 +10,9 @@ calls the busy handler, and there the client stops inside the call, with all tha
       ── again, or: your time is over ──▶  tries again, or raises
 
 Searches rest on rules, and what learns and what is learned rest on the same world. This shares none of it, so that it
-shows where one is wrong (``treadle.search.challenge``). The rules here are few: whoever is not waiting can go on; whoever
-waits can try again when somebody else has gone on; if all wait, the timeout of the longest waiter expires; a process
-outside may take any lock that is free, at any call; what a client leaves open stays open.
+shows where one is wrong (``treadle.search.challenge``). The rules here are few: whoever is not waiting can go on;
+whoever waits can try again when somebody else has gone on; if all wait, the timeout of the longest waiter expires; a
+process outside may take any lock that is free, at any call; what a client leaves open stays open.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, cast
 
 from attrs import define, field
 
@@ -190,14 +190,18 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         The driver's own methods have no frames that could keep a cursor alive in a traceback; so these let go of it.
         """
 
+        def __init__(self, connection: Any, /) -> None:
+            driver.Cursor.__init__(self, connection)
+            connection.cursors.add(self)
+
         def _under_way(self) -> bool:
             return bool(self.connection.library.is_under_way(self))
 
-        def _run(self, kind: Kind, sql: str, call: Callable[[], Any]) -> Any:
+        def _run(self, kind: Kind, call: Callable[..., Any], sql: str, *arguments: Any) -> Any:
             try:
                 connection = self.connection
                 if connection.closed:
-                    return call()
+                    return call(self, sql, *arguments)
                 first = kind is Kind.EXECUTESCRIPT
                 if not first and self._under_way():  # the driver resets that one first
                     first = True
@@ -205,26 +209,26 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
                 else:
                     connection.actor.point(connection, kind, sql)
                 with connection.made(sql), connection.traced(kind, first=first):
-                    return call()
+                    return call(self, sql, *arguments)
             finally:
-                del self, call
+                del self, arguments
 
         def execute(self, sql: str, *arguments: Any) -> Any:
             try:
-                return self._run(Kind.EXECUTE, sql, lambda: driver.Cursor.execute(self, sql, *arguments))
+                return self._run(Kind.EXECUTE, driver.Cursor.execute, sql, *arguments)
             finally:
                 del self, arguments
 
         def executemany(self, sql: str, rows: Any) -> Any:
             try:
                 drawn = rows if type(rows) in {list, tuple} else self.connection.drawn(iter(rows), sql)
-                return self._run(Kind.EXECUTEMANY, sql, lambda: driver.Cursor.executemany(self, sql, drawn))
+                return self._run(Kind.EXECUTEMANY, driver.Cursor.executemany, sql, drawn)
             finally:
                 del self, rows
 
         def executescript(self, sql: str) -> Any:
             try:
-                return self._run(Kind.EXECUTESCRIPT, sql, lambda: driver.Cursor.executescript(self, sql))
+                return self._run(Kind.EXECUTESCRIPT, driver.Cursor.executescript, sql)
             finally:
                 del self
 
@@ -279,12 +283,11 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         def begin(self, actor: Actor, timeout_ms: int) -> None:
             """Belong to a client."""
             self.actor, self.library, self.closed = actor, actor.place.library, False
-            self.made_cursors: weakref.WeakSet[Any] = weakref.WeakSet()
+            self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
             self._timeout_ms = timeout_ms
             self._handler = BUSY_HANDLER(lambda _, __: int(actor.wait(self)))
             self._arm()
-            functions: Any = _Functions(self)
-            actor.place.clock.install(functions)
+            actor.place.clock.install(cast("Any", _Functions(self)))
             actor.connections.append(self)
             actor.handlers.append(self._handler)
 
@@ -293,7 +296,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
 
         @contextlib.contextmanager
         def made(self, sql: str = "") -> Iterator[None]:
-            """Make a call, and note whether it was refused; SQLite knows the busy timeout if its statement is about it."""
+            """Make a call, and note whether it was refused; SQLite knows the busy timeout where it may be asked."""
             timeout = bool(_TIMEOUT.search(sql))
             if timeout:
                 self.library.set_busy_timeout(self, self._timeout_ms)
@@ -361,9 +364,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             return Lock(self.library.file_lock(self))
 
         def cursor(self, factory: Any = None) -> Any:
-            made = driver.Connection.cursor(self, factory or Cursor)
-            self.made_cursors.add(made)
-            return made
+            return driver.Connection.cursor(self, factory or Cursor)
 
         def execute(self, sql: str, *arguments: Any) -> Any:
             return self.cursor().execute(sql, *arguments)
@@ -382,7 +383,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
 
         def close(self) -> None:
             if not self.closed:
-                self._control(Kind.CLOSE, type(self)._close)
+                self._control(Kind.CLOSE, lambda _: self._close())
 
         def _control(self, kind: Kind, call: Callable[[Any], None]) -> None:
             if not (self.actor.over or self.closed):
@@ -400,14 +401,15 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             if not self.closed:
                 self._timeout_ms = 0
                 self._arm()
-                for cursor in tuple(self.made_cursors):  # what the client left in cycles keeps statements under way
+                self.library.interrupt(self)
+                for cursor in tuple(self.cursors):  # a statement that is under way keeps its lock
                     with contextlib.suppress(driver.Error):
                         driver.Cursor.close(cursor)
                 with contextlib.suppress(driver.Error):
                     driver.Connection.rollback(self)
                 self._close()
 
-        def __exit__(self, kind: Any, error: Any, traceback: Any) -> Any:
+        def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object, /) -> Literal[False]:
             if kind is not None:
                 self.rollback()
                 return False

@@ -309,7 +309,6 @@ class System:
         scenario, surroundings = self.scenario, self._surroundings
         path = self._make_directory() / "plain.db"
         shutil.copyfile(self._template.path, path)
-        before, surroundings.answers = surroundings.answers, True
         execution = PlainExecution.on(
             path,
             self._template.journal,
@@ -326,7 +325,6 @@ class System:
             yield execution
         finally:
             execution.close()
-            surroundings.answers = before
             shutil.rmtree(path.parent)
 
     @property

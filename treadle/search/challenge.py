@@ -122,6 +122,7 @@ class Challenger:
         self._dice = random.Random(f"challenge {seed}")  # for choices, not for secrets
         self._root = _Walked()
         self._longest = 10 * len(system.scenario.clients)
+        self._first = True
         self._execution: PlainExecution | None = None
         self._nodes: dict[tuple[int, OutcomeKey | None], Node] = {}
         self._judge = Judge(system.scenario, lambda _, run: self._sequel(run), system.serial)
@@ -136,6 +137,7 @@ class Challenger:
 
         Raises:
             ChallengeError: one shows what the search did not find.
+            NondeterminismError: the code of a client does not do again what it did.
         """
         until = time.perf_counter() + seconds
         small = time.perf_counter() + _SMALL_S if seconds or least else 0.0
@@ -173,6 +175,9 @@ class Challenger:
                 self._compare(state)
                 passed.append(passed[-1].onward.setdefault(choice, _Walked()))
             self._longest = max(self._longest, len(execution.script))
+            if self._first:
+                self._first = False
+                self._require_determinism(self._where(execution.script)[0])
         passed[-1].done = True
         for point in reversed(passed[:-1]):
             point.done = len(point.onward) == point.choices and all(after.done for after in point.onward.values())

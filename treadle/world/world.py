@@ -173,6 +173,8 @@ class World:
             return NOTHING
         elif operation.kind is Kind.EXECUTESCRIPT:
             return OPAQUE if self._book.keep_logs else LOOKS
+        elif operation.kind is Kind.EXECUTEMANY and operation.arguments is None:
+            return OPAQUE  # the driver begins a transaction before it draws a row, perhaps BEGIN IMMEDIATE
         else:
             effects = self._lexicon.effects(operation)
         # Where a client has changed the schema, only its own connection can tell what a statement does there.
