@@ -15,6 +15,7 @@ Half of the executions are uniform walks, half have random priorities (``treadle
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -240,6 +241,19 @@ class Challenger:
                 now = again.script[-1][1]
                 if about is not None and now is not None and (about.kind, about.sql) != (now.kind, now.sql):
                     raise NondeterminismError(names[client], asked[client], repr(str(about)), repr(str(now)))
+
+    def _require_determinism(self, schedule: Schedule) -> None:
+        """Run the code of the clients live along a schedule, beside what was learned of it.
+
+        Raises:
+            NondeterminismError: it does something else than before. Then it is the code that differs.
+        """
+        with (
+            contextlib.suppress(ScheduleMismatchError, OperationBoundError, StuckClientError),
+            self._system.live() as live,
+        ):
+            for _ in live.walk(schedule.choices):
+                pass
 
     def _where(self, script: Sequence[Made]) -> tuple[Schedule, str, str]:
         """Return the schedule of a plain execution as it was learned, and where and how the two part.
