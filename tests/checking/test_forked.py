@@ -294,7 +294,7 @@ def test_a_run_that_has_ended_leaves_its_copies_alone(trees: list[Tree]) -> None
     with (
         system.System(scenario) as checked,
         checked.active() as surroundings,
-        checked.fresh_world() as world,
+        contextlib.closing(checked._make_world()) as world,
     ):
         run = Coroutine(scenario.clients[0], surroundings)
         stop = run.resume()

@@ -17,6 +17,7 @@ import pytest
 from tests.parallel import examples
 from tests.parallel.examples import FINISHED, facts
 from treadle import (
+    ChallengeError,
     CounterexampleError,
     NondeterminismError,
     Progress,
@@ -103,10 +104,15 @@ def test_an_error_that_does_not_pickle_comes_out_as_text() -> None:
             if isinstance(kind, type)
             and kind is not CounterexampleError
             and issubclass(kind, TreadleError)
-            and kind is not NondeterminismError
+            and kind not in {ChallengeError, NondeterminismError}
         ),
-        *(kind("text") for kind in vars(signals).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+        *(
+            kind("text")
+            for kind in vars(signals).values()
+            if isinstance(kind, type) and issubclass(kind, Exception) and kind is not signals.HistoryNeededError
+        ),
         NondeterminismError("A", 3, "SELECT", "UPDATE"),
+        ChallengeError("t1.A1", "these rows", "operation 1", "it waits"),
     ],
     ids=lambda error: type(error).__name__,
 )
