@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -70,6 +71,10 @@ def _freeze(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_freeze(item) for item in value)
     return value
+
+
+_LIBRARIES = frozenset({"sqlalchemy", *sys.stdlib_module_names})
+"""Whose functions are the same for every client, whatever they close over."""
 
 
 def _describe(value: Any, client: str) -> Any:
