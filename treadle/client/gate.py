@@ -12,7 +12,7 @@ import functools
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 from treadle.interning import the_operation
@@ -82,6 +82,8 @@ def _describe(value: Any, client: str) -> Any:
     if not callable(value):
         return value
     name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    if name.partition(".")[0] in _LIBRARIES:
+        return name
     plain = isinstance(value, type) or (
         isinstance(value, FunctionType) and not (value.__closure__ or value.__defaults__)
     )
