@@ -81,13 +81,13 @@ def _describe(value: Any, client: str) -> Any:
     """Return what identifies an argument of a configuration call: of what closes over something, that of a client."""
     if not callable(value):
         return value
-    name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
-    if name.partition(".")[0] in _LIBRARIES:
+    module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", type(value).__qualname__)
+    if str(module).partition(".")[0] in _LIBRARIES:
         return name
     plain = isinstance(value, type) or (
         isinstance(value, FunctionType) and not (value.__closure__ or value.__defaults__)
     )
-    return name if plain else f"{name} of {client}"
+    return f"{module}.{name}" if plain else f"{module}.{name} of {client}"
 
 
 def _refusal(name: str) -> Any:
