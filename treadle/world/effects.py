@@ -253,7 +253,7 @@ class Lexicon:
         if operation.kind is Kind.EXECUTESCRIPT:
             return NOTHING
         arguments = operation.arguments
-        if operation.kind is Kind.EXECUTEMANY:
+        if operation.kind in {Kind.EXECUTEMANY, Kind.ROW}:
             arguments = arguments[0] if arguments else ()
         return self.of(sql, arguments)
 
@@ -280,8 +280,7 @@ class Lexicon:
         if word == "EXPLAIN":  # lists programs and reads nothing; but a PRAGMA may be carried out
             word, further = _first_word(rest)
             if word == "QUERY":
-                further = _first_word(further)[1]
-                word, _ = _first_word(further)
+                word, further = _first_word(_first_word(further)[1])
             effects = self._compile(word + further, arguments)  # what does not compile is no statement to list
             return effects if word == "PRAGMA" else LOOKS
         empty = dict.fromkeys(arguments) if isinstance(arguments, dict) else [None] * len(arguments)
@@ -340,6 +339,7 @@ class Lexicon:
             case Pragma.INTROSPECTION | Pragma.HEADER | Pragma.CHECK:  # to compile it carries nothing out
                 program = self._program(sql, (), _Named(allows=True))
                 found = evolve(self._of_program(program, _Named()), unknown="", schema=True)
+                found = evolve(found, changes_schema=False, tables=frozenset())  # it sets another number in the header
             case Pragma.JOURNAL if argument is None or argument.lower() == self._journal:
                 found = LOOKS
             case Pragma.LOCKING if argument is None or argument.lower() == "normal":
