@@ -213,6 +213,8 @@ class TestOptions:
             "until_violated": True,
             "max_memory": 500 * 2**20,
             "seed": 7,
+            "challenge": 0.1,
+            "challenges": 20,
             "workers": 2,
             "live": True,
             "reduction": False,
@@ -232,6 +234,8 @@ class TestOptions:
             "max_memory": None,
             "until_violated": False,
             "seed": 0,
+            "challenge": 0.1,
+            "challenges": 20,
             "workers": 1,
             "live": False,
             "reduction": True,
@@ -328,6 +332,19 @@ class TestCheck:
         assert violated["counterexample"]["schedule"] == token
         assert violated["counterexample"]["confirmed"] is True
         assert (holds["verdict"], holds["counterexample"]) == ("holds", None)
+
+    def test_challenges_as_many_executions_as_it_is_told(self) -> None:
+        """At least so many, unless there are no more; and none where none is wanted."""
+        some, none = (document(SCENARIOS, "--challenge", value)["results"] for value in ("0,25", "0,0"))
+        assert all(25 <= result["stats"]["challenges"] for result in some)
+        assert {0} == {result["stats"]["challenges"] for result in none}
+
+    @pytest.mark.parametrize("value", ["", "x", "-1", "0.1,", "0.1,-2", "1e9", "nan", "9" * 5000])
+    def test_refuses_what_is_no_challenge(self, value: str) -> None:
+        """One clear error."""
+        result = run("check", SCENARIOS, "--challenge", value)
+        assert 2 == result.exit_code
+        assert "Traceback" not in result.stderr
 
     def test_with_several_processes_is_the_same(self) -> None:
         """Two workers decide and count as one does."""

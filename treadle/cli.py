@@ -35,6 +35,7 @@ from treadle.targets import Found, configured, import_from, keep, only, resolve
 from treadle.values.errors import CheckInterrupted, TargetError, TreadleError, UsageError
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.property import Kind
+from treadle.values.schedule import shown
 from treadle.values.trace import Trace
 from treadle.values.verdict import Bounds, Decision, Result, Stats, Verdict
 
@@ -170,6 +171,19 @@ def _workers(context: click.Context, option: click.Parameter, value: str) -> int
     )
 
 
+def _challenge(context: click.Context, option: click.Parameter, value: str) -> tuple[float, int]:
+    """Read SHARE or SHARE,N."""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:,([0-9]{1,9}))?", value)
+    if match is None:
+        raise click.BadParameter(
+            f"{shown(value)} is neither a share of the search's time, 0 or more, nor one with a number of executions. "
+            "Write for instance --challenge 0.1, or --challenge 0.5,100.",
+            context,
+            option,
+        )
+    return float(match[1]), int(match[2] or 20)
+
+
 # --- Memory ------------------------------------------------------------------------------------------
 
 
@@ -266,6 +280,14 @@ def cli() -> None:
     callback=_workers,
     help="How many processes search, or the address of a Dask scheduler, as tcp://host:8786.",
 )
+@click.option(
+    "--challenge",
+    metavar="SHARE[,N]",
+    default="0.1,20",
+    show_default=True,
+    callback=_challenge,
+    help="Share of the search's time for live executions that it must have found, and how many there are at least.",
+)
 @click.option("--live", is_flag=True, help="Run every schedule live; learn nothing.")
 @click.option("--no-reduction", is_flag=True, help="Branch on every operation, merge no states: the slow truth.")
 @click.option(
@@ -296,6 +318,7 @@ def check(
     form: str,
     report: Path | None,
     no_reduction: bool,
+    challenge: tuple[float, int],
     **options: Any,
 ) -> None:
     """Check scenarios, and say for each property whether it holds.
@@ -310,6 +333,7 @@ def check(
         if directory is not None:
             directory.prepare()
         options["reduction"] = not no_reduction
+        options["challenge"], options["challenges"] = challenge
         session = Session(shown, selection, directory, options, quiet=form == "json")
         session.check(found)
     context.exit(session.exit_code)

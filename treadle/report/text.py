@@ -184,6 +184,12 @@ def _tally(result: Result) -> str:
 # --- What was checked --------------------------------------------------------------------------------
 
 
+def _challenged(result: Result) -> str:
+    """Return how many live executions showed nothing that was not found."""
+    count = result.stats.challenges
+    return f"; {count} live execution{'s' * (count != 1)} met nothing else" if count else ""
+
+
 def _facts(result: Result, width: int) -> list[str]:
     bounds = result.bounds
     limits = [
@@ -200,7 +206,7 @@ def _facts(result: Result, width: int) -> list[str]:
         "database": database,
         "clients": ", ".join(titles(result.clients)),
         "bounds": ", ".join(limits),
-        "search": f"{result.search}, {'exhausted' if result.exhausted else 'NOT exhausted'}",
+        "search": f"{result.search}, {'exhausted' if result.exhausted else 'NOT exhausted'}{_challenged(result)}",
         "explored": _explored(result),
     }
     found = [line for name, fact in facts.items() for line in _fact(name, fact, width)]
