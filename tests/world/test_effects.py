@@ -52,6 +52,7 @@ def lexicon() -> Iterator[Lexicon]:
         ("SELECT total_changes()", {"schema", "counters"}),
         ("SELECT c FROM x", {"schema", "reads", "counters"}),
         ("CREATE TABLE n (a)", {"schema", "reads", "writes", "changes_schema", "tables"}),
+        ("CREATE TABLE IF NOT EXISTS t (a)", {"schema", "reads"}),
         ("CREATE TEMP TABLE n (a)", {"schema", "temporary", "tables"}),
         ("PRAGMA foreign_keys = ON", {"schema", "setting"}),
         ("PRAGMA /* so */ 'busy_timeout' = 3", {"setting", "timeout"}),

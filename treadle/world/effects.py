@@ -52,6 +52,9 @@ class SavepointAction(enum.IntEnum):
 _EXCLUSIVE = 2
 """p2 of the opcode Transaction for BEGIN EXCLUSIVE."""
 
+_ASKS = -1
+"""p3 of the opcode JournalMode that only asks: a CREATE ... IF NOT EXISTS of what exists has one, and does nothing."""
+
 _ROLLS_BACK = 1
 """p2 of the opcodes Halt and HaltIfNull for OE_Rollback."""
 
@@ -413,6 +416,8 @@ def _note(facts: dict[str, Any], line: tuple[Any, ...]) -> None:
             facts["rolls_back"] = bool(p2)
         case "Halt" | "HaltIfNull":
             facts["may_roll_back"] = facts.get("may_roll_back", False) or (bool(p1) and p2 == _ROLLS_BACK)
+        case "JournalMode" if p3 != _ASKS:
+            facts["unknown"] = "a change of the journal mode"
         case "Vacuum" if p2:
             facts["escapes"] = "VACUUM INTO writes a file outside"
         case _ if opcode in _DATABASE_OF:

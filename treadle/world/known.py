@@ -44,8 +44,8 @@ def _words(text: str) -> frozenset[str]:
 
 INTERPRETED = _words(
     """
-    AutoCommit Clear CreateBtree Destroy DropIndex DropTable DropTrigger Halt HaltIfNull OpenRead OpenWrite
-    ParseSchema ReopenIdx Savepoint SetCookie Transaction
+    AutoCommit Clear CreateBtree Destroy DropIndex DropTable DropTrigger Halt HaltIfNull JournalMode OpenRead
+    OpenWrite ParseSchema ReopenIdx Savepoint SetCookie Transaction
     """
 )
 """Opcodes that ``treadle.world.effects`` looks at."""
@@ -71,7 +71,7 @@ INERT = _words(
 
 UNKNOWN_OPCODES = _words(
     """
-    Checkpoint IncrVacuum IntegrityCk JournalMode LoadAnalysis MaxPgcnt Pagecount SqlExec Vacuum VBegin VCheck
+    Checkpoint IncrVacuum IntegrityCk LoadAnalysis MaxPgcnt Pagecount SqlExec Vacuum VBegin VCheck
     VCreate VDestroy VRename VUpdate
     """
 )
