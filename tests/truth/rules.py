@@ -417,16 +417,19 @@ RULES: Sequence[Rule] = (
         "a COMMIT lets go",
         "wal 5000 / none: begin, add, COMMIT / none: read one",
         _all(_keeps(lambda context: context.effects.ends)),
+        noticed=STARTS_OVER,
     ),
     Rule(
         "a COMMIT of the driver lets go",
         "wal 5000 / legacy: add, commit / none: read one",
         _keeps(lambda context: context.kind is Kind.COMMIT),
+        noticed=STARTS_OVER,
     ),
     Rule(
         "the RELEASE of the savepoint that began the transaction lets go",
         "wal 5000 / none: savepoint, add, release / none: read one",
         _constant(footprint, "_releases", value=False),
+        noticed=STARTS_OVER,
     ),
     Rule(
         "what ends the transaction by itself lets go",
@@ -439,6 +442,7 @@ RULES: Sequence[Rule] = (
         "to set isolation_level lets go",
         "wal 5000 / legacy: add, level none / none: read one",
         _keeps(_pending_control),
+        noticed=STARTS_OVER,
     ),
     Rule(
         "the end of a read lets go in a rollback journal",
@@ -450,6 +454,7 @@ RULES: Sequence[Rule] = (
         "the end of an INSERT ... RETURNING outside a transaction lets go",
         "wal 0 / none: returning, rest / none: add",
         _keeps(lambda context: bool(context.posture.active)),
+        noticed=STARTS_OVER,
     ),
     Rule(
         "a process outside can refuse a lock",
@@ -499,6 +504,7 @@ RULES: Sequence[Rule] = (
         "a savepoint outside a transaction begins one",
         "wal 5000 / none: savepoint, add, release / none: read one",
         _but(bookkeeping, "_savepoints_after", _no_savepoint_begins),
+        noticed=STARTS_OVER,
     ),
     Rule(
         "settings are part of a connection",

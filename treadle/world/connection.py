@@ -357,6 +357,8 @@ class Connection:
 
     def rest(self) -> None:
         """Let go of everything but the settings, and commit nothing."""
+        if self.gone:
+            return
         self.patient = False
         self.library.refuse_commits(self.real, refuse=True)
         try:

@@ -434,8 +434,10 @@ class World:
             return
         for key in [key for key, one in self._connections.items() if one.closed or key not in wanted.holdings]:
             self._put_by(self._connections.pop(key), self.holding(key))
-        for connection in self._connections.values():
+        for key, connection in tuple(self._connections.items()):
             connection.rest()
+            if connection.gone:  # it was about to be closed
+                del self._connections[key]
         self._ledger.settle()
         self._version = None
         if self.content is not wanted.content:
@@ -498,7 +500,8 @@ class World:
             connection.close()
         else:
             connection.rest()
-            spares.append(connection)
+            if not connection.gone:
+                spares.append(connection)
 
     def _settings(self, number: int) -> list[Operation]:
         operations: list[Operation] = []
