@@ -32,8 +32,8 @@ def test_without_reduction_every_operation_is_a_scheduling_point() -> None:
     """One write through the driver is seven operations, merged in all orders that the lock allows.
 
     They are connect, two create_function, execute, commit, the pool's rollback, and the answer. Were there no lock,
-    that would be comb(14, 7) = 3432 schedules. While one client is between its UPDATE and its COMMIT, the other one's UPDATE
-    waits, and is tried again after the COMMIT; ``_schedules`` counts with nothing but this rule.
+    that would be comb(14, 7) = 3432 schedules. While one client is between its UPDATE and its COMMIT, the other one's
+    UPDATE waits, and is tried again after the COMMIT; ``_schedules`` counts with nothing but this rule.
     """
     result = check(bank(write_once), reduction=False)
     assert _schedules((0, 0), None) == result.stats.schedules

@@ -66,7 +66,7 @@ def _compare_processes(case: Case, faults: tuple[int, int, str]) -> None:
     assert counts[0] == counts[1]
 
 
-@sized(100)
+@sized(30)
 @given(cases(longest=3))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
     """Two clients without faults: just the outcomes of every interleaving of single calls."""
