@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -438,7 +437,7 @@ def undecided(scenario: Scenario, why: str, options: dict[str, Any]) -> Result:
         clients=tuple(client.name for client in scenario.clients),
         journal=scenario.database.journal,
         transactions=scenario.database.transactions,
-        sqlite_version=sqlite3.sqlite_version,
+        sqlite_version=scenario.database.driver.sqlite_version,
         bounds=Bounds(
             scenario.faults,
             scenario.faults_at,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
 
@@ -95,7 +94,7 @@ class Decider:
             clients=tuple(client.name for client in scenario.clients),
             journal=scenario.database.journal,
             transactions=scenario.database.transactions,
-            sqlite_version=sqlite3.sqlite_version,
+            sqlite_version=scenario.database.driver.sqlite_version,
             bounds=Bounds(
                 scenario.faults,
                 scenario.faults_at,
