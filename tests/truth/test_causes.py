@@ -237,3 +237,11 @@ def test_client_can_die_wherever_it_has_not_returned(written: str) -> None:
     left: set[Any] = {shared(content, case)[0] for content, (end,) in (*real.passed, *real.late) if end is None}
     found = {tables for ends, tables in _checked_with(case, FaultBudget(crash=1)).ends if ends == (CRASHED,)}
     assert left == found
+
+
+def test_statement_that_the_driver_has_prepared_is_no_other_state() -> None:
+    """A call waits in the implicit BEGIN before its statement, or in the preparation of that: one wait, one future."""
+    case = Case.parse(
+        "delete 5000 / exclusive: add two, many writer / exclusive: read u?, many left, constant!, shut!, many none!"
+    )
+    assert _checked_with(case, FaultBudget(locked=1)).ends

@@ -169,7 +169,9 @@ class Connection:
         if call is None or not call.is_running():
             self.waited = True
             return _GIVE_UP
-        return int(call.stop(Stop(StopKind.WAITS, self._sql)))
+        # The driver keeps statements that it has prepared. Whether the implicit BEGIN waits or the preparation
+        # makes no difference to anyone: both are the wait of the one statement that was asked for.
+        return int(call.stop(Stop(StopKind.WAITS, self._sql_of_call or self._sql)))
 
     def _on_statement(self, _: int, __: object, statement: int, text: int) -> int:
         sql = self.library.text_of(statement)
