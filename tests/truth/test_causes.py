@@ -245,3 +245,9 @@ def test_statement_that_the_driver_has_prepared_is_no_other_state() -> None:
         "delete 5000 / exclusive: add two, many writer / exclusive: read u?, many left, constant!, shut!, many none!"
     )
     assert _checked_with(case, FaultBudget(locked=1)).ends
+
+
+@pytest.mark.skipif(not HAS_AUTOCOMMIT, reason="Python 3.12 has it")
+def test_transaction_that_rollback_does_not_end_is_put_to_rest() -> None:
+    """The driver's ``rollback()`` does nothing with ``autocommit=True``, and what was begun lasts."""
+    assert _checked_with(Case.parse("wal 0 / none: no row, insert / on: begin exclusive"), FaultBudget()).ends

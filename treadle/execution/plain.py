@@ -527,9 +527,13 @@ class PlainExecution:
         place = Place(path, journal, library_of(driver), Clock(START))
         observer = Observer(path, journal, driver)
         made = cls(*faults, outside, clients, surroundings, place, observer, contents, max_operations)
-        made._look()  # of this class
-        for client in clients:
-            made._actors.append(Actor(client, surroundings, place))  # likewise
+        try:
+            made._look()  # of this class
+            for client in clients:
+                made._actors.append(Actor(client, surroundings, place))  # likewise
+        except BaseException:
+            made.close()
+            raise
         return made
 
     @property

@@ -374,6 +374,8 @@ class Connection:
             self.cursors.clear()
             if self.real.in_transaction:
                 self.real.rollback()
+            if self.real.in_transaction and getattr(self.real, "autocommit", None) is True:
+                self.real.execute("ROLLBACK")  # rollback() does nothing then
         finally:
             self.patient = True
             if not self.gone:
