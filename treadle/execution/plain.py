@@ -51,6 +51,7 @@ _DEFAULT_TIMEOUT_S = 5.0
 _GO_ON = Observation()
 _TIME_IS_OVER = Observation()
 _TIMEOUT = re.compile("busy_timeout", re.IGNORECASE)
+_SETS_TIMEOUT = re.compile(r"busy_timeout\s*[=(]", re.IGNORECASE)
 _WAL_LOCKS = (Lock.NONE, Lock.READ, Lock.WRITE)
 _NOT_REFUSED = frozenset({Kind.CONNECT, Kind.ANSWER, Kind.ROW, Kind.END_ROWS})
 """Where a client stops, and no call of SQLite follows that needs a lock."""
@@ -180,6 +181,11 @@ class Place:
         return opened
 
 
+def _decoded(text: int) -> str:
+    """Return the text at an address."""
+    return (ctypes.string_at(text) if text else b"").decode("utf-8", "surrogateescape")
+
+
 @functools.cache
 def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, made for a driver
     """Return the class of a driver's connections that stop before each call."""
@@ -208,7 +214,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
                     connection.actor.point(connection, Kind.CLOSE_CURSOR)
                 else:
                     connection.actor.point(connection, kind, sql)
-                with connection.made(sql), connection.traced(kind, first=first):
+                with connection.made(kind, sql), connection.traced(kind, first=first):
                     return call(self, sql, *arguments)
             finally:
                 del self, arguments
@@ -284,7 +290,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             """Belong to a client."""
             self.actor, self.library, self.closed = actor, actor.place.library, False
             self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
-            self._timeout_ms = timeout_ms
+            self._timeout_ms, self._notes_timeout = timeout_ms, False
             self._handler = BUSY_HANDLER(lambda _, __: int(actor.wait(self)))
             self._arm()
             actor.place.clock.install(cast("Any", _Functions(self)))
@@ -295,9 +301,12 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             self.library.set_busy_handler(self, self._handler if self._timeout_ms > 0 else None)
 
         @contextlib.contextmanager
-        def made(self, sql: str = "") -> Iterator[None]:
-            """Make a call, and note whether it was refused; SQLite knows the busy timeout where it may be asked."""
-            timeout = bool(_TIMEOUT.search(sql))
+        def made(self, kind: Kind = Kind.EXECUTE, sql: str = "") -> Iterator[None]:
+            """Make a call, and note whether it was refused; SQLite knows the busy timeout where it may be asked.
+
+            Nobody sees the answers of a script; and where SQLite knew the timeout, it would wait by itself.
+            """
+            timeout = kind is not Kind.EXECUTESCRIPT and bool(_TIMEOUT.search(sql))
             if timeout:
                 self.library.set_busy_timeout(self, self._timeout_ms)
             try:
@@ -311,8 +320,10 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
 
         def _note_timeout(self) -> None:
             cursor = driver.Cursor(self)
+            self._notes_timeout = True
             driver.Cursor.execute(cursor, "PRAGMA busy_timeout")
             ((self._timeout_ms,),) = driver.Cursor.fetchall(cursor)
+            self._notes_timeout = False
             self._arm()
 
         @contextlib.contextmanager
@@ -326,8 +337,8 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             def called(_: int, __: object, statement: int, text: int) -> int:
                 nonlocal count
                 own = library.text_of(statement)
-                if (ctypes.string_at(text) if text else b"").decode("utf-8", "surrogateescape") != own:
-                    return 0  # a trigger's
+                if self._notes_timeout or _decoded(text) != own:
+                    return 0  # it is ours, or a trigger's
                 count += 1
                 stops = first if count == 1 else kind is not Kind.EXECUTE
                 if stops and (kind is Kind.EXECUTESCRIPT or count == 1 or not library.in_transaction(self)):
@@ -345,7 +356,7 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
         def _pause(self, kind: Kind, sql: str) -> None:
             if self.actor.over:
                 return
-            if _TIMEOUT.search(sql):
+            if kind is Kind.EXECUTESCRIPT and _SETS_TIMEOUT.search(sql):
                 self._note_timeout()  # SQLite has set it when it compiled the statement
             with contextlib.suppress(BaseException):  # it is being unwound: SQLite's C code is below
                 self.actor.point(self, kind, sql)
