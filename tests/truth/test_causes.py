@@ -251,3 +251,12 @@ def test_statement_that_the_driver_has_prepared_is_no_other_state() -> None:
 def test_transaction_that_rollback_does_not_end_is_put_to_rest() -> None:
     """The driver's ``rollback()`` does nothing with ``autocommit=True``, and what was begun lasts."""
     assert _checked_with(Case.parse("wal 0 / none: no row, insert / on: begin exclusive"), FaultBudget()).ends
+
+
+def test_script_is_not_refused_where_no_process_outside_can_hold_a_lock() -> None:
+    """Beside EXCLUSIVE there is no reader, so a COMMIT within a script is not refused, and the script goes on."""
+    case = Case.parse(
+        "delete 5000 / legacy: begin immediate, returning all! "
+        "/ exclusive: first, delete returning!, script half, read one"
+    )
+    assert _checked_with(case, FaultBudget(locked=1)).ends

@@ -136,14 +136,18 @@ def footprint_of(journal: str, placement: Placement, context: Context) -> Footpr
     else:
         noticed = takes is not Lock.NONE or lets_go
         refusable = takes is not Lock.NONE or (posture.lock >= Lock.WRITE and _commits(context))
-    refusable = refusable or opaque
+    refusable = (refusable or opaque) and posture.lock is not Lock.EXCLUSIVE  # beside that one nobody has any lock
+    fault_point = refusable if placement is Placement.REACHABLE else _is_wanted(placement, context)
+    if posture.call is not None and posture.call.kind is StopKind.PAUSES:
+        # Within a call only SQLite itself can refuse; with PENDING no reader can be let in who would make it do so.
+        fault_point = fault_point and refusable and posture.lock is not Lock.PENDING
     return Footprint(
         takes,
         lets_go,
         refusable,
         not (noticed or opaque or waits),
         opaque,
-        refusable if placement is Placement.REACHABLE else _is_wanted(placement, context),
+        fault_point,
     )
 
 
