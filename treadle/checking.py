@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from attrs import evolve
 
-from treadle.client.surroundings import collection_paused
 from treadle.deciding import Challenges, Decider
 from treadle.execution.confirmation import end_of, run_live
 from treadle.execution.product import Product
@@ -24,13 +23,20 @@ from treadle.parallel.together import Together, search_together
 from treadle.scenario import Scenario
 from treadle.search.exhaustive import Exhaustive
 from treadle.search.interruption import Interruption
-from treadle.search.memory import fair_share
+from treadle.search.memory import collection_paused, fair_share
 from treadle.search.pct import Pct
 from treadle.search.protocol import Limits, Progress, Search
 from treadle.search.random import Random
 from treadle.search.stateless import Stateless
 from treadle.search.sweep import Sweep
-from treadle.values.errors import CheckInterrupted, ScheduleMismatchError, StuckClientError, UsageError
+from treadle.values.errors import (
+    ChallengeError,
+    CheckInterrupted,
+    NondeterminismError,
+    ScheduleMismatchError,
+    StuckClientError,
+    UsageError,
+)
 from treadle.values.record import parting
 from treadle.values.schedule import Choice, Schedule, letters, shown
 from treadle.values.signals import OperationBoundError, SignalError
@@ -45,7 +51,7 @@ REDUCTIONS = {
     "merge": "equal states are visited once",
     "symmetry": "states that differ only in what interchangeable clients are called are visited once",
     "memory": "what a stretch of operations did is not walked again from another state",
-    "fork": "a long client goes on from a copy of its process, and not from its start",
+    "fork": "a client goes on from a copy of its process, and not from its start",
 }
 """What makes a search smaller or faster without changing its verdicts, by name."""
 
@@ -66,6 +72,7 @@ def check(
     challenge: float = 0.1,
     challenges: int = 20,
     live: bool = False,
+    isolate: bool | None = None,
     reduction: bool = True,
     without: Collection[str] = (),
     progress: Callable[[Progress], None] | None = None,
@@ -93,6 +100,9 @@ def check(
             this share of the time that the search took.
         challenges: how many there are in any case.
         live: run every schedule live, and learn nothing.
+        isolate: give every run of a client a fresh process. By default, a process may run its client again until
+            something shows that a run depends on what an earlier one left there; then the check starts over, isolated.
+            With False, that is a ``NondeterminismError``.
         reduction: take local operations together and merge equal states. Without, every interleaving of
             every operation is walked to its end.
         without: the names of the ``REDUCTIONS`` that are switched off.
@@ -139,7 +149,6 @@ def check(
                 stack.enter_context(interruption.heeded())
                 together = _search_together(scenario, workers, options, limits)
             system = stack.enter_context(options.system(scenario))
-            stack.enter_context(system.active())
             if together is None:  # until now, there was nothing to be told
                 stack.enter_context(interruption.heeded())
             policy: Search = Stateless(system, merge=merge)
@@ -152,7 +161,7 @@ def check(
         return result
 
     with collection_paused():  # until what was known is dropped
-        return _start_over_if_needed(run)
+        return _start_over_if_needed(run, isolate)
 
 
 def _search_together(scenario: Scenario, workers: int | str, options: Options, limits: Limits) -> Together:
@@ -189,7 +198,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
         )
 
     def run(known: Known, *, forced: bool = False) -> Trace:
-        with System(scenario, known) as system, system.active():
+        with System(scenario, known) as system:
             judge = Judge(scenario, system.sequel, system.serial, ends_visible=known.ends_visible or forced)
             judge.start(system.product.root())
             fitting, misfit = _fitting(system.product, schedule, names)
@@ -231,13 +240,15 @@ def _fitting(product: Product, schedule: Schedule, names: tuple[str, ...]) -> tu
     return Schedule(tuple(path)), ""
 
 
-def _start_over_if_needed(run: Callable[[Known], _Answer]) -> _Answer:
+def _start_over_if_needed(run: Callable[[Known], _Answer], isolate: bool | None = None) -> _Answer:  # noqa: FBT001  # a value
     """Run, taking for granted what makes a check fast; what turns out not to be so is not taken for granted again."""
-    known = Known()
+    known = Known(isolated=bool(isolate))
     while True:
         try:
             return run(known)
-        except SignalError as error:
+        except (SignalError, NondeterminismError, ChallengeError) as error:
+            if isolate is False and not isinstance(error, SignalError):
+                raise
             known = less_known(known, error)
 
 

@@ -83,6 +83,7 @@ class Decider:
             self._judge.witnessed |= together.witnessed
             self._judge.outcomes |= together.outcomes
             self._judge.met |= together.met
+        system.verify()
         # What is looked at from here on is for the reader, and is no part of the search.
         self._witnessed, outcomes = frozenset(self._judge.witnessed), frozenset(self._judge.outcomes)
         self._vacuous = self._why_vacuous(finding, together)
@@ -196,7 +197,7 @@ class Decider:
         return "" if is_success(outcome) else str(outcome)
 
     def _require_nameless(self) -> None:
-        if not self._system.symmetry.trivial and self._system.active().drew_randomness():
+        if not self._system.symmetry.trivial and self._system.drew:
             raise NamesMatterError
 
     def _make_smaller(self, finding: Finding) -> None:

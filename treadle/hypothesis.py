@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from treadle.execution.confirmation import run_live
 from treadle.execution.state import State
-from treadle.execution.system import Known, System, less_known
+from treadle.execution.system import Known, Surprise, System, less_known
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
 from treadle.report.timeline import render_timeline
 from treadle.scenario import Scenario
-from treadle.values.errors import CounterexampleError, UnsupportedOperationError, UsageError
+from treadle.values.errors import CounterexampleError, NondeterminismError, UnsupportedOperationError, UsageError
 from treadle.values.fault import Fault
 from treadle.values.property import Kind
 from treadle.values.schedule import Choice, Fail, Schedule, Step
@@ -31,10 +31,9 @@ from treadle.values.signals import (
     HistoryNeededError,
     LogsNeededError,
     NotLocalError,
-    SignalError,
 )
 
-_STARTS_OVER = (EndsMatterError, HistoryNeededError, LogsNeededError, NotLocalError)
+_STARTS_OVER = (EndsMatterError, HistoryNeededError, LogsNeededError, NondeterminismError, NotLocalError)
 """What tells that something must not be taken for granted any more."""
 
 _open: set[_Runner] = set()
@@ -60,13 +59,12 @@ class _Runner:
         if self._ready is None:
             system = self._stack.enter_context(System(self.scenario, self._known))
             judge = Judge(self.scenario, system.sequel, system.serial, ends_visible=system.shows_ends)
-            with system.active():
-                judge.start(system.product.root())
+            judge.start(system.product.root())
             self._ready = system, judge
             _open.add(self)
         return self._ready
 
-    def start_over(self, error: SignalError) -> None:
+    def start_over(self, error: Surprise) -> None:
         """Start over, and take for granted no more what has turned out not to be so.
 
         Raises:
@@ -108,11 +106,10 @@ class ScenarioMachine(RuleBasedStateMachine):
     def _arrive(self) -> None:
         """Get ready in the state that the choices so far led to."""
         self._system, self._judge = self.runner.ready()
-        with self._system.active():
-            self._state: State = self._system.product.root()
-            for taken in self._system.product.walk(tuple(self._path)):
-                self._state = taken.after
-            self._choices = self._system.product.choices(self._state)
+        self._state: State = self._system.product.root()
+        for taken in self._system.product.walk(tuple(self._path)):
+            self._state = taken.after
+        self._choices = self._system.product.choices(self._state)
 
     def _may(self, *, step: bool = False, started: bool = True, fault: Fault | None = None) -> list[str]:
         """Return the names of the clients to which something may happen."""
@@ -126,13 +123,12 @@ class ScenarioMachine(RuleBasedStateMachine):
     def _do(self, choice: Choice) -> None:
         """Do a choice, go on to the client's next scheduling point, and look at the properties on the way."""
         try:
-            with self._system.active():
-                edge = self._system.product.run(self._state, choice)
-                for operations, there in edge.moments:
-                    self._look(there, [*self._path, *edge.choices(operations)])
-                self._path += edge.choices()
-                self._state = edge.after
-                self._choices = self._system.product.choices(self._state)
+            edge = self._system.product.run(self._state, choice)
+            for operations, there in edge.moments:
+                self._look(there, [*self._path, *edge.choices(operations)])
+            self._path += edge.choices()
+            self._state = edge.after
+            self._choices = self._system.product.choices(self._state)
         except _STARTS_OVER as error:
             self.runner.start_over(error)
             self._arrive()
@@ -151,9 +147,8 @@ class ScenarioMachine(RuleBasedStateMachine):
 
     def _timeline(self, schedule: Schedule, name: str) -> str:
         """Run a schedule live, and tell what happened."""
-        with self._system.active():
-            taken = run_live(self._system, schedule)
-            breaches = self._judge.breaches(taken[-1].after)
+        taken = run_live(self._system, schedule)
+        breaches = self._judge.breaches(taken[-1].after)
         return render_timeline(trace_of(self.runner.scenario, taken, {name: breaches[name]}))
 
     @invariant()
@@ -162,8 +157,7 @@ class ScenarioMachine(RuleBasedStateMachine):
         if self._broken:
             return
         try:
-            with self._system.active():
-                self._look(self._state, self._path)
+            self._look(self._state, self._path)
         except _STARTS_OVER as error:
             self.runner.start_over(error)
             self._arrive()

@@ -16,6 +16,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 from treadle.interning import the_operation
+from treadle.values.bound import ToConvert, ToDecode, Unsupported
 from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.observation import Observation
 from treadle.values.operation import Kind, Operation
@@ -59,18 +60,75 @@ DRAWS = "draws"
 _FROZEN = frozenset({type(None), bool, int, float, str, bytes})
 """Types whose values nobody can change."""
 
+_EXACTLY: tuple[tuple[type[Any], Callable[[Any], Any]], ...] = (
+    (int, int.__int__),
+    (float, float.__float__),
+    (str, str.__str__),
+    (bytes, bytes.__bytes__),
+)
+"""Types that SQLite has, and what makes one of exactly that type of a value of a subtype."""
 
-def _freeze(value: Any) -> Any:
-    """Return parameters as values that nobody changes later."""
-    if type(value) is tuple and _FROZEN.issuperset(map(type, value)):  # as nearly all are
-        return value
-    if isinstance(value, Mapping):
-        return {key: _freeze(item) for key, item in value.items()}
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    if isinstance(value, (list, tuple)):
-        return tuple(_freeze(item) for item in value)
-    return value
+
+class _Binding:
+    """What becomes of the parameters of one call on their way to SQLite.
+
+    Attributes:
+        error: what an adapter raised.
+        strange: the name of the type of the first value that SQLite cannot take.
+    """
+
+    def __init__(self, driver: ModuleType) -> None:
+        self.error: Exception | None = None
+        self.strange: str | None = None
+        self._driver = driver
+
+    def of(self, parameters: Any) -> Any:
+        """Return parameters as plain values that nobody changes later."""
+        if type(parameters) is tuple and _FROZEN.issuperset(map(type, parameters)):  # as nearly all are
+            return parameters
+        if isinstance(parameters, Mapping):
+            return {key: self._value(item) for key, item in parameters.items()}
+        if isinstance(parameters, (list, tuple)):
+            return tuple([self._value(item) for item in parameters])
+        return self._others(parameters)
+
+    def _others(self, parameters: Any) -> Any:
+        """Return parameters that are neither list nor mapping: the driver takes whatever is a sequence."""
+        try:
+            return tuple([self._value(parameters[index]) for index in range(len(parameters))])
+        except TypeError:
+            return Unsupported(type(parameters).__name__)
+
+    def _value(self, value: Any) -> Any:
+        if type(value) in _FROZEN:
+            return value
+        adapted = value if isinstance(value, bytearray) else self._adapted(value)
+        for kind, exactly in _EXACTLY:
+            if isinstance(adapted, kind):
+                return exactly(adapted)
+        if adapted is None:
+            return None
+        try:
+            return bytes(memoryview(adapted))
+        except TypeError:
+            name = type(adapted).__name__
+            self.strange = self.strange or name
+            return Unsupported(name)
+
+    def _adapted(self, value: Any) -> Any:
+        try:
+            return self._driver.adapt(value, self._driver.PrepareProtocol, value)
+        except Exception as error:  # noqa: BLE001  # whatever an adapter raises is the client's
+            self.error = self.error or error
+            return Unsupported(type(value).__name__)
+
+    def failed(self, error: Exception) -> Exception:
+        """Return the error that the client sees, where SQLite did not take the parameters."""
+        if "Unsupported" not in str(error):
+            return error
+        if self.error is not None:
+            return self.error
+        return type(error)(str(error).replace("Unsupported", self.strange or ""))
 
 
 _LIBRARIES = frozenset({"sqlalchemy", *sys.stdlib_module_names})
@@ -204,7 +262,7 @@ class CursorCalls:
     @_frameless
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
         """Run one statement."""
-        return self._run(Kind.EXECUTE, sql, _freeze(parameters))
+        return self._run(Kind.EXECUTE, sql, parameters)
 
     @_frameless
     def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Self:
@@ -213,7 +271,7 @@ class CursorCalls:
         The driver draws them one by one, while it executes. Nobody can tell where they are in a list already.
         """
         if type(seq_of_parameters) in {list, tuple}:
-            return self._run(Kind.EXECUTEMANY, sql, tuple(_freeze(item) for item in seq_of_parameters))
+            return self._run(Kind.EXECUTEMANY, sql, tuple(seq_of_parameters))
         rows = iter(seq_of_parameters)
         return self._run(Kind.EXECUTEMANY, sql, None, lambda seen: self._draw(sql, rows, seen))
 
@@ -228,7 +286,7 @@ class CursorCalls:
                 self._ask(Kind.END_ROWS, sql, ("failed",))
                 raise
             else:
-                seen = self._ask(Kind.ROW, sql, (_freeze(row),))
+                seen = self._ask(Kind.ROW, sql, (row,))
         return seen
 
     @_frameless
@@ -249,8 +307,24 @@ class CursorCalls:
         if kind is not Kind.FETCHALL and len(rows) == (1 if size is None else size):
             unfinished.add(number)
         self.rowcount = seen.rowcount
+        if self._gate._converts:  # noqa: SLF001  # likewise
+            rows = [self._converted(row) for row in rows]
         factory = self.row_factory
         return list(rows) if factory is None else [self._shape(factory, row) for row in rows]
+
+    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a row as converters and the text factory make it."""
+        gate = self._gate
+        return tuple(
+            [
+                gate.driver.converters[value.converter](value.data)
+                if isinstance(value, ToConvert)
+                else gate.text_factory(value.data)
+                if isinstance(value, ToDecode)
+                else value
+                for value in row
+            ]
+        )
 
     def _shape(self, factory: Callable[..., Any], row: tuple[Any, ...]) -> Any:
         driver = self._gate.driver
@@ -353,12 +427,14 @@ class ConnectionCalls:
         self._unfinished: set[int] = set()
         self._row_factory: Any = None
         self._text_factory: Any = str
+        self._converts = bool(options.get("detect_types"))
         self._in_transaction = False
         self._isolation_level = options.get("isolation_level", "")
         self._autocommit = options.get("autocommit", getattr(self.driver, "LEGACY_TRANSACTION_CONTROL", -1))
         shown = tuple(sorted((name, _describe(value, port.name)) for name, value in options.items()))
         self._open = True
-        self._ask(Kind.CONNECT, None, None, shown, payload=dict(options))
+        own = {"converters": tuple(self.driver.converters)} if self._converts else {}
+        self._ask(Kind.CONNECT, None, None, shown, payload={**options, **own})
         port.keep(self)
 
     def _ask(
@@ -367,13 +443,24 @@ class ConnectionCalls:
         if kind is not Kind.CLOSE_CURSOR:
             self._require_open()
         port = self._port
+        binding = None
+        if sql is not None and arguments:
+            binding = _Binding(self.driver)
+            arguments = self._bound(binding, kind, arguments)
         seen = port.ask(
             the_operation(kind, self._number, cursor, sql, arguments, clock_s=port.clock_s, payload=payload)
         )
         self._in_transaction = seen.in_transaction
         if seen.failure is not None:
-            raise seen.failure.exception(self.driver)
+            error = seen.failure.exception(self.driver)
+            raise error if binding is None else binding.failed(error)
         return seen
+
+    @staticmethod
+    def _bound(binding: _Binding, kind: Kind, arguments: Any) -> Any:
+        if kind in {Kind.EXECUTEMANY, Kind.ROW}:
+            return tuple([binding.of(row) for row in arguments])
+        return arguments if kind is Kind.END_ROWS else binding.of(arguments)
 
     def _require_open(self) -> None:
         if not self._open:
@@ -512,8 +599,10 @@ class ConnectionCalls:
 
     @text_factory.setter
     def text_factory(self, value: Any) -> None:
-        self._configure("text_factory", value)
+        plain = any(value is kind for kind in (str, bytes, bytearray))
+        self._configure("text_factory", value if plain else ToDecode)
         self._text_factory = value
+        self._converts = self._converts or not plain
 
     def _configure(self, name: str, *values: Any, **options: Any) -> Any:
         client = self._port.name

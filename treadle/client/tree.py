@@ -14,24 +14,26 @@ Regular Sets from Queries and Counterexamples", 1987, whose observation table it
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
+from collections.abc import Iterator
 
-from treadle.client.coroutine import Coroutine
-from treadle.client.forked import Forked, can_fork, wait_for_ended
-from treadle.client.surroundings import Surroundings
+from treadle.client.forkserver import ForkServer
+from treadle.client.process import Known, PartedError, Process
 from treadle.interning import intern_operation
 from treadle.scenario import Client
 from treadle.values.canonical import canonical
 from treadle.values.errors import NondeterminismError
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
-from treadle.values.outcome import Crashed, Outcome
-from treadle.values.signals import ForkLostError
+from treadle.values.outcome import Crashed, Outcome, OutcomeKey
+from treadle.values.signals import CopyLostError
 
-FORK_DEPTH = 60
-"""From how many operations on a replay costs more than a fork: about 0.1 ms for each operation, against 2 to 5 ms."""
+COPY_DEPTH = 60
+"""From how many operations on to copy a process pays where it could run again: about 0.1 ms for each, against 5 ms."""
 
-_FORKS = 16
-"""How many forked continuations of one client are kept; the oldest goes first."""
+_MOST_PARKED = 16
+"""How many processes of one client are left where they stand; the oldest goes first."""
 
 
 class Node:
@@ -116,48 +118,56 @@ def _spoken(stop: Operation | Outcome | None) -> str:
     return f"that it {stop}"
 
 
-class Tree:
-    """One client, as far as it has been learned.
+def _asked(node: Node) -> tuple[str, str | None]:
+    """Return what a node asks for, whatever the parameters: where that varied once, it may again."""
+    assert node.operation is not None
+    return node.operation.kind, node.operation.sql
 
-    A live run is parked where it was needed last. Where it is to stay, deep in its history, it moves to a process of
-    its own, and a copy of that goes on.
+
+def _known(path: list[Node]) -> list[Known]:
+    """Return what a client must ask for from the first node on, to come to the last one."""
+    known: list[Known] = []
+    for node, child in itertools.pairwise(path):
+        assert node.operation is not None
+        assert child.seen is not None
+        known.append((node.operation.key, child.seen))
+    return known
+
+
+class Tree:
+    """What is known of one client, and the processes in which more is learned.
+
+    A process is left where it stands when it has shown what comes next, until it is needed there. Where none stands,
+    one goes there again from its start. If every run has a fresh process (or the way is long), a copy goes there of
+    the process that is nearest on the way.
 
     Attributes:
         client: whose code it is.
-        live_runs: how often its code was started, from the beginning or as a forked continuation.
-        forks: how many of these were forked continuations.
+        live_runs: how often its code was started, or a process of it copied.
+        copies: how many of these are copies.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        surroundings: Surroundings,
-        *,
-        kin: str | None = None,
-        fork: bool = True,
-        fork_depth: int = FORK_DEPTH,
-    ) -> None:
+    def __init__(self, client: Client, server: ForkServer, *, kin: str | None = None, copies: bool = True) -> None:
         """Prepare to learn; nothing runs yet.
 
         Args:
             client: whose code it is.
-            surroundings: what it runs in.
+            server: starts its processes.
             kin: what the digests of its nodes share with those of all clients that run the same code; by default the
                 client's name.
-            fork: go on from forked copies of the live run, where that is cheaper than a replay.
-            fork_depth: how many operations a replay must have for that.
+            copies: go on from copies of processes.
         """
         self.client = client
-        self._kin = client.name if kin is None else kin
         self.live_runs = 0
-        self.forks = 0
-        self._surroundings = surroundings
-        self._fork_depth = fork_depth if fork else None
+        self.copies = 0
+        self._server = server
+        self._kin = client.name if kin is None else kin
+        self._copy_depth = math.inf if not copies else 0 if server.isolates else COPY_DEPTH
+        self._most_parked = _MOST_PARKED
         self._root: Node | None = None
-        self._here: Coroutine | None = None
-        self._parked: dict[Node, Coroutine | Forked] = {}
-        self._stays = False
-        self._wanted: Node | None = None
+        self._parked: dict[Node, Process] = {}
+        self._wanted: set[Node] = set()
+        self._varied: set[tuple[str, str | None]] = set()
 
     def root(self) -> Node:
         """Return the node of a client that has not started.
@@ -166,9 +176,9 @@ class Tree:
             TreadleError: the client did something that cannot be checked.
         """
         if self._root is None:
-            run = self._start()
-            assert self._root is not None
-            self._parked[self._root] = run
+            process = self._start()
+            self._root = Node(process.first(), None, None, self._kin)
+            self._park(process, self._root)
         return self._root
 
     def after(self, node: Node, observation: Observation) -> Node:
@@ -186,75 +196,126 @@ class Tree:
         return self._learn(node, observation) if child is None else child
 
     def stay(self, node: Node) -> None:
-        """Let a run stay at a node, for another observation than the one that comes next, if a replay would be costly.
+        """Let a process stay at a node, for another observation than the one that comes next.
 
         Args:
             node: a node of this tree with an operation.
         """
-        if self._fork_depth is not None and node.depth >= self._fork_depth and not node.children:
-            self._wanted = node
+        if node.depth >= self._copy_depth and not node.children:
+            self._wanted.add(node)
 
-    def _start(self) -> Coroutine:
-        """Start a run in this process, of which there is one at a time."""
-        self._abandon_here()
-        run = self._here = Coroutine(self.client, self._surroundings)
+    def _start(self, *, fresh: bool = False) -> Process:
         self.live_runs += 1
-        stop = run.resume()
-        if self._root is None:
-            self._root = Node(stop, None, None, self._kin)
-        self._check(self._root, stop)
-        return run
+        return self._server.start(self.client, fresh=fresh)
 
     def _learn(self, node: Node, observation: Observation) -> Node:
-        run = self._parked.pop(node, None) or self._replay(node)
-        if node is self._wanted:
-            self._wanted = None
-            run = self._split(run, node)
+        process = self._taken(node)
         try:
-            stop = run.resume(observation)
-        except ForkLostError:
-            self._stays = True
-            run = self._replay(node)
-            stop = run.resume(observation)
+            stop = process.resume(observation)
+        except CopyLostError:
+            process = self._fresh(node)
+            stop = process.resume(observation)
         child = Node(stop, node, observation)
         node.children[observation] = child
+        if len(node.children) > 1:
+            self._varied.add(_asked(node))
         if child.outcome is None:
-            self._park(run, child)
+            self._park(process, child)
+        else:
+            self._server.put_back(self.client, process)
+            if not (process.reusable or self._server.isolates):
+                raise _difference(self.client.name, child, "that it left threads or an event loop behind")
         return child
 
-    def _replay(self, node: Node) -> Coroutine:
-        """Run the client from its start to a node, in this process."""
-        run = self._start()
-        for step in node.history()[1:]:
-            self._check(step, run.resume(step.seen))
-        return run
-
-    def _park(self, run: Coroutine | Forked, node: Node) -> None:
-        """Leave a run where it stands."""
-        self._parked[node] = run
-        forked = [at for at, other in self._parked.items() if isinstance(other, Forked)]
-        if len(forked) > _FORKS:
-            self._parked.pop(forked[0]).abandon()
-
-    def _split(self, run: Coroutine | Forked, node: Node) -> Coroutine | Forked:
-        """Return a copy of a run, and leave the run where it stands; or return the run, if it cannot be copied."""
-        if isinstance(run, Coroutine) and not can_fork():
-            return run
+    def _taken(self, node: Node) -> Process:
+        """Return a process that stands at a node; another one stays there if that is wanted."""
+        process = self._parked.get(node)
+        if process is not None:
+            varies = node in self._wanted or (self._server.isolates and _asked(node) in self._varied)
+            if node.children or not varies:
+                del self._parked[node]
+                return process
+            self._wanted.discard(node)
+            return self._copy(process)
+        near = node
+        while near.parent is not None and near not in self._parked:
+            near = near.parent
+        if near not in self._parked:
+            return self._fresh(node)
+        if node.depth < self._copy_depth:
+            process = self._parked.pop(near)
+            self._follow(process, near, node)
+            return process
+        process = self._copy(self._parked[near])
         try:
-            copy = run.copy() if isinstance(run, Forked) else Forked.of(run, self._surroundings)
-            if isinstance(run, Coroutine) and not self._stays:  # it goes on there, and is copied there
-                self._abandon_here()
-                run = copy
-                copy = run.copy()
-        except OSError:  # there are too many processes, or too little memory
-            return run
-        self._parked[node] = run
+            self._follow(process, near, node)
+        except CopyLostError:
+            return self._fresh(node)
+        return process
+
+    def _copy(self, process: Process) -> Process:
         self.live_runs += 1
-        self.forks += 1
-        return copy
+        self.copies += 1
+        return process.copy()
+
+    def _fresh(self, node: Node) -> Process:
+        """Return a process that has run from its start to a node."""
+        if not self._server.isolates:  # one that stands elsewhere may do it
+            for process in self._parked.values():
+                self._server.put_back(self.client, process)
+            self._parked.clear()
+        process = self._start()
+        root = self.root()
+        self._check(root, process.first())
+        self._follow(process, root, node)
+        return process
+
+    def _follow(self, process: Process, start: Node, node: Node) -> None:
+        """Let a process go from a node to a later one."""
+        if start is node:
+            return
+        path = node.history()[start.depth :]
+        try:
+            stop = process.follow(_known(path))
+        except PartedError as error:
+            self._check(path[error.number], error.stop)
+            raise AssertionError(path[error.number]) from error
+        self._check(node, stop)
+
+    def _park(self, process: Process, node: Node) -> None:
+        """Leave a process where it stands."""
+        self._parked[node] = process
+        if len(self._parked) > self._most_parked:
+            self._parked.pop(next(iter(self._parked))).abandon()
 
     def _check(self, node: Node, stop: Operation | Outcome) -> None:
         check_stop(self.client.name, node, stop)
+
+    def verify(self) -> None:
+        """Let a fresh process go the longest way to each end, and compare.
+
+        Raises:
+            NondeterminismError: it does something else.
+        """
+        longest: dict[OutcomeKey, Node] = {}
+        for leaf in self._leaves():
+            assert leaf.outcome_key is not None
+            known = longest.setdefault(leaf.outcome_key, leaf)
+            if leaf.depth > known.depth:
+                longest[leaf.outcome_key] = leaf
+        for leaf in longest.values():
+            process = self._start(fresh=True)
+            self._check(self.root(), process.first())
+            self._follow(process, self.root(), leaf)
+            process.abandon()
+
+    def _leaves(self) -> Iterator[Node]:
+        queue = [self.root()]
+        while queue:
+            node = queue.pop()
+            if node.outcome is not None:
+                yield node
+            queue += node.children.values()
 
     def ran_sql(self) -> bool:
         """Tell whether some learned history has a statement in it."""
@@ -267,19 +328,10 @@ class Tree:
         return False
 
     def abandon(self) -> None:
-        """Unwind the run that is live here, and end those in processes of their own."""
-        for run in self._parked.values():
-            if isinstance(run, Forked):
-                run.abandon()
-        wait_for_ended()
-        self._abandon_here()
+        """End all processes."""
+        for process in self._parked.values():
+            process.abandon()
         self._parked.clear()
-
-    def _abandon_here(self) -> None:
-        run, self._here = self._here, None
-        if run is not None:
-            self._parked = {node: other for node, other in self._parked.items() if other is not run}
-            run.abandon()
 
 
 def check_stop(client: str, node: Node, stop: Operation | Outcome) -> None:
@@ -289,20 +341,34 @@ def check_stop(client: str, node: Node, stop: Operation | Outcome) -> None:
         NondeterminismError: it does something else.
     """
     if not _same_stop(node, stop):
-        raise NondeterminismError(client, node.depth + 1, _spoken(node.operation or node.outcome), _spoken(stop))
+        raise _difference(client, node, _spoken(stop))
+
+
+def _difference(client: str, node: Node, instead: str) -> NondeterminismError:
+    return NondeterminismError(client, node.depth + 1, _spoken(node.operation or node.outcome), instead)
 
 
 class LiveRun:
     """One live run of a client beside its tree: nothing is taken from the tree, all is compared with it."""
 
-    def __init__(self, tree: Tree, surroundings: Surroundings) -> None:
-        """Start the client."""
+    def __init__(self, tree: Tree, server: ForkServer, *, fresh: bool = True) -> None:
+        """Start the client.
+
+        Args:
+            tree: what is known of it.
+            server: starts it.
+            fresh: in a fresh process in any case.
+        """
         self._tree = tree
-        self._coroutine = Coroutine(tree.client, surroundings)
+        self._server = server
+        self._process = server.start(tree.client, fresh=fresh)
         tree.live_runs += 1
-        self.stop: Operation | Outcome = self._coroutine.resume()
+        self.stop: Operation | Outcome = self._process.first()
         self.node = tree.root()
-        check_stop(tree.client.name, self.node, self.stop)
+        self._check(self.node)
+
+    def _check(self, node: Node) -> None:
+        check_stop(self._tree.client.name, node, self.stop)
 
     def resume(self, observation: Observation) -> None:
         """Go on with an observation, and compare.
@@ -310,13 +376,13 @@ class LiveRun:
         Raises:
             NondeterminismError: the code took another way than the one learned.
         """
-        self.stop = self._coroutine.resume(observation)
+        self.stop = self._process.resume(observation)
         child = self.node.children.get(observation)
         if child is None:
             child = self.node.children[observation] = Node(self.stop, self.node, observation)
-        check_stop(self._tree.client.name, child, self.stop)
+        self._check(child)
         self.node = child
 
     def abandon(self) -> None:
-        """Unwind the run."""
-        self._coroutine.abandon()
+        """Need the run no more."""
+        self._server.put_back(self._tree.client, self._process)

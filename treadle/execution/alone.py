@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from treadle.client.coroutine import Coroutine
-from treadle.client.surroundings import Surroundings
+from treadle.client.forkserver import ForkServer
+from treadle.client.process import Process
 from treadle.client.tree import Node, Tree
 from treadle.execution.product import ANSWERED
 from treadle.interning import intern_operation
@@ -26,11 +26,11 @@ _FIRST = 1_000_000
 """Positions of clients that the scenario does not have, as the world knows them, start here."""
 
 
-def run_to_end(run: Coroutine, world: World, position: int, max_operations: int) -> Outcome:
+def run_to_end(run: Process, world: World, position: int, max_operations: int) -> Outcome:
     """Run live code of a client to its end, in a live world.
 
     Args:
-        run: the client, not started.
+        run: the client, which has just been started.
         world: where.
         position: of the client, as the world knows it.
         max_operations: how many operations it may take.
@@ -38,7 +38,7 @@ def run_to_end(run: Coroutine, world: World, position: int, max_operations: int)
     Raises:
         OperationBoundError: it does not end.
     """
-    stop = run.resume()
+    stop = run.first()
     operations = 0
     while isinstance(stop, Operation):
         if operations >= max_operations:
@@ -59,16 +59,16 @@ def run_to_end(run: Coroutine, world: World, position: int, max_operations: int)
 class Alone:
     """Runs one client to its end, in a learned world."""
 
-    def __init__(self, world: LearnedWorld, surroundings: Surroundings, *, max_operations: int) -> None:
+    def __init__(self, world: LearnedWorld, server: ForkServer, *, max_operations: int) -> None:
         """Run nothing yet.
 
         Args:
             world: where.
-            surroundings: what clients run in.
+            server: starts clients.
             max_operations: how many operations a client may take.
         """
         self._world = world
-        self._surroundings = surroundings
+        self._server = server
         self._max_operations = max_operations
         self._sequels: dict[Callable[[], object], tuple[int, Tree]] = {}
 
@@ -86,7 +86,7 @@ class Alone:
         if run not in self._sequels:
             number = len(self._sequels)
             client = Client(f"sequel {number + 1}", run)
-            self._sequels[run] = _FIRST + number, Tree(client, self._surroundings)
+            self._sequels[run] = _FIRST + number, Tree(client, self._server)
         position, tree = self._sequels[run]
         node, _ = self.run(state, position, tree)
         assert node.outcome is not None

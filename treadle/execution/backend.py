@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from treadle.client.surroundings import Surroundings
+from treadle.client.forkserver import ForkServer
 from treadle.client.tree import LiveRun, Node, Tree
 from treadle.execution.state import State
 from treadle.values.observation import Observation
@@ -125,16 +125,16 @@ class Live:
 
     learns = False
 
-    def __init__(self, trees: tuple[Tree, ...], world: World, surroundings: Surroundings) -> None:
+    def __init__(self, trees: tuple[Tree, ...], world: World, server: ForkServer) -> None:
         """Start nothing yet."""
         self._trees = trees
         self._world = world
-        self._surroundings = surroundings
+        self._server = server
         self._runs: tuple[LiveRun, ...] = ()
 
     def roots(self) -> tuple[Node, ...]:
         """Start the clients, and return where they are."""
-        self._runs = tuple(LiveRun(tree, self._surroundings) for tree in self._trees)
+        self._runs = tuple(LiveRun(tree, self._server) for tree in self._trees)
         return tuple(run.node for run in self._runs)
 
     def start(self) -> WorldState:
@@ -182,7 +182,7 @@ class Live:
         return self._world.vanish(client, only_idle=only_idle)
 
     def close(self) -> None:
-        """Unwind the clients, and close the world."""
+        """End the clients, and close the world."""
         for run in self._runs:
             run.abandon()
         self._world.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, Self
 
 from attrs import evolve, frozen
 
-from treadle.client.coroutine import Coroutine
+from treadle.client.forkserver import ForkServer
+from treadle.client.inside import Run
 from treadle.client.surroundings import Surroundings
 from treadle.client.tree import Tree
 from treadle.execution.alone import Alone, run_to_end
@@ -21,7 +23,7 @@ from treadle.execution.state import LocalStates, State
 from treadle.execution.symmetry import Symmetry, groups_of
 from treadle.interning import kept
 from treadle.scenario import Client, Scenario
-from treadle.values.errors import StuckClientError, UsageError
+from treadle.values.errors import ChallengeError, NondeterminismError, UsageError
 from treadle.values.fault import Placement
 from treadle.values.outcome import Outcome
 from treadle.values.schedule import Choice
@@ -31,7 +33,6 @@ from treadle.values.signals import (
     LogsNeededError,
     NamesMatterError,
     NotLocalError,
-    OperationBoundError,
     SignalError,
 )
 from treadle.values.view import SerialEnd
@@ -39,6 +40,7 @@ from treadle.world.content import ContentStore
 from treadle.world.effects import Lexicon
 from treadle.world.footprint import Footprints
 from treadle.world.learned import LearnedWorld
+from treadle.world.library import library_of
 from treadle.world.sandbox import Sandbox
 from treadle.world.state import Book, WorldState
 from treadle.world.world import Template, World
@@ -54,6 +56,7 @@ class Known:
         ends_visible: some property of every committed state looks at how clients have ended.
         locality: operations can be taken for local.
         history: what may depend on the whole execution, or an empty text.
+        isolated: nothing of a client outlives its run: every run has a fresh process.
     """
 
     keep_logs: bool = False
@@ -61,13 +64,18 @@ class Known:
     ends_visible: bool = False
     locality: bool = True
     history: str = ""
+    isolated: bool = False
 
 
-def less_known(known: Known, error: SignalError) -> Known:
-    """Return what can still be taken for granted after a signal that something cannot.
+Surprise = SignalError | NondeterminismError | ChallengeError
+"""What may tell that something was taken for granted wrongly."""
+
+
+def less_known(known: Known, error: Surprise) -> Known:
+    """Return what can still be taken for granted after something was not as it was taken to be.
 
     Raises:
-        SignalError: the signal itself, where it says nothing of the kind.
+        Exception: the error itself, where it says nothing of the kind.
     """
     match error:
         case LogsNeededError():
@@ -78,9 +86,36 @@ def less_known(known: Known, error: SignalError) -> Known:
             return evolve(known, ends_visible=True)
         case NotLocalError() if known.locality:
             return evolve(known, locality=False)
+        case NondeterminismError() | ChallengeError() if not known.isolated:
+            return evolve(known, isolated=True)
         case HistoryNeededError():
             return evolve(known, history=str(error))
     raise error
+
+
+@frozen
+class OpensTemplate:
+    """Opens connections of the seed, to the file that every world is a copy of: a way to start it that pickles.
+
+    Attributes:
+        path: of the file.
+        driver: the name of the driver's module.
+    """
+
+    path: Path
+    driver: str
+
+    def __call__(self, seed: Run) -> Callable[[dict[str, Any]], Any]:
+        """Return what opens connections, in the seed's process."""
+        driver = importlib.import_module(self.driver)
+        connect = driver.Connection
+
+        def opens(options: dict[str, Any]) -> Any:
+            options.pop("uri", None)
+            with seed.lifted():
+                return connect(self.path, **options)
+
+        return opens
 
 
 class System:
@@ -92,6 +127,7 @@ class System:
         local_states: where local states are interned.
         product: what a search walks.
         shows_ends: all states are met that differ in how clients have ended.
+        answers: to give its answer is an operation of a client.
     """
 
     product: Product
@@ -114,7 +150,7 @@ class System:
             local: take local operations together, without a scheduling point between them.
             memory: tell from memory what a stretch of operations does that was walked from another state.
             symmetry: take clients that run the same code for interchangeable, and learn them once.
-            fork: go on from forked copies of live clients, where that is cheaper than a replay.
+            fork: go on from copies of the clients' processes.
         """
         known = known or Known()
         self.scenario = scenario
@@ -124,12 +160,10 @@ class System:
         self._memory = memory
         self._fork = fork
         self._ends_visible = known.ends_visible
+        self._isolates = known.isolated
         self._everything_known = not known.history
         self.shows_ends = known.ends_visible or not self._local
-        answers = self.shows_ends or scenario.faults.crash > 0  # a client may die before it has answered
-        self._surroundings = Surroundings(
-            scenario.database.engine, scenario.database.driver, scenario.max_step_s, answers=answers
-        )
+        self.answers = self.shows_ends or scenario.faults.crash > 0  # a client may die before it has answered
         self._book = Book(keep_logs=known.keep_logs or bool(known.history))
         self.local_states = LocalStates(self._book)
         self._contents = ContentStore()
@@ -142,24 +176,32 @@ class System:
         self._live_runs = 0
 
     def __enter__(self) -> Self:
-        """Make the sandbox and the template, and warm the clients up."""
+        """Make the sandbox, the fork server and the template."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(kept())
             self._sandbox = stack.enter_context(Sandbox())
-            with self._surroundings:
-                self._template = self._make_template()
-                self._lexicon = self._make_lexicon(stack)
-                self._warm_up()
-            self._surroundings.randomness_used.clear()  # first use of a module may draw; that run is forgotten
+            database = self.scenario.database
+            surroundings = Surroundings(database.engine, database.driver, library_of(database.driver).filename)
+            self._server = ForkServer(
+                self.scenario.clients,
+                database,
+                surroundings,
+                self.scenario.max_step_s,
+                answers=self.answers,
+                isolates=self._isolates,
+            )
+            stack.callback(self._server.close)
+            self._template = self._make_template()
+            self._lexicon = self._make_lexicon(stack)
             names = [client.name for client in self.scenario.clients]
             own = [
-                Tree(client, self._surroundings, kin=names[group], fork=self._fork)
+                Tree(client, self._server, kin=names[group], copies=self._fork)
                 for client, group in zip(self.scenario.clients, self._groups, strict=True)
             ]
             self._trees = tuple(own[group] for group in self.symmetry.groups)
             self.world = LearnedWorld(self._make_world(), self._book, self._footprints)
             stack.callback(self.world.close)
-            self._alone = Alone(self.world, self._surroundings, max_operations=self.scenario.max_operations)
+            self._alone = Alone(self.world, self._server, max_operations=self.scenario.max_operations)
             stack.callback(self._abandon)
             self._learned = Learned(self._trees, self.world, self._book)
             self.product = self._make_product(self._learned, local=self._local, memory=self._memory)
@@ -170,15 +212,25 @@ class System:
         """Unwind clients, close connections, remove the sandbox."""
         self._stack.close()
 
-    def active(self) -> Surroundings:
-        """Return what must be entered around anything that may run clients."""
-        return self._surroundings
+    @property
+    def drew(self) -> bool:
+        """Whether some client drew from a random source that is seeded with its name."""
+        return bool(self._server.drew)
+
+    def verify(self) -> None:
+        """Let fresh processes do what was learned in processes that had run their client before.
+
+        Raises:
+            NondeterminismError: one does something else.
+        """
+        if not self._isolates:
+            for tree in dict.fromkeys(self._trees):
+                tree.verify()
 
     def _abandon(self) -> None:
-        with self._surroundings:
-            for tree in dict.fromkeys(self._trees):
-                tree.abandon()
-            self._alone.abandon()
+        for tree in dict.fromkeys(self._trees):
+            tree.abandon()
+        self._alone.abandon()
 
     def silent_clients(self) -> list[str]:
         """Return the names of the clients of which no statement was observed."""
@@ -223,11 +275,7 @@ class System:
         finally:
             first.close()
 
-        def connect(options: dict[str, Any]) -> Any:
-            return driver.connect(path, **options)
-
-        with self._surroundings.opening(connect):
-            database.create()
+        self._server.seed(OpensTemplate(path, driver.__name__))
         last = driver.connect(path, isolation_level=None)
         try:
             journal = last.execute("PRAGMA journal_mode").fetchone()[0]
@@ -250,28 +298,14 @@ class System:
         stack.callback(connection.close)
         return Lexicon(connection, self._template.journal)
 
-    def _warm_up(self) -> None:
-        """Run each client once, alone, and forget it: first use imports modules and fills caches.
-
-        Of those that run the same code, one does. What it does is executed, and next to nothing is kept of it: what is
-        kept of a long run would be a part of all processes that are forked later.
-        """
-        for client in [self.scenario.clients[group] for group in dict.fromkeys(self._groups)]:
-            world = self._make_world(Book(keep_logs=True), ContentStore(), everything_known=False)
-            try:
-                with contextlib.suppress(StuckClientError, OperationBoundError):  # the search will meet it again
-                    self._run_live(client, world, 0)
-            finally:
-                world.close()
-
     def _run_live(self, client: Client, world: World, position: int) -> Outcome:
         """Run a client's code to its end, with nobody beside it, in a world where others may have been."""
-        run = Coroutine(client, self._surroundings)
+        process = self._server.start(client)
         self._live_runs += 1
         try:
-            return run_to_end(run, world, position, self.scenario.max_operations)
+            return run_to_end(process, world, position, self.scenario.max_operations)
         finally:
-            run.abandon()
+            self._server.put_back(client, process)
 
     def _make_product(self, backend: Learned | Live, *, local: bool, memory: bool) -> Product:
         scenario = self.scenario
@@ -297,7 +331,7 @@ class System:
     @contextlib.contextmanager
     def live(self) -> Iterator[Product]:
         """Give a product of live clients on a fresh database, for one execution: nothing is learned or left out."""
-        live = Live(self._trees, self._make_world(), self._surroundings)
+        live = Live(self._trees, self._make_world(), self._server)
         try:
             yield self._make_product(live, local=False, memory=False)
         finally:
@@ -306,7 +340,7 @@ class System:
     @contextlib.contextmanager
     def plain(self) -> Iterator[PlainExecution]:
         """Give a plain execution on a fresh database, which shares nothing with what was learned."""
-        scenario, surroundings = self.scenario, self._surroundings
+        scenario = self.scenario
         path = self._make_directory() / "plain.db"
         shutil.copyfile(self._template.path, path)
         execution = PlainExecution.on(
@@ -314,7 +348,7 @@ class System:
             self._template.journal,
             self._template.driver,
             clients=tuple(scenario.clients),
-            surroundings=surroundings,
+            server=self._server,
             faults=(scenario.faults.locked, scenario.faults.crash),
             outside=scenario.faults_at is Placement.REACHABLE,
             contents=self._plain_contents,
@@ -327,11 +361,6 @@ class System:
             execution.close()
             shutil.rmtree(path.parent)
 
-    @property
-    def answers(self) -> bool:
-        """Whether to give its answer is an operation of a client in what was learned."""
-        return self._surroundings.answers
-
     def live_sequel(self, path: Sequence[Choice], run: Callable[[], object]) -> Outcome:
         """Return how one more client ends that runs alone where choices lead to, all of it live.
 
@@ -340,7 +369,7 @@ class System:
             run: what the client does.
         """
         world = self._make_world()
-        live = Live(self._trees, world, self._surroundings)
+        live = Live(self._trees, world, self._server)
         try:
             product = self._make_product(live, local=False, memory=False)
             for _ in product.walk(tuple(path)):

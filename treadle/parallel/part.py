@@ -197,7 +197,6 @@ class Part:
         self._parted = False
         with contextlib.ExitStack() as stack:
             system = self._system = stack.enter_context(options.system(scenario))
-            stack.enter_context(system.active())  # for good: this process does nothing else
             self._judge = Judge(scenario, system.sequel, system.serial, system.symmetry, ends_visible=system.shows_ends)
             self._explorer = Explorer(system.product, self._judge, system.symmetry, owns=self._owns)
             root = system.product.root()
@@ -249,7 +248,7 @@ class Part:
             else:
                 break
         self._sort(sent, met)
-        if not system.symmetry.trivial and system.active().drew_randomness():
+        if not system.symmetry.trivial and system.drew:
             raise NamesMatterError
         taken, self._taken = self._taken, []
         return Report(

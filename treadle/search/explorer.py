@@ -16,7 +16,7 @@ from treadle.judge import Judge
 from treadle.search.graph import NOWHERE, Graph, Label, label_of
 from treadle.search.smallest import smallest
 from treadle.values.errors import StuckClientError
-from treadle.values.schedule import Schedule
+from treadle.values.schedule import Fail, Schedule, Step
 from treadle.values.signals import OperationBoundError
 
 
@@ -129,6 +129,9 @@ class Explorer:
         """
         state = self._states[node]
         choices = self._product.choices(state)
+        for choice in choices:
+            if isinstance(choice, Fail) and Step(choice.client) in choices:  # it has two ways on from there
+                self._product.stay(state, choice.client)
         arcs: list[tuple[int, Label]] = []
         departures: list[tuple[int, State]] = []
         for choice in choices:

@@ -20,7 +20,7 @@ def _first_step(state: State, choices: tuple[Choice, ...]) -> Choice:
 class Sweep:
     """Follows one schedule without faults, and at each place on it tries each fault before it goes on.
 
-    So the client that stands at that place is there for both (see ``treadle.client.forked``). With one client and one
+    So the client that stands at that place is there for both (see ``treadle.client.process``). With one client and one
     fault this is everything, and the search is exhausted.
     """
 

@@ -54,6 +54,13 @@ class Returned:
         """Note a value."""
         self.__attrs_init__(value, ("returned", meaning(value)))
 
+    @classmethod
+    def with_key(cls, value: Any, key: OutcomeKey) -> Returned:
+        """Note a value that comes from another process, where it meant what the key says."""
+        made = cls.__new__(cls)
+        made.__attrs_init__(value, key)
+        return made
+
     @property
     def value(self) -> Any:
         """The value. What can be changed is given as a copy: nobody can change what was returned.
@@ -152,6 +159,10 @@ class Crashed:
 
 Outcome = Returned | Raised | Crashed
 """How a client ended."""
+
+
+class ProcessEnded(Exception):  # noqa: N818  # it tells what happened, as an error of the application would
+    """The client's process ended before its callable did: a signal killed it, or it left Python on another way."""
 
 
 def is_success(outcome: Outcome) -> bool:

@@ -63,8 +63,8 @@ class EndsMatterError(SignalError):
     """A property of every committed state looks at how clients have ended: the check starts over, and shows it that."""
 
 
-class ForkLostError(SignalError):
-    """A forked continuation of a client cannot tell what comes next: the client must be replayed."""
+class CopyLostError(SignalError):
+    """The process of a client could not be copied: the client must be run again from its start."""
 
 
 class UnreachedError(SignalError):

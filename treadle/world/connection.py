@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,13 +28,14 @@ from typing import Any
 from attrs import define, field
 from greenlet import getcurrent, greenlet
 
+from treadle.values.bound import ToConvert
 from treadle.values.errors import UnsupportedOperationError
 from treadle.values.operation import Kind, Operation
 from treadle.world.clock import Clock
 from treadle.world.holding import Lock, Stop, StopKind
 from treadle.world.library import BUSY_HANDLER, TRACER, UNTOUCHED_ROWID, Library
 
-_NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "database"})
+_NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "database", "converters"})
 _DEFAULT_TIMEOUT_S = 5.0
 _AGAIN = 1
 _GIVE_UP = 0
@@ -142,6 +145,7 @@ class Connection:
     _sql: str | None = None
     _sql_of_call: str | None = None
     _statements: int = 0
+    _converters: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path, operation: Operation, clock: Clock, library: Library, journal: str) -> Connection:
@@ -153,6 +157,7 @@ class Connection:
         made = cls(real, library, journal, timeout_ms)
         made._handler = BUSY_HANDLER(made._on_busy)  # of this class
         made._tracer = TRACER(made._on_statement)  # likewise
+        made._converters = operation.payload.get("converters", ())  # likewise
         made._arm()  # likewise
         return made
 
@@ -299,6 +304,25 @@ class Connection:
         return cursor
 
     def _run(self, cursor: Any, kind: Kind, sql: str, arguments: Any) -> None:
+        with self._leaving_conversions():
+            self._execute(cursor, kind, sql, arguments)
+
+    @contextlib.contextmanager
+    def _leaving_conversions(self) -> Iterator[None]:
+        """Let values that the client has converters for come as they are: a statement takes its converters with it."""
+        known: dict[str, Any] = self.library.driver.converters
+        before = {name: known.get(name) for name in self._converters}
+        known.update({name: functools.partial(ToConvert, name) for name in before})
+        try:
+            yield
+        finally:
+            for name, converter in before.items():
+                if converter is None:
+                    del known[name]
+                else:
+                    known[name] = converter
+
+    def _execute(self, cursor: Any, kind: Kind, sql: str, arguments: Any) -> None:
         if kind is Kind.EXECUTE:
             cursor.execute(sql, arguments)
         elif kind is Kind.EXECUTESCRIPT:

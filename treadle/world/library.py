@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import os
 import sys
 from types import ModuleType
 from typing import Any
@@ -44,6 +45,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sqlite3_busy_handler": (ctypes.c_int, (_POINTER, BUSY_HANDLER, _POINTER)),
     "sqlite3_busy_timeout": (ctypes.c_int, (_POINTER, ctypes.c_int)),
     "sqlite3_commit_hook": (_POINTER, (_POINTER, _COMMIT_HOOK, _POINTER)),
+    "sqlite3_db_filename": (ctypes.c_char_p, (_POINTER, ctypes.c_char_p)),
     "sqlite3_db_status": (ctypes.c_int, (_POINTER, ctypes.c_int, _POINTER, _POINTER, ctypes.c_int)),
     "sqlite3_file_control": (ctypes.c_int, (_POINTER, ctypes.c_char_p, ctypes.c_int, _POINTER)),
     "sqlite3_get_autocommit": (ctypes.c_int, (_POINTER,)),
@@ -99,6 +101,14 @@ class Library:
     @staticmethod
     def _of(thing: object) -> Any:
         return _POINTER.from_address(id(thing) + _HEADER_BYTES)
+
+    def filename(self, connection: Any) -> str:
+        """Return the absolute path of a connection's database file; an empty text for none, or where it is closed.
+
+        https://www.sqlite.org/c3ref/db_filename.html
+        """
+        pointer = self._of(connection)
+        return os.fsdecode(self._c.sqlite3_db_filename(pointer, _MAIN) or b"") if pointer else ""
 
     def transaction(self, connection: Any) -> int:
         """Return 0 for no transaction, 1 for a read and 2 for a write transaction of the main database.

@@ -1,0 +1,218 @@
+"""The guard of the application's files: nothing that Python code does opens them.
+
+Python tells its audit hooks before it opens a file or a database, whatever name the call goes by
+(https://docs.python.org/3/library/audit_events.html). What would reach a guarded file is refused there, with an error
+that the check ends with. C code that opens files by itself is not seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import sys
+import urllib.parse
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from treadle.values.errors import UnsupportedOperationError
+
+_BESIDE = ("", "-wal", "-shm", "-journal")
+"""What SQLite appends to the name of a database for the files beside it (https://www.sqlite.org/tempfiles.html)."""
+
+_NAMES_FILES = {
+    "open": 1,
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.link": 2,
+    "os.remove": 1,
+    "os.rename": 2,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "os.utime": 1,
+    "shutil.move": 2,
+}
+"""Events whose first arguments are names of files."""
+
+_STARTS = frozenset({"os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "subprocess.Popen"})
+"""Events that start another program, which might open a file that its arguments name."""
+
+
+def file_of(database: Any, *, uri: bool = False) -> str:
+    """Return the absolute path of the file that ``sqlite3.connect`` would open, or an empty text for none.
+
+    https://www.sqlite.org/uri.html
+
+    Args:
+        database: its first argument.
+        uri: whether a text that starts with ``file:`` is a URI.
+    """
+    try:
+        name = os.fsdecode(database)
+    except TypeError:
+        return ""
+    if uri and name.startswith("file:"):
+        parts = urllib.parse.urlsplit(name)
+        query = dict(urllib.parse.parse_qsl(parts.query))
+        if query.get("mode") == "memory" or query.get("vfs") == "memdb":
+            return ""
+        name = urllib.parse.unquote(parts.path)
+    return "" if name in {"", ":memory:"} else os.path.abspath(name)  # noqa: PTH100  # as SQLite does; links stay
+
+
+class Files:
+    """Some database files, with those that SQLite puts beside them."""
+
+    def __init__(self, paths: Collection[str]) -> None:
+        """Note the files.
+
+        Args:
+            paths: absolute; they need not exist.
+        """
+        self._names = {os.path.realpath(path) + end for path in paths for end in _BESIDE} | {
+            path + end for path in paths for end in _BESIDE
+        }
+        self._nodes = {node for name in self._names if (node := _node(name)) is not None}
+
+    def has(self, path: Any) -> bool:
+        """Tell whether a path leads to one of them, be it by a link."""
+        try:
+            name = os.fsdecode(path)
+        except TypeError:  # a file descriptor
+            return False
+        if os.path.abspath(name) in self._names:  # noqa: PTH100  # also of what is not there
+            return True
+        return os.path.realpath(name) in self._names or (bool(self._nodes) and _node(name) in self._nodes)
+
+    def mentioned(self, thing: Any) -> bool:
+        """Tell whether arguments of a command name one of them."""
+        if isinstance(thing, (list, tuple)):
+            return any(map(self.mentioned, thing))
+        try:
+            text = os.fsdecode(thing)
+        except TypeError:
+            return False
+        return any(name in text for name in self._names) or any(map(self.has, text.split()))
+
+
+def _node(name: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(name)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+class Guard:
+    """Refuses what would reach the application's files.
+
+    Attributes:
+        files: the application's.
+    """
+
+    def __init__(
+        self, files: Files, refuse: Callable[[UnsupportedOperationError], None], *, any_database: bool = False
+    ) -> None:
+        """Guard files.
+
+        Args:
+            files: the application's.
+            refuse: told an error before it is raised, so that the check ends with it whatever becomes of it.
+            any_database: refuse every file that is opened as a database, and not only those.
+        """
+        self.files = files
+        self._refuse = refuse
+        self._any_database = any_database
+        self._lifted = 0
+
+    @contextlib.contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Let the checker itself open a database."""
+        self._lifted += 1
+        try:
+            yield
+        finally:
+            self._lifted -= 1
+
+    def see(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Look at an audit event, before what it announces."""
+        if self._lifted:
+            return
+        if event == "sqlite3.connect":
+            self._see_connect(arguments[0])
+        elif event == "sqlite3.connect/handle":
+            self.disarm(arguments[0])
+        elif event in _NAMES_FILES:
+            for path in arguments[: _NAMES_FILES[event]]:
+                if self.files.has(path):
+                    self._stop(f"{event}({path!r})")
+        elif event in _STARTS and any(map(self.files.mentioned, arguments[:2])):
+            self._stop(f"{event}{arguments[:2]!r}")
+
+    def _see_connect(self, database: Any) -> None:
+        path = file_of(database, uri=True)
+        if path and (self._any_database or self.files.has(path)):
+            self._stop(f"connect({os.fsdecode(database)!r})")
+
+    def _stop(self, what: str) -> None:
+        error = UnsupportedOperationError(
+            f"{what} would open a database file, and not the private copy that is checked: the application's own "
+            "files are never opened. Connect through sqlite3.connect or the scenario's engine, to the scenario's "
+            "database, and let only clients, schema and seed do so."
+        )
+        self._refuse(error)
+        raise error
+
+    def disarm(self, connection: Any) -> None:
+        """Let a connection attach no file that is guarded."""
+
+        def allows(action: int, file: str | None, *_: object) -> int:
+            if action != sqlite3.SQLITE_ATTACH or not file_of(file or "", uri=True):
+                return sqlite3.SQLITE_OK
+            try:
+                self._stop(f"ATTACH {file!r}")
+            except UnsupportedOperationError:
+                return sqlite3.SQLITE_DENY
+            return sqlite3.SQLITE_OK
+
+        with contextlib.suppress(sqlite3.Error):  # it belongs to another thread, which alone can use it
+            connection.set_authorizer(allows)
+
+    def lock_up(self, connection: Any, path: str) -> None:
+        """Let a connection that was opened before do nothing at all."""
+
+        def allows(*_: object) -> int:
+            with contextlib.suppress(UnsupportedOperationError):
+                self._stop(f"a connection to {path!r} that was opened before the check")
+            return sqlite3.SQLITE_DENY
+
+        with contextlib.suppress(sqlite3.Error):
+            connection.set_authorizer(allows)
+
+
+_guards: list[Guard] = []
+_hooked: list[bool] = []
+
+
+def _see(event: str, arguments: tuple[Any, ...]) -> None:
+    if _guards and (event in _NAMES_FILES or event in _STARTS or event.startswith("sqlite3.connect")):
+        for guard in tuple(_guards):
+            guard.see(event, arguments)
+
+
+def set_guard(guard: Guard) -> None:
+    """Let a guard see what this process does from now on."""
+    if not _hooked:
+        _hooked.append(True)
+        sys.addaudithook(_see)
+    _guards.append(guard)
+
+
+@contextlib.contextmanager
+def guarded(guard: Guard) -> Iterator[None]:
+    """Let a guard see what this process does meanwhile."""
+    set_guard(guard)
+    try:
+        yield
+    finally:
+        _guards.remove(guard)

@@ -1,0 +1,150 @@
+"""What a client's process inherits that leads to a database: names, pools, open connections.
+
+The process is forked from one that has loaded the application, and with it come the pools of its engines, connections
+that its modules have opened, and whatever was bound to ``sqlite3.connect`` early. None of that may lead to the
+application's own file. So each reference is made to lead through the gate; and what cannot be reached so is refused
+when it is used (``treadle.client.guard``).
+"""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+import types
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from attrs import define, field
+from sqlalchemy import Engine
+
+_Put = Callable[[Any], None]
+"""Puts something else where a reference was found."""
+
+
+def _of(things: list[Any], kind: type[Any]) -> list[Any]:
+    """Return the objects of a type, subtypes included: each type is looked at once, and not each object."""
+    kinds = {found for found in set(map(type, things)) if issubclass(found, kind)}
+    return [thing for thing in things if type(thing) in kinds]
+
+
+def _slots(thing: Any) -> Iterator[str]:
+    for kind in type(thing).__mro__:
+        names = vars(kind).get("__slots__", ())
+        yield from (names,) if isinstance(names, str) else names
+
+
+def _places(target: Any, holder: Any) -> Iterator[_Put]:
+    """Return how to put something else where a holder refers to an object."""
+    if isinstance(holder, dict):
+        for key in [key for key, value in holder.items() if value is target]:
+            yield partial(holder.__setitem__, key)
+    elif isinstance(holder, list):
+        for index in [index for index, value in enumerate(holder) if value is target]:
+            yield partial(holder.__setitem__, index)
+    elif isinstance(holder, types.CellType):
+        yield partial(setattr, holder, "cell_contents")
+    elif isinstance(holder, types.FunctionType):  # its defaults, which are a tuple
+        yield from ()
+    elif isinstance(holder, tuple):
+        for function in gc.get_referrers(holder):
+            if isinstance(function, types.FunctionType) and function.__defaults__ is holder:
+                yield partial(_put_default, function, target)
+    elif type(holder) is partial and holder.func is target:
+        yield partial(_put_function, holder)
+    else:
+        for name in _slots(holder):
+            if getattr(holder, name, None) is target:
+                yield partial(setattr, holder, name)
+
+
+def _put_default(function: types.FunctionType, target: Any, value: Any) -> None:
+    defaults = function.__defaults__ or ()
+    function.__defaults__ = tuple(value if item is target else item for item in defaults)
+
+
+def _put_function(holder: partial[Any], value: Any) -> None:
+    holder.__setstate__((value, holder.args, holder.keywords, vars(holder)))  # type: ignore[attr-defined]  # as pickle does
+
+
+def references(target: Any, beside: Iterable[Any]) -> list[_Put]:
+    """Return how to put something else wherever an object is referred to.
+
+    Args:
+        target: the object.
+        beside: what refers to it and shall go on doing so.
+    """
+    apart = {id(holder) for holder in beside}
+    holders = [holder for holder in gc.get_referrers(target) if id(holder) not in apart]
+    return [put for holder in holders for put in _places(target, holder)]
+
+
+@define(eq=False)
+class Opened:
+    """A connection that was open before the process was forked.
+
+    Attributes:
+        connection: the driver's.
+        path: of its database file.
+        puts: put another connection wherever this one is referred to.
+    """
+
+    connection: Any
+    path: str
+    puts: list[_Put]
+
+    def options(self) -> dict[str, Any]:
+        """Return the options with which it may have been opened."""
+        connection = self.connection
+        options = {"isolation_level": connection.isolation_level}
+        if hasattr(connection, "autocommit"):
+            options["autocommit"] = connection.autocommit
+        return options
+
+
+@define(eq=False)
+class Inherited:
+    """What this process has, found by going through all its objects once.
+
+    Attributes:
+        engines: of SQLAlchemy.
+        names: the functions that open connections, each with what is bound to it.
+        opened: connections that lead to files.
+    """
+
+    engines: list[Engine]
+    names: list[tuple[Callable[..., Any], list[_Put]]]
+    opened: list[Opened]
+    _kept: list[Any] = field(factory=list)
+
+    @classmethod
+    def of(cls, driver: ModuleType, path_of: Callable[[Any], str]) -> Inherited:
+        """Look around.
+
+        Args:
+            driver: as ``sqlite3``.
+            path_of: tells the file of a connection, or an empty text.
+        """
+        things = gc.get_objects()
+        engines = [engine for engine in _of(things, Engine) if "pool" in vars(engine)]
+        functions = {sqlite3.connect, driver.connect}
+        found = cls(engines, [(function, references(function, (functions,))) for function in functions], [])
+        for connection in _of(things, driver.Connection):
+            path = path_of(connection)
+            if path:
+                found.opened.append(Opened(connection, path, references(connection, (things, found, found.opened))))
+        return found
+
+    def forget_pools(self) -> None:
+        """Let every engine open connections anew.
+
+        https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
+        """
+        if not self._kept:
+            gc.freeze()  # what is made from now on is found by going through that alone
+        new = [engine for engine in _of(gc.get_objects(), Engine) if "pool" in vars(engine)] if self._kept else []
+        for engine in {*self.engines, *new}:
+            self._kept.append(engine.pool)  # what is in it stays open: closing would touch the file
+            engine.dispose(close=False)
+

@@ -1,0 +1,335 @@
+"""The inside of a client's process: the client runs here, and the port that its connections talk to.
+
+The client's code runs as it is. Each operation goes over the pipe, and the thread that asked for it waits for what is
+to be observed; other threads of the client go on until they wait for that one. While it waits, the process can be
+copied, callables that were registered for SQL can be called, and the run can be given up for another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import threading
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from typing import Any, NoReturn
+
+from treadle.client.carrying import Lent, pack_outcome, pack_payload, spelled, unpack_call
+from treadle.client.process import COPY, Again, Answered, Asks, Call, Ended, Follow, Here, Known, Left, Misused, Parted
+from treadle.client.surroundings import Opens, Surroundings
+from treadle.client.threads import Threads
+from treadle.interning import the_operation
+from treadle.values.errors import TreadleError
+from treadle.values.observation import Observation
+from treadle.values.operation import RUNS_SQL, Kind, Operation
+from treadle.values.outcome import Outcome, Raised, Returned
+
+_exit = os._exit
+
+_PATIENCE = 100
+"""How often a run that is given up may catch its exception and go on before its process is."""
+
+Way = Callable[["Run"], Opens]
+"""How a client's connections are opened; called in its process. It must pickle."""
+
+
+class _GivenUp(BaseException):
+    """Thrown into a client whose run is not needed any more."""
+
+
+class Inside:
+    """A client in its process.
+
+    Attributes:
+        surroundings: what it runs in; settled.
+        threads: those of the client.
+    """
+
+    def __init__(self, run: Callable[[], object], pipe: Connection, surroundings: Surroundings) -> None:
+        """Prepare; nothing of the client happens yet.
+
+        Args:
+            run: what it does.
+            pipe: to the checker.
+            surroundings: what it runs in; settled.
+        """
+        self.surroundings = surroundings
+        self.threads = Threads(surroundings.timekeeper)
+        self._call = run
+        self._pipe = pipe
+        self._pid = os.getpid()
+        self._copies: list[int] = []
+
+    def live(self, order: Again) -> NoReturn:
+        """Run the client to its end, and then again for as long as that is wanted.
+
+        Args:
+            order: how it is to run first.
+        """
+        self.tell(Here(self._pid))
+        os._exit = self._leave  # type: ignore[assignment]  # for good
+        try:
+            again: Again | None = order
+            while again is not None:
+                call = self._call if again.call is None else unpack_call(again.call, self.surroundings.engines)
+                again = Run(self, again.name).live(call, again)
+        except TreadleError as error:  # it is not the client's
+            self.tell(Misused(error))
+        finally:
+            _exit(1)
+
+    # What goes over the pipe.
+
+    def tell(self, told: object) -> None:
+        """Tell the checker something."""
+        try:
+            self._pipe.send_bytes(pickle.dumps(told, pickle.HIGHEST_PROTOCOL))
+        except OSError:  # nobody needs the run any more
+            _exit(0)
+
+    def heard(self) -> object:
+        """Wait for what the checker says; if it does not need the run any more, this is the end."""
+        while True:
+            try:
+                message = self._pipe.recv_bytes()
+                if message != COPY:
+                    break
+                self._split(recv_handle(self._pipe))
+            except (OSError, EOFError):
+                _exit(0)
+        return pickle.loads(message)  # noqa: S301  # from the process that this one was
+
+    def _split(self, handle: int) -> None:
+        """Copy this process; the copy talks over another pipe."""
+        end = Connection(handle)
+        self._copies[:] = [pid for pid in self._copies if not _has_ended(pid)]
+        pid = None
+        if threading.active_count() == 1:  # of several threads, a copy has one
+            with contextlib.suppress(OSError), self.surroundings.kept():  # there may be too many processes
+                pid = os.fork()
+        if pid == 0:
+            self._pipe.close()
+            self._pipe, self._pid = end, os.getpid()
+            self._copies.clear()
+            self.tell(Here(self._pid))
+            return
+        if pid is not None:
+            self._copies.append(pid)
+        end.close()
+
+    def is_here(self) -> bool:
+        """Tell whether this is the client's process, and not one that it has started itself."""
+        return os.getpid() == self._pid
+
+    def _leave(self, code: int) -> NoReturn:
+        """Stand for ``os._exit``."""
+        if self.is_here():
+            self.tell(Left(code))
+        _exit(code)
+
+
+class Run:
+    """One run of a client, and the port of its connections.
+
+    Attributes:
+        name: the client's.
+        over: it has ended, or was given up.
+        at_end: called when it is over, to close what it has left open.
+    """
+
+    def __init__(self, inside: Inside, name: str) -> None:
+        """Prepare a run of the client with this name, in its process."""
+        self.name = name
+        self.over = False
+        self.at_end: Callable[[], None] = _nothing
+        self._inside = inside
+        self._clock = inside.surroundings.timekeeper
+        self._known: deque[Known] = deque()
+        self._followed = 0
+        self._numbers: set[int] = set()
+        self._kept: set[object] = set()
+        self._lent: list[Callable[..., Any]] = []
+        self._again: Again | None = None
+        self._caught = 0
+
+    @property
+    def clock_s(self) -> float:
+        """The client's time, in seconds since it started."""
+        return self._clock.now_s
+
+    def live(self, call: Callable[[], object], order: Again) -> Again | None:
+        """Run the client to its end, or until it is given up; return how it is to run again.
+
+        Args:
+            call: what it does.
+            order: how it is to run.
+        """
+        inside = self._inside
+        inside.surroundings.begin(self, None if order.way is None else order.way(self))
+        try:
+            outcome = self._outcome(call)
+            misuse = inside.threads.finish()
+            if misuse is not None:
+                self.blame(misuse)
+            if order.answers:
+                self.ask(the_operation(Kind.ANSWER, 0, None, None, (), clock_s=self.clock_s, payload=None))
+            self._tell_end(outcome)
+            del outcome
+            while self._again is None:
+                told = inside.heard()
+                self._again = told if isinstance(told, Again) else None
+        except _GivenUp:
+            pass
+        self.over = True
+        self._kept.clear()
+        self.at_end()
+        inside.surroundings.forget_pools()
+        return self._again
+
+    def _outcome(self, call: Callable[[], object]) -> Outcome:
+        try:
+            returned = call()
+        except BaseException as error:  # noqa: BLE001  # whatever the client raises is its outcome
+            if self._again is not None:
+                raise _GivenUp from None
+            _forget_frames(error)
+            return Raised(error)  # type: ignore[arg-type]  # likewise
+        if self._again is not None:
+            raise _GivenUp
+        return Returned(returned)
+
+    def _tell_end(self, outcome: Outcome) -> None:
+        surroundings = self._inside.surroundings
+        ended = Ended(pack_outcome(outcome), surroundings.drew(), surroundings.reusable())
+        self._inside.tell(Parted(self._followed, ended) if self._known else ended)
+
+    # What connections call.
+
+    def ask(self, operation: Operation) -> Observation:
+        """Let the checker carry out an operation, and return what is to be observed."""
+        inside = self._inside
+        if not inside.is_here():
+            _exit(1)  # a process that the client has started: it has no client's connection
+        if self.over or self._again is not None:
+            return self._unheard(operation)
+        misuse = inside.threads.before_asking()
+        if misuse is not None:
+            self.blame(misuse)
+        try:
+            return self._observation(operation)
+        finally:
+            inside.threads.after_asking()
+
+    def _unheard(self, operation: Operation) -> Observation:
+        """Return what code that cleans up sees; anything else is thrown out again."""
+        self._caught += not self.over
+        if self._caught > _PATIENCE:
+            _exit(0)
+        if operation.kind in RUNS_SQL and not self.over:
+            raise _GivenUp
+        return Observation()
+
+    def _observation(self, operation: Operation) -> Observation:
+        inside = self._inside
+        if self._known:
+            key, observation = self._known.popleft()
+            if key == operation.key:
+                self._followed += 1
+                return observation
+            self._known.clear()
+            inside.tell(Parted(self._followed, Asks(self._spelled(operation))))
+        else:
+            inside.tell(Asks(self._spelled(operation)))
+        while True:
+            told = inside.heard()
+            if isinstance(told, Observation):
+                return told
+            if isinstance(told, Call):
+                inside.tell(self._called(told))
+            elif isinstance(told, Follow):
+                self._known.extend(told.known)
+                self._followed = 0
+                return self._observation(operation)
+            elif isinstance(told, Again):
+                self._again = told
+                raise _GivenUp
+
+    def _spelled(self, operation: Operation) -> Any:
+        payload = operation.payload
+        if operation.kind is Kind.CONFIGURE and isinstance(payload, tuple):
+            payload = pack_payload(payload, self._lend)
+        return spelled(operation, payload)
+
+    def _lend(self, function: Callable[..., Any]) -> Lent:
+        self._lent.append(function)
+        return Lent(len(self._lent) - 1)
+
+    def _called(self, call: Call) -> Answered:
+        try:
+            return Answered(self._lent[call.number](*call.arguments), failed=False)
+        except Exception as error:  # noqa: BLE001  # SQLite makes an error of its own of it
+            return Answered(repr(error), failed=True)
+
+    def blame(self, misuse: TreadleError) -> NoReturn:
+        """End the process, and the check with this error."""
+        self._inside.tell(Misused(misuse))
+        _exit(1)
+
+    def vanish(self) -> NoReturn:
+        """End the process without a word."""
+        _exit(0)
+
+    def lifted(self) -> contextlib.AbstractContextManager[None]:
+        """Let the checker itself open a database here."""
+        return self._inside.surroundings.lifted()
+
+    def listening(self) -> bool:
+        """Tell whether the client is still running."""
+        return not self.over and self._again is None
+
+    def take_number(self) -> int:
+        """Return the lowest connection number that is free, and take it."""
+        number = 0
+        while number in self._numbers:
+            number += 1
+        self._numbers.add(number)
+        return number
+
+    def free_number(self, number: int) -> None:
+        """Give a connection number back."""
+        self._numbers.discard(number)
+
+    def keep(self, connection: object) -> None:
+        """Keep an open connection alive, as the cycle does that a real one is in."""
+        self._kept.add(connection)
+
+    def let_go(self, connection: object) -> None:
+        """Keep a connection no more."""
+        self._kept.discard(connection)
+
+
+def _nothing() -> None:
+    """Close nothing."""
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return bool(os.waitpid(pid, os.WNOHANG)[0])
+    except OSError:  # somebody else has waited for it
+        return True
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Drop the tracebacks of an exception and its causes, so that their frames let go of what they hold."""
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        link = queue.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        link.__traceback__ = None
+        queue += [link.__cause__, link.__context__]
