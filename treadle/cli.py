@@ -288,6 +288,11 @@ def cli() -> None:
     help="Share of the search's time for live executions that it must have found, and how many there are at least.",
 )
 @click.option("--live", is_flag=True, help="Run every schedule live; learn nothing.")
+@click.option(
+    "--isolate/--no-isolate",
+    default=None,
+    help="A fresh process for every run of a client. Without either option, as soon as runs depend on one another.",
+)
 @click.option("--no-reduction", is_flag=True, help="Branch on every operation, merge no states: the slow truth.")
 @click.option(
     "--without",

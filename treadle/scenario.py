@@ -187,6 +187,8 @@ class Scenario:
         may_fail: names of the clients that need not succeed. Of any other, at least one execution must show that it
             returns, be it alone: a client that fails in all of them has not done what was asked of it, and nothing
             holds then.
+        warm: each client's process has served a request before: it has run its client once, alone, on a database of
+            its own. By default it is a fresh process, which has loaded the application and run nothing.
         max_operations: how many operations one client may take; a client that never ends stops there, and the
             run is inconclusive.
         max_step_s: how many seconds a client may compute between two operations; one that takes longer is
@@ -207,6 +209,7 @@ class Scenario:
     faults_at: Placement = field(kw_only=True, default=Placement.REACHABLE, converter=Placement)
     expect_violated: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_names)
     may_fail: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_names)
+    warm: bool = field(kw_only=True, default=False)
     max_operations: int = field(kw_only=True, default=20_000, validator=validators.ge(1))
     max_step_s: float = field(kw_only=True, default=10.0, validator=validators.gt(0))
     origin: Callable[[], Scenario] | None = field(kw_only=True, default=None, eq=False, repr=False)

@@ -14,8 +14,9 @@ from typing import Any, get_type_hints
 
 from attrs import evolve, frozen
 
+from treadle.client.loading import Loading, loading
 from treadle.scenario import Scenario
-from treadle.values.errors import TargetError, UsageError
+from treadle.values.errors import TargetError, UnsupportedOperationError, UsageError
 
 _CONVERTED = (int, float, bool)
 """The annotations for which a parameter's text is converted; any other parameter gets the text."""
@@ -172,7 +173,16 @@ def _names(found: Sequence[Found]) -> str:
 
 
 def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ...]:
+    with loading() as loaded:
+        try:
+            return _loaded(target, parameters, loaded)
+        except UnsupportedOperationError as error:
+            raise TargetError(f"Target {target!r}: {error}") from error
+
+
+def _loaded(target: str, parameters: Mapping[str, str], loaded: Loading) -> tuple[Scenario, ...]:
     named = _attribute(target)
+    imported = len(loaded.files)
     if isinstance(named, Scenario) or not callable(named):
         if parameters:
             raise TargetError(
@@ -180,7 +190,11 @@ def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ..
                 "takes parameters. Leave -p away, or name a function that returns the scenarios."
             )
     else:
-        named = _call(target, named, parameters)
+        try:
+            named = _call(target, named, parameters)
+        except TargetError:
+            _require_no_client(target, loaded.files[imported:])
+            raise
     if isinstance(named, Scenario):
         return (named,)
     if isinstance(named, Iterable) and not isinstance(named, (str, bytes, Mapping)):
@@ -191,10 +205,21 @@ def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ..
         got = f"holds {strange[0]!r}" if strange else "is empty"
     else:
         got = f"is {named!r}"
+    _require_no_client(target, loaded.files[imported:])
     raise TargetError(
         f"Target {target!r} {got}: a target is a Scenario, a list of at least one, or a callable that "
         "returns one of these. Name another attribute."
     )
+
+
+def _require_no_client(target: str, files: Sequence[str]) -> None:
+    """Say so if a function was named that works with a database, and makes no scenario."""
+    if files:
+        raise TargetError(
+            f"Target {target!r} connected to {files[0]!r} when it was called (and was given an empty database "
+            "instead): a target makes scenarios, and lets only clients, schema and seed connect. Name the scenario in "
+            "which this function is a client."
+        )
 
 
 def _home(target: str) -> str:

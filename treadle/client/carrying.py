@@ -328,6 +328,8 @@ def operation_of(parts: Spelled, borrow: Callable[[int], Callable[..., Any]]) ->
         values, options = _unpacked(payload)
         values = tuple(borrow(value.number) if isinstance(value, Lent) else value for value in values)
         payload = values, options
+    elif payload is not None and not isinstance(payload, dict):  # a note, which is of this one moment
+        return Operation(Kind(kind), connection, cursor, sql, arguments, clock_s, payload)
     return the_operation(Kind(kind), connection, cursor, sql, arguments, clock_s=clock_s, payload=payload)
 
 

@@ -86,6 +86,7 @@ class ForkServer:
         *,
         answers: bool = False,
         isolates: bool = False,
+        warm: Way | None = None,
     ) -> None:
         """Start the server.
 
@@ -96,9 +97,11 @@ class ForkServer:
             max_step_s: how long a client may compute between two operations, in seconds.
             answers: to give its answer is an operation of a client, its last one.
             isolates: give every run a fresh process.
+            warm: how connections are opened in a first run of each process, of which nobody hears; None for no such.
         """
         self.answers = answers
         self.isolates = isolates
+        self._warm = warm
         self._idle: dict[int, list[Process]] = defaultdict(list)  # by the identity of the client, 0 for what travels
         self._calls: dict[int, tuple[Client, bytes | None]] = {}  # by the identity of the client
         self.drew: set[str] = set()
@@ -133,7 +136,7 @@ class ForkServer:
         """
         number = next((place for place, known in enumerate(self._clients) if known is client), None)
         packed = self._packed(client) if number is None else None
-        again = Again(client.name, way, self.answers if answers is None else answers, packed)
+        again = Again(client.name, way, self.answers if answers is None else answers, packed, self._warm)
         idle = self._idle_of(client)
         while idle and not fresh:
             process = idle.pop()

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import sys
 import urllib.parse
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from typing import Any
 
 from treadle.values.errors import UnsupportedOperationError
@@ -111,7 +111,12 @@ class Guard:
     """
 
     def __init__(
-        self, files: Files, refuse: Callable[[UnsupportedOperationError], None], *, any_database: bool = False
+        self,
+        files: Files,
+        refuse: Callable[[UnsupportedOperationError], None],
+        *,
+        any_database: bool = False,
+        but: Container[str] = (),
     ) -> None:
         """Guard files.
 
@@ -119,8 +124,10 @@ class Guard:
             files: the application's.
             refuse: told an error before it is raised, so that the check ends with it whatever becomes of it.
             any_database: refuse every file that is opened as a database, and not only those.
+            but: these.
         """
         self.files = files
+        self._but = but
         self._refuse = refuse
         self._any_database = any_database
         self._lifted = 0
@@ -151,7 +158,7 @@ class Guard:
 
     def _see_connect(self, database: Any) -> None:
         path = file_of(database, uri=True)
-        if path and (self._any_database or self.files.has(path)):
+        if path and path not in self._but and (self._any_database or self.files.has(path)):
             self._stop(f"connect({os.fsdecode(database)!r})")
 
     def _stop(self, what: str) -> None:
@@ -201,7 +208,12 @@ def _see(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def set_guard(guard: Guard) -> None:
-    """Let a guard see what this process does from now on."""
+    """Let a guard alone see what this process does, from now on."""
+    _guards.clear()
+    _add_guard(guard)
+
+
+def _add_guard(guard: Guard) -> None:
     if not _hooked:
         _hooked.append(True)
         sys.addaudithook(_see)
@@ -210,8 +222,8 @@ def set_guard(guard: Guard) -> None:
 
 @contextlib.contextmanager
 def guarded(guard: Guard) -> Iterator[None]:
-    """Let a guard see what this process does meanwhile."""
-    set_guard(guard)
+    """Let a guard, too, see what this process does meanwhile."""
+    _add_guard(guard)
     try:
         yield
     finally:

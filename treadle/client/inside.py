@@ -62,6 +62,7 @@ class Inside:
         self._pipe = pipe
         self._pid = os.getpid()
         self._copies: list[int] = []
+        self._is_warm = False
 
     def live(self, order: Again) -> NoReturn:
         """Run the client to its end, and then again for as long as that is wanted.
@@ -75,11 +76,23 @@ class Inside:
             again: Again | None = order
             while again is not None:
                 call = self._call if again.call is None else unpack_call(again.call, self.surroundings.engines)
+                if again.warm is not None and not self._is_warm:
+                    self._warm_up(call, again)
                 again = Run(self, again.name).live(call, again)
         except TreadleError as error:  # it is not the client's
             self.tell(Misused(error))
         finally:
             _exit(1)
+
+    def _warm_up(self, call: Callable[[], object], order: Again) -> None:
+        """Run the client once, alone, on a database of its own."""
+        self._is_warm = True
+        run = Run(self, order.name)
+        assert order.warm is not None
+        self.surroundings.begin(run, order.warm(run))
+        with contextlib.suppress(BaseException):  # how it ends is nobody's business
+            call()
+        run.finish()
 
     # What goes over the pipe.
 
@@ -183,11 +196,15 @@ class Run:
                 self._again = told if isinstance(told, Again) else None
         except _GivenUp:
             pass
+        self.finish()
+        return self._again
+
+    def finish(self) -> None:
+        """Leave nothing open."""
         self.over = True
         self._kept.clear()
         self.at_end()
-        inside.surroundings.forget_pools()
-        return self._again
+        self._inside.surroundings.forget_pools()
 
     def _outcome(self, call: Callable[[], object]) -> Outcome:
         try:

@@ -136,12 +136,14 @@ class Again:
         way: how connections are opened; None for those of the gate.
         answers: to give its answer is an operation of the client.
         call: what is run, if it is not the client of the process.
+        warm: how connections are opened in a run before, of which nobody hears; None for no such run.
     """
 
     name: str
     way: Callable[[Any], Any] | None
     answers: bool
     call: bytes | None = None
+    warm: Callable[[Any], Any] | None = None
 
 
 class PartedError(Exception):

@@ -26,6 +26,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from treadle.client.gate import Port, gate_of
 from treadle.client.guard import Files, Guard, file_of, set_guard
 from treadle.client.inherited import Inherited, Opened
+from treadle.client.loading import meant_by
 from treadle.client.timekeeping import Timekeeper
 from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.instant import START
@@ -91,7 +92,7 @@ class Surroundings:
         files = {self.path, *map(path_of_engine, sqlite), *(opened.path for opened in inherited.opened)} - {""}
         self._guard = Guard(Files(files), lambda error: self._blame(error), any_database=True)
         for opened in inherited.opened:
-            if os.path.realpath(opened.path) != os.path.realpath(self.path):
+            if not self._is_own(opened):
                 self._guard.lock_up(opened.connection, opened.path)
         self._lead_connect()
         self._lead_randomness()
@@ -170,7 +171,7 @@ class Surroundings:
         self.timekeeper.restart()
         self._seed(client.name)
         for opened in self._inherited.opened:
-            if os.path.realpath(opened.path) == os.path.realpath(self.path):
+            if self._is_own(opened):
                 self._replace(opened)
 
     def _seed(self, name: str) -> None:
@@ -226,6 +227,11 @@ class Surroundings:
             raise self._refused(f"connect({os.fsdecode(database)!r}): no client runs yet")
         options.pop("factory", None)
         return self._opens(options)
+
+    def _is_own(self, opened: Opened) -> bool:
+        """Tell whether a connection leads to what stands for the checked database."""
+        meant = meant_by(opened.path)
+        return os.path.realpath(meant) == os.path.realpath(self.path) or self._same(meant)
 
     def _same(self, path: str) -> bool:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any, Self
 from attrs import evolve, frozen
 
 from treadle.client.forkserver import ForkServer
+from treadle.client.guard import Files, Guard, guarded
 from treadle.client.inside import Run
-from treadle.client.surroundings import Surroundings
+from treadle.client.surroundings import Surroundings, path_of_engine
 from treadle.client.tree import Tree
 from treadle.execution.alone import Alone, run_to_end
 from treadle.execution.backend import Learned, Live
@@ -23,7 +25,7 @@ from treadle.execution.state import LocalStates, State
 from treadle.execution.symmetry import Symmetry, groups_of
 from treadle.interning import kept
 from treadle.scenario import Client, Scenario
-from treadle.values.errors import ChallengeError, NondeterminismError, UsageError
+from treadle.values.errors import ChallengeError, NondeterminismError, UnsupportedOperationError, UsageError
 from treadle.values.fault import Placement
 from treadle.values.outcome import Outcome
 from treadle.values.schedule import Choice
@@ -91,6 +93,25 @@ def less_known(known: Known, error: Surprise) -> Known:
         case HistoryNeededError():
             return evolve(known, history=str(error))
     raise error
+
+
+@frozen
+class OpensCopy:
+    """Opens connections to a copy of a file that a process makes for itself: a way to run a client that pickles.
+
+    Attributes:
+        path: of the file.
+        driver: the name of the driver's module.
+    """
+
+    path: Path
+    driver: str
+
+    def __call__(self, run: Run) -> Callable[[dict[str, Any]], Any]:
+        """Return what opens connections, in the client's process."""
+        own = self.path.with_name(f"warm-{os.getpid()}.db")
+        shutil.copyfile(self.path, own)
+        return OpensTemplate(own, self.driver)(run)
 
 
 @frozen
@@ -181,6 +202,10 @@ class System:
             stack.enter_context(kept())
             self._sandbox = stack.enter_context(Sandbox())
             database = self.scenario.database
+            self._template_path = self._sandbox.path / "template.db"
+            self._refused: list[UnsupportedOperationError] = []
+            own = path_of_engine(database.engine)
+            stack.enter_context(guarded(Guard(Files([own] if own else []), self._refused.append)))
             surroundings = Surroundings(database.engine, database.driver, library_of(database.driver).filename)
             self._server = ForkServer(
                 self.scenario.clients,
@@ -189,6 +214,7 @@ class System:
                 self.scenario.max_step_s,
                 answers=self.answers,
                 isolates=self._isolates,
+                warm=OpensCopy(self._template_path, database.driver.__name__) if self.scenario.warm else None,
             )
             stack.callback(self._server.close)
             self._template = self._make_template()
@@ -222,7 +248,10 @@ class System:
 
         Raises:
             NondeterminismError: one does something else.
+            UnsupportedOperationError: a property would have opened the application's own database.
         """
+        if self._refused:  # a predicate may have made nothing of it
+            raise self._refused[0]
         if not self._isolates:
             for tree in dict.fromkeys(self._trees):
                 tree.verify()
@@ -267,7 +296,7 @@ class System:
     def _make_template(self) -> Template:
         """Create the application's schema and seed rows in a file of our own."""
         database = self.scenario.database
-        path = self._sandbox.path / "template.db"
+        path = self._template_path
         driver = database.driver
         first = driver.connect(path, isolation_level=None)
         try:

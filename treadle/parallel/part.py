@@ -267,7 +267,12 @@ class Part:
         )
 
     def harvest(self) -> Harvest:
-        """Return what was found."""
+        """Return what was found.
+
+        Raises:
+            NondeterminismError: a fresh process of a client does something else than what was learned.
+        """
+        self._system.verify()
         explorer, judge, system = self._explorer, self._judge, self._system
         return Harvest(
             graph=explorer.graph,

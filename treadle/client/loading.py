@@ -1,0 +1,99 @@
+"""The loading of application code, which may connect to its database then: it gets an empty one that is private.
+
+What is loaded keeps its connections, and whatever it has bound to ``connect``. In a client's process they are led to
+the checked database (``treadle.client.inherited``).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from treadle.client.guard import Files, Guard, file_of, guarded
+
+_stand_ins: dict[str, str] = {}
+"""The file that each private file stands for."""
+
+_under_way: list[Loading] = []
+
+
+class Loading:
+    """What connected while something was loaded.
+
+    Attributes:
+        files: the databases that were meant.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has connected yet."""
+        self.files: list[str] = []
+
+    def stand_in(self, path: str) -> str:
+        """Return the private file that stands for a file."""
+        self.files.append(path)
+        for private, meant in _stand_ins.items():
+            if meant == path:
+                return private
+        private = str(_directory() / f"{len(_stand_ins)}.db")
+        _stand_ins[private] = path
+        return private
+
+
+@functools.cache
+def _directory() -> Path:
+    made = Path(tempfile.mkdtemp(prefix="treadle-loading-"))
+    atexit.register(_remove, made, os.getpid())
+    return made
+
+
+def _remove(directory: Path, pid: int) -> None:
+    if os.getpid() == pid:  # and not a process that was forked from it
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def meant_by(path: str) -> str:
+    """Return the file that a path stands for: itself, unless it is private."""
+    return _stand_ins.get(path, path)
+
+
+def _led(original: Callable[..., Any], module: Any, database: Any, *arguments: Any, **options: Any) -> Any:
+    """Connect to what stands for a file; once all is loaded, as the module does then."""
+    if not _under_way:
+        connect = module.connect
+        return connect(database, *arguments, **options)
+    path = file_of(database, uri=bool(options.get("uri")))
+    if not path or path in _stand_ins:
+        return original(database, *arguments, **options)
+    options.pop("uri", None)
+    return original(_under_way[-1].stand_in(path), *arguments, **options)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[Loading]:
+    """Let what is loaded meanwhile connect to private files only.
+
+    Raises:
+        UnsupportedOperationError: it opens a database by a name that cannot be led elsewhere.
+    """
+    found = Loading()
+    modules = (sqlite3, sqlite3.dbapi2)
+    originals = [module.connect for module in modules]
+    guard = Guard(Files(()), lambda _: None, any_database=True, but=_stand_ins)
+    _under_way.append(found)
+    try:
+        with guarded(guard):
+            for module, original in zip(modules, originals, strict=True):
+                module.connect = functools.partial(_led, original, module)  # type: ignore[attr-defined]  # put back below
+            yield found
+    finally:
+        for module, original in zip(modules, originals, strict=True):
+            module.connect = original  # type: ignore[attr-defined]  # as it was
+        _under_way.remove(found)
