@@ -127,13 +127,16 @@ def test_the_gate_shows_what_the_driver_shows(probe: Callable[[Any], list[object
     scenario = bank(write_once, clients=1)
     seen: list[object] = []
 
-    def client() -> None:
+    def client() -> list[object]:
         pooled = scenario.database.engine.raw_connection()
-        seen[:] = probe(pooled.driver_connection)
-        pooled.close()
+        try:
+            return probe(pooled.driver_connection)
+        finally:
+            pooled.close()
 
     @at_end("returned", name="returned")
     def returned(view: View) -> bool:
+        seen[:] = view.returned()["A"]
         return not view.raised()
 
     result = check(evolve(scenario, clients=[Client("A", client)], properties=[returned]))

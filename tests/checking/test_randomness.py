@@ -53,24 +53,7 @@ def test_a_client_that_draws_is_told_from_one_that_does_not(draw: Callable[[], o
 
     clients = [Client("A", client), Client("B", calm)]
     with System(evolve(scenario, clients=clients)) as system:
-        surroundings = system.active()
-        with surroundings:
-            _run_to_the_end(system.product)
-        assert {"A"} == surroundings.randomness_used
+        _run_to_the_end(system.product)
+        assert {"A"} == system.drew
 
 
-def test_first_use_of_a_module_is_not_counted() -> None:
-    """What is drawn in the run that warms a client up is drawn never again."""
-    scenario = bank(add_in_place)
-    drawn: list[float] = []
-
-    def client() -> None:
-        if not drawn:
-            drawn.append(random.random())  # not for cryptography
-        add_in_place(scenario.database.engine)
-
-    with System(evolve(scenario, clients=[Client("A", client)])) as system:
-        surroundings = system.active()
-        with surroundings:
-            _run_to_the_end(system.product)
-        assert set() == surroundings.randomness_used

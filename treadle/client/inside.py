@@ -18,7 +18,7 @@ from multiprocessing.reduction import recv_handle
 from typing import Any, NoReturn
 
 from treadle.client.carrying import Lent, pack_outcome, pack_payload, spelled, unpack_call
-from treadle.client.process import COPY, Again, Answered, Asks, Call, Ended, Follow, Here, Known, Left, Misused, Parted
+from treadle.client.process import COPY, Again, Answered, Asks, Call, Ended, Follow, Here, Kept, Known, Left, Misused, Parted
 from treadle.client.surroundings import Opens, Surroundings
 from treadle.client.threads import Threads
 from treadle.interning import the_operation
@@ -31,6 +31,9 @@ _exit = os._exit
 
 _PATIENCE = 100
 """How often a run that is given up may catch its exception and go on before its process is."""
+
+_QUIET = frozenset({Kind.CLOSE, Kind.CLOSE_CURSOR, Kind.ROLLBACK})
+"""What code that cleans up calls; once a run is over, these do nothing."""
 
 Way = Callable[["Run"], Opens]
 """How a client's connections are opened; called in its process. It must pickle."""
@@ -46,6 +49,7 @@ class Inside:
     Attributes:
         surroundings: what it runs in; settled.
         threads: those of the client.
+        current: the run that is under way.
     """
 
     def __init__(self, run: Callable[[], object], pipe: Connection, surroundings: Surroundings) -> None:
@@ -63,6 +67,7 @@ class Inside:
         self._pid = os.getpid()
         self._copies: list[int] = []
         self._is_warm = False
+        self.current: Run | None = None
 
     def live(self, order: Again) -> NoReturn:
         """Run the client to its end, and then again for as long as that is wanted.
@@ -181,6 +186,7 @@ class Run:
             order: how it is to run.
         """
         inside = self._inside
+        inside.current = self
         inside.surroundings.begin(self, None if order.way is None else order.way(self))
         try:
             outcome = self._outcome(call)
@@ -242,6 +248,9 @@ class Run:
 
     def _unheard(self, operation: Operation) -> Observation:
         """Return what code that cleans up sees; anything else is thrown out again."""
+        if self.over and self._inside.current is not self and operation.kind not in _QUIET:
+            self._inside.tell(Kept(str(operation)))
+            _exit(0)
         self._caught += not self.over
         if self._caught > _PATIENCE:
             _exit(0)
@@ -302,6 +311,10 @@ class Run:
     def lifted(self) -> contextlib.AbstractContextManager[None]:
         """Let the checker itself open a database here."""
         return self._inside.surroundings.lifted()
+
+    def lock_up(self, connection: Any) -> None:
+        """Let a connection of an earlier run do nothing any more."""
+        self._inside.surroundings.lock_up(connection, "the database of an earlier request")
 
     def listening(self) -> bool:
         """Tell whether the client is still running."""

@@ -34,7 +34,7 @@ from typing import Any
 from attrs import frozen
 
 from treadle.client.carrying import Spelled, operation_of, unpack_outcome
-from treadle.values.errors import StuckClientError, TreadleError
+from treadle.values.errors import NondeterminismError, StuckClientError, TreadleError
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation, OperationKey
 from treadle.values.outcome import Outcome, ProcessEnded, Raised
@@ -84,6 +84,13 @@ class Left:
     """The client's process ends by itself, with an exit code."""
 
     code: int
+
+
+@frozen
+class Kept:
+    """The client uses a connection that an earlier run of it has left open."""
+
+    operation: str
 
 
 @frozen
@@ -290,6 +297,9 @@ class Process:
     def _understood(self, told: Any) -> Operation | Outcome:
         if isinstance(told, Parted):
             raise PartedError(told.number, self._understood(told.instead))
+        if isinstance(told, Kept):
+            self.abandon()
+            raise NondeterminismError(self.name, 1, "a connection of this run", f"one of an earlier run: {told.operation}")
         if isinstance(told, Misused):
             self.abandon()
             raise told.error

@@ -245,6 +245,10 @@ class Surroundings:
         self._blame(error)
         return error
 
+    def lock_up(self, connection: Any, path: str) -> None:
+        """Let a connection do nothing any more."""
+        self._guard.lock_up(connection, path)
+
     @contextlib.contextmanager
     def lifted(self) -> Iterator[None]:
         """Let the checker itself open a database."""

@@ -111,7 +111,19 @@ class OpensCopy:
         """Return what opens connections, in the client's process."""
         own = self.path.with_name(f"warm-{os.getpid()}.db")
         shutil.copyfile(self.path, own)
-        return OpensTemplate(own, self.driver)(run)
+        opens = OpensTemplate(own, self.driver)(run)
+        made: list[Any] = []
+
+        def noted(options: dict[str, Any]) -> Any:
+            made.append(opens(options))
+            return made[-1]
+
+        def lock_up() -> None:
+            for connection in made:
+                run.lock_up(connection)
+
+        run.at_end = lock_up
+        return noted
 
 
 @frozen
@@ -239,9 +251,9 @@ class System:
         self._stack.close()
 
     @property
-    def drew(self) -> bool:
-        """Whether some client drew from a random source that is seeded with its name."""
-        return bool(self._server.drew)
+    def drew(self) -> frozenset[str]:
+        """The names of the clients that drew from a random source, each of which is seeded with a client's name."""
+        return frozenset(self._server.drew)
 
     def verify(self) -> None:
         """Let fresh processes do what was learned in processes that had run their client before.
