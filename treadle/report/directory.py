@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import define, field
 
 from treadle.report.document import render_document
+from treadle.values.display import prose, quoted, text_of
 from treadle.values.errors import UsageError
 from treadle.values.verdict import Result
 
@@ -37,7 +38,7 @@ class Directory:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no file system has names with a NUL
             raise _unwritable(self.path, error) from error
 
     def write_text(self, scenario: str, text: str) -> Path:
@@ -69,7 +70,7 @@ class Directory:
         path = self.path / name
         try:
             path.write_text(text, encoding="utf-8")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _unwritable(path, error) from error
         return path
 
@@ -79,8 +80,9 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "scenario"
 
 
-def _unwritable(path: Path, error: OSError) -> UsageError:
+def _unwritable(path: Path, error: Exception) -> UsageError:
+    why = getattr(error, "strerror", None) or prose(text_of(error))
     return UsageError(
-        f"{str(path)!r} cannot be written: {error.strerror or error}. Reports need a directory in which "
+        f"{quoted(str(path))} cannot be written: {why}. Reports need a directory in which "
         "files can be created; choose another one."
     )
