@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
@@ -84,7 +85,8 @@ class Selection:
     def replay(self, found: Found, token: str) -> str:
         """Return the command that replays a schedule of a scenario."""
         parameters = [word for name, value in self.parameters.items() for word in ("-p", f"{name}={value}")]
-        words = ["treadle", "replay", token, found.target, "-k", found.scenario.name, *parameters]
+        pattern = glob.escape(found.scenario.name).replace("\0", "?")  # No argument has a NUL in it.
+        words = ["treadle", "replay", token, found.target, "-k", pattern, *parameters]
         return " ".join(map(_shell_word, words))
 
 

@@ -297,6 +297,23 @@ class TestCommandLine:
         done = subprocess.run(["bash", "-c", f"printf %s {shown}"], capture_output=True, check=True)
         assert os.fsencode(word) == done.stdout or word.encode("utf-8", "surrogateescape") == done.stdout
 
+    @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+    def test_shows_a_command_that_replays(self) -> None:
+        """It can be copied, whatever the scenario is called."""
+        done = run("check", SCENARIOS)
+        shown = next(line for line in done.stdout.decode().splitlines() if line.startswith("replay "))
+        command = shown.removeprefix("replay ").strip().replace("treadle ", f"{sys.executable} -m treadle ", 1)
+        again = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=False)
+        assert 1 == again.returncode, again.stderr
+
+    def test_quotes_what_is_no_text(self) -> None:
+        """An argument is bytes."""
+        for arguments in ([b"check", b"m:\xff\x1b"], [b"\xff\x1b"], [b"replay", b"t1.\xff\x9b", b"m:x"]):
+            done = run(*map(os.fsdecode, arguments))
+            assert 2 == done.returncode
+            assert set() == unseen(done.stderr.decode())
+            assert b"\\udcff" in done.stderr
+
     def test_finds_the_scenario_of_a_document(self, checked: Result, tmp_path: Path) -> None:
         """By its name, whatever that is."""
         path = tmp_path / "results.json"

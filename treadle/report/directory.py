@@ -16,6 +16,9 @@ from treadle.values.verdict import Result
 
 DOCUMENT = "results.json"
 
+_NAME_MAX = 200
+"""The longest name of a file, in characters, without a number and a suffix; file systems take 255."""
+
 
 @define
 class Directory:
@@ -76,8 +79,8 @@ class Directory:
 
 
 def slug(name: str) -> str:
-    """Return a scenario's name as the name of a file, on any file system."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "scenario"
+    """Return a scenario's name as the name of a file, on any file system; the beginning of a long one."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_NAME_MAX].strip(".-") or "scenario"
 
 
 def _unwritable(path: Path, error: Exception) -> UsageError:
