@@ -76,13 +76,17 @@ def _head(text: str, room: int) -> str:
 
 _ESCAPE = re.compile(r"\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
+_ESCAPE_MAX = 10
+"""The longest escape, in characters."""
+
 
 class _Wrapper(textwrap.TextWrapper):
     """Breaks a word that is too long for a line, but not in the middle of an escape."""
 
     def _handle_long_word(self, reversed_chunks: list[str], cur_line: list[str], cur_len: int, width: int) -> None:
         word, room = reversed_chunks[-1], width - cur_len
-        inside = [match.start() for match in _ESCAPE.finditer(word) if match.start() < room < match.end()]
+        near = _ESCAPE.finditer(word, max(room - _ESCAPE_MAX, 0), room + _ESCAPE_MAX)
+        inside = [match.start() for match in near if match.start() < room < match.end()]
         room = inside[0] if inside else room
         if room > 0:
             cur_line.append(word[:room])

@@ -202,7 +202,7 @@ def _facts(result: Result, width: int) -> list[str]:
         f"faults locked={bounds.faults.locked} crash={bounds.faults.crash}",
         f"locked at: {bounds.faults_at}",
         *([f"at most {number(bounds.max_states)} states"] if bounds.max_states is not None else []),
-        *([f"at most {bounds.max_seconds:g} s"] if bounds.max_seconds is not None else []),
+        *([f"at most {_seconds(bounds.max_seconds)} s"] if bounds.max_seconds is not None else []),
         *([f"at most {count(bounds.max_executions, 'execution')}"] if bounds.max_executions is not None else []),
         *([f"at most {number((bounds.max_memory + 2**19) // 2**20)} MiB"] if bounds.max_memory is not None else []),
         *(["until something is violated"] if bounds.until_violated else []),
@@ -217,6 +217,15 @@ def _facts(result: Result, width: int) -> list[str]:
     }
     found = [line for name, fact in facts.items() for line in _fact(name, fact, width)]
     return found + [line for note in result.notes for line in _fact("note", prose(note), width)]
+
+
+_EXACT_S = 10**300
+"""Up to here a whole number is one that a float can be."""
+
+
+def _seconds(bound: float) -> str:
+    """Return a number of seconds, which may be a whole number of any size."""
+    return number(bound) if isinstance(bound, int) and bound > _EXACT_S else f"{bound:g}"
 
 
 def _explored(result: Result) -> str:
