@@ -29,6 +29,8 @@ from treadle.search.protocol import Limits, Progress, Search
 from treadle.search.random import Random
 from treadle.search.stateless import Stateless
 from treadle.search.sweep import Sweep
+from treadle.values.display import names as enumerated
+from treadle.values.display import quoted
 from treadle.values.errors import (
     ChallengeError,
     CheckInterrupted,
@@ -38,7 +40,7 @@ from treadle.values.errors import (
     UsageError,
 )
 from treadle.values.record import parting
-from treadle.values.schedule import Choice, Schedule, letters, shown
+from treadle.values.schedule import Choice, Schedule, letters
 from treadle.values.signals import OperationBoundError, SignalError
 from treadle.values.trace import Trace
 from treadle.values.verdict import Result
@@ -117,7 +119,7 @@ def check(
         CheckInterrupted: Ctrl-C. Its ``result`` is what was decided by then.
     """
     if not isinstance(scenario, Scenario):
-        raise UsageError(f"{scenario!r} is no Scenario. Build one with treadle.Scenario(...).")
+        raise UsageError(f"{quoted(scenario)} is no Scenario. Build one with treadle.Scenario(...).")
     _require_options(search, max_states, max_seconds, max_executions, max_memory)
     _require_challenges(challenge, challenges)
     off = _switched_off(without, reduction=reduction)
@@ -193,8 +195,8 @@ def replay(scenario: Scenario, token: str) -> Trace:
     last = max((choice.client for choice in schedule.choices), default=0)
     if last >= len(names):
         raise ScheduleMismatchError(
-            f"token {shown(token)} has choices for client {letters(last)}, and there are only {len(names)} clients: "
-            f"{', '.join(names)}. Replay it on the scenario it was found in, with the same parameters."
+            f"token {quoted(token)} has choices for client {letters(last)}, and there are only {len(names)} clients: "
+            f"{enumerated(names)}. Replay it on the scenario it was found in, with the same parameters."
         )
 
     def run(known: Known, *, forced: bool = False) -> Trace:
@@ -229,12 +231,12 @@ def _fitting(product: Product, schedule: Schedule, names: tuple[str, ...]) -> tu
             idle = False
             for taken in product.walk((choice,), state):
                 if idle and taken.after == taken.before:  # It tried again already, and goes on waiting.
-                    return Schedule(tuple(path)), f"client {names[choice.client]!r} waits until another goes on"
+                    return Schedule(tuple(path)), f"client {quoted(names[choice.client])} waits until another goes on"
                 idle = taken.after == taken.before
                 path.append(taken.choice)
                 state = taken.after
     except ScheduleMismatchError:
-        return Schedule(tuple(path)), f"client {names[choice.client]!r} has finished by then"
+        return Schedule(tuple(path)), f"client {quoted(names[choice.client])} has finished by then"
     except OperationBoundError as error:
         return Schedule(tuple(path)), str(error)
     return Schedule(tuple(path)), ""
@@ -260,7 +262,7 @@ def _require_options(
     max_memory: int | None,
 ) -> None:
     if search not in SEARCHES:
-        raise UsageError(f"search={search!r}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
+        raise UsageError(f"search={quoted(search)}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
     for name, value in (
         ("max_states", max_states),
         ("max_seconds", max_seconds),
@@ -273,16 +275,16 @@ def _require_options(
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not value > 0:
             kind = "whole number" if whole else "number"
             raise UsageError(
-                f"{name}={value!r}: a bound must be a {kind} greater than zero. Leave it out for "
+                f"{name}={quoted(value)}: a bound must be a {kind} greater than zero. Leave it out for "
                 f"{'the default' if name == 'max_memory' else 'no bound'}."
             )
 
 
 def _require_challenges(share: float, least: int) -> None:
     if not 0 <= share < math.inf:
-        raise UsageError(f"challenge={share!r}: it is a share of the time of the search, 0 or more, as 0.1.")
+        raise UsageError(f"challenge={quoted(share)}: it is a share of the time of the search, 0 or more, as 0.1.")
     if least < 0:
-        raise UsageError(f"challenges={least!r}: it is a number of executions, 0 or more. Leave it out for 20.")
+        raise UsageError(f"challenges={quoted(least)}: it is a number of executions, 0 or more. Leave it out for 20.")
 
 
 def _require_workers(workers: int | str, search: str, off: frozenset[str], *, live: bool) -> None:
@@ -291,13 +293,13 @@ def _require_workers(workers: int | str, search: str, off: frozenset[str], *, li
     right = ADDRESS.fullmatch(workers) if isinstance(workers, str) else workers >= 1
     if not right:
         raise UsageError(
-            f"workers={workers!r}: it must be a number of processes, at least 1, or the address of a Dask scheduler, "
-            "as 'tcp://localhost:8786'. Leave the option out for one process."
+            f"workers={quoted(workers)}: it must be a number of processes, at least 1, or the address of a Dask "
+            "scheduler, as 'tcp://localhost:8786'. Leave the option out for one process."
         )
     if search != "exhaustive" or live or "merge" in off:
         raise UsageError(
-            f"workers={workers!r}: several processes share an exhaustive search that merges equal states, and nothing "
-            "else. Leave the option out, or the one that contradicts it."
+            f"workers={quoted(workers)}: several processes share an exhaustive search that merges equal states, and "
+            "nothing else. Leave the option out, or the one that contradicts it."
         )
 
 
@@ -305,7 +307,9 @@ def _switched_off(without: Collection[str], *, reduction: bool) -> frozenset[str
     names = {without} if isinstance(without, str) else set(without)
     unknown = sorted(names - set(REDUCTIONS))
     if unknown:
-        raise UsageError(f"without={unknown[0]!r}: there is no such reduction; there are {', '.join(REDUCTIONS)}.")
+        raise UsageError(
+            f"without={quoted(unknown[0])}: there is no such reduction; there are {', '.join(REDUCTIONS)}."
+        )
     return frozenset(names if reduction else {*names, "local", "merge", "symmetry"})
 
 

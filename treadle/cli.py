@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
@@ -31,10 +32,11 @@ from treadle.report.tokens import Token, find_tokens
 from treadle.scenario import Scenario
 from treadle.search.memory import bytes_of
 from treadle.targets import Found, configured, import_from, keep, only, resolve
+from treadle.values.canonical import printable
+from treadle.values.display import beginning, names, on_one_line, quoted, replaced, said
 from treadle.values.errors import CheckInterrupted, TargetError, TreadleError, UsageError
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.property import Kind
-from treadle.values.schedule import shown
 from treadle.values.trace import Trace
 from treadle.values.verdict import Bounds, Decision, Result, Stats, Verdict
 
@@ -83,8 +85,21 @@ class Selection:
     def replay(self, found: Found, token: str) -> str:
         """Return the command that replays a schedule of a scenario."""
         parameters = [word for name, value in self.parameters.items() for word in ("-p", f"{name}={value}")]
-        words = ["treadle", "replay", token, found.target, "-k", found.scenario.name, *parameters]
-        return shlex.join(words)
+        pattern = glob.escape(found.scenario.name).replace("\0", "?")  # No argument has a NUL in it.
+        words = ["treadle", "replay", token, found.target, "-k", pattern, *parameters]
+        return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    """Return an argument as a shell reads it; what cannot be shown as it is, by its bytes, in ``$'...'``."""
+    if on_one_line(word) == word:
+        return shlex.quote(word)
+    inside = word.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{replaced(inside, _octal)}'"
+
+
+def _octal(letters: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in letters.encode("utf-8", "surrogateescape"))
 
 
 def _parameters(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -93,10 +108,12 @@ def _parameters(context: click.Context, option: click.Parameter, values: tuple[s
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not name.isidentifier():
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE. Write for instance -p requests=2.", context, option)
+            raise click.BadParameter(
+                f"{quoted(value)} is not NAME=VALUE. Write for instance -p requests=2.", context, option
+            )
         if name in found:
             raise click.BadParameter(
-                f"{name!r} is given twice, and a parameter has one value. Leave one of them away.",
+                f"{quoted(name)} is given twice, and a parameter has one value. Leave one of them away.",
                 context,
                 option,
             )
@@ -135,7 +152,7 @@ def _faults(context: click.Context, option: click.Parameter, value: str | None) 
         match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]+)\s*", item)
         if match is None or match[1] in found:
             raise click.BadParameter(
-                f"{value!r} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
+                f"{quoted(value)} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
                 "number. Write for instance --faults locked=1,crash=0.",
                 context,
                 option,
@@ -163,7 +180,7 @@ def _workers(context: click.Context, option: click.Parameter, value: str) -> int
     if ADDRESS.fullmatch(value):
         return value
     raise click.BadParameter(
-        f"{value!r} is neither a number of processes, at least 1, nor the address of a Dask scheduler. Write for "
+        f"{quoted(value)} is neither a number of processes, at least 1, nor the address of a Dask scheduler. Write for "
         "instance --workers 4, or --workers tcp://localhost:8786.",
         context,
         option,
@@ -175,7 +192,7 @@ def _challenge(context: click.Context, option: click.Parameter, value: str) -> t
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:,([0-9]{1,9}))?", value)
     if match is None:
         raise click.BadParameter(
-            f"{shown(value)} is neither a share of the search's time, 0 or more, nor one with a number of executions. "
+            f"{quoted(value)} is neither a share of the search's time, 0 or more, nor one with a number of executions. "
             "Write for instance --challenge 0.1, or --challenge 0.5,100.",
             context,
             option,
@@ -193,8 +210,8 @@ def _memory(context: click.Context, option: click.Parameter, value: str | None) 
     size = bytes_of(value)
     if size is None:
         raise click.BadParameter(
-            f"{value!r} is no size: it is a whole number greater than zero, of bytes or with one of the units K, M, G "
-            "and T after it. Write for instance --max-memory 500M, or --max-memory 2G.",
+            f"{quoted(value)} is no size: it is a whole number greater than zero, of bytes or with one of the units K, "
+            "M, G and T after it. Write for instance --max-memory 500M, or --max-memory 2G.",
             context,
             option,
         )
@@ -207,6 +224,13 @@ def _memory(context: click.Context, option: click.Parameter, value: str | None) 
 class _Group(click.Group):
     """Turns what goes wrong into one clear message and the exit code."""
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read the arguments that stand before the command."""
+        try:
+            return super().make_context(*args, **more)
+        except click.ClickException as error:
+            raise _harmless(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
@@ -217,15 +241,29 @@ class _Group(click.Group):
             return _stop(ctx, f"Error: inconclusive: {type(error).__name__}: {error}", INCONCLUSIVE)
         except KeyboardInterrupt:
             return _stop(ctx, "interrupted", INCONCLUSIVE)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except click.ClickException as error:
+            raise _harmless(error) from None
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         # Python would exit with 1, which means that a verdict was reached.
         except Exception:  # noqa: BLE001
             return _stop(ctx, traceback.format_exc().rstrip(), INCONCLUSIVE)
 
 
-def _stop(context: click.Context, message: str, code: int) -> None:
-    click.echo(message, err=True)
+def _harmless(error: click.ClickException) -> click.ClickException:
+    """Return a usage error that quotes arguments as data."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        return error
+    text = on_one_line(beginning(error.format_message()))
+    # What stderr cannot show, click would write in another encoding.
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    return error if shown == error.format_message() else click.UsageError(shown, getattr(error, "ctx", None))
+
+
+def _stop(context: click.Context, text: str, code: int) -> None:
+    with screen() as shown:
+        shown.say(text)
     context.exit(code)
 
 
@@ -395,8 +433,8 @@ class Session:
             return self._failed(scenario, error)
 
     def _failed(self, scenario: Scenario, error: Exception) -> Result:
-        why = f"{type(error).__name__}: {error}"
-        self.screen.say(f"Error: scenario {scenario.name!r} is inconclusive: {why}")
+        why = said(error)
+        self.screen.say(f"Error: scenario {quoted(scenario.name)} is inconclusive: {why}")
         return undecided(scenario, why, self.options)
 
     def _report(self, found: Found, result: Result) -> None:
@@ -413,12 +451,12 @@ class Session:
     def _close(self) -> None:
         """Report on all scenarios together."""
         if self.quiet:
-            self.screen.report(render_document(self.results))
+            self.screen.document(render_document(self.results))
         else:
             self.screen.report(render_summary(self.results, width=self.screen.width))
         if self.directory is not None:
             self.directory.write_document(self.results)
-            self.screen.say(f"Reports are in {str(self.directory.path)!r}.")
+            self.screen.say(f"Reports are in {quoted(str(self.directory.path))}.")
 
     @property
     def exit_code(self) -> int:
@@ -509,13 +547,13 @@ def _pair(found: Sequence[Found], tokens: Sequence[Token], source: str) -> tuple
     if tokens[0].scenario is None:
         return only(found), tokens[0].text
     for token in tokens:
-        named = [one for one in found if one.scenario.name == token.scenario]
+        named = [one for one in found if printable(one.scenario.name) == token.scenario]
         if named:
             return only(named), token.text
-    there = ", ".join(sorted({str(token.scenario) for token in tokens}))
-    wanted = ", ".join(one.scenario.name for one in found)
+    there = names(sorted({str(token.scenario) for token in tokens}))
+    wanted = names(one.scenario.name for one in found)
     raise TargetError(
-        f"{source!r} has schedules of {there}, and none of {wanted}. Name the target that it was written for."
+        f"{quoted(source)} has schedules of {there}, and none of {wanted}. Name the target that it was written for."
     )
 
 

@@ -20,6 +20,9 @@ from treadle.search.protocol import Finding, Limits, Search
 from treadle.search.smaller import seek_smaller
 from treadle.search.stateless import Stateless
 from treadle.shrinking import Shrinker, size
+from treadle.values.display import name as spelled
+from treadle.values.display import names as enumerated
+from treadle.values.display import quoted
 from treadle.values.errors import StuckClientError
 from treadle.values.outcome import is_success
 from treadle.values.property import Kind, Property
@@ -130,13 +133,13 @@ class Decider:
             )
         larger = sorted(set(finding.examples) - finding.minimal)
         if larger and search == "exhaustive":
-            yield f"the search stopped early: of {', '.join(larger)} there may be smaller counterexamples than these."
+            yield f"the search stopped early: of {enumerated(larger)} there may be smaller counterexamples than these."
         if scenario.faults.locked and self._untried:
             client, operation = min(self._untried)
             points = f"{len(self._untried)} lock point{'s' * (len(self._untried) > 1)}"
             yield (
                 f"{points} that SQLite itself could refuse got no fault, since faults are injected at each "
-                f"{scenario.faults_at} (first: {operation} of {scenario.clients[client].name}). "
+                f"{scenario.faults_at} (first: {operation} of {spelled(scenario.clients[client].name)}). "
                 "faults_at='reachable', or --faults-at reachable, tries them."
             )
         elif scenario.faults.locked and not self._met_fault_point:
@@ -177,14 +180,15 @@ class Decider:
             if name in silent:
                 finding.exhausted = False
                 finding.why_not = finding.why_not or (
-                    f"client {name!r} ran no statement on the checked database, and {failure or 'came to its end'}: "
-                    "does it use the scenario's engine?"
+                    f"client {quoted(name)} ran no statement on the checked database, and "
+                    f"{failure or 'came to its end'}: does it use the scenario's engine?"
                 )
                 return finding.why_not
             if failure:
                 return (
-                    f"client {name!r} never succeeds, not even alone: it {failure}. So what is asked of it has not "
-                    f"been tried. Mend it, or say in the scenario that it need not succeed: may_fail=[{name!r}]"
+                    f"client {quoted(name)} never succeeds, not even alone: it {failure}. So what is asked of it has "
+                    "not been tried. Mend it, or say in the scenario that it need not succeed: "
+                    f"may_fail=[{quoted(name)}]"
                 )
         return ""
 

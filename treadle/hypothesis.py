@@ -22,6 +22,7 @@ from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
 from treadle.report.timeline import render_timeline
 from treadle.scenario import Scenario
+from treadle.values.display import names, quoted
 from treadle.values.errors import CounterexampleError, NondeterminismError, UnsupportedOperationError, UsageError
 from treadle.values.fault import Fault
 from treadle.values.property import Kind
@@ -226,12 +227,12 @@ def state_machine(scenario: Scenario, *, properties: Collection[str] | None = No
     unknown = sorted(chosen - known)
     if unknown:
         raise UsageError(
-            f"properties={unknown[0]!r}: scenario {scenario.name!r} has no such property to check; it has "
-            f"{', '.join(sorted(known))}. Correct the name."
+            f"properties={quoted(unknown[0])}: scenario {quoted(scenario.name)} has no such property to check; it has "
+            f"{names(sorted(known))}. Correct the name."
         )
     wanted = [item for item in scenario.properties if item.name in chosen]
     namespace: dict[str, Any] = {
-        "__doc__": f"Runs scenario {scenario.name!r}.",
+        "__doc__": f"Runs scenario {quoted(scenario.name)}.",
         "__module__": __name__,
         # What else the scenario asks would only make examples longer.
         "runner": _Runner(evolve(scenario, properties=wanted, expect_violated=scenario.expect_violated & chosen)),

@@ -11,6 +11,8 @@ from typing import Any
 from attrs import Attribute, define, evolve, field, frozen, validators
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 
+from treadle.values.display import names as enumerated
+from treadle.values.display import quoted
 from treadle.values.errors import UsageError
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.property import Kind, Property
@@ -42,7 +44,7 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[Any, Attribute[Any], str], No
         del instance
         if value not in allowed:
             raise UsageError(
-                f"{attribute.name}={value!r}: it must be one of {', '.join(allowed)}. Choose one of these."
+                f"{attribute.name}={quoted(value)}: it must be one of {', '.join(allowed)}. Choose one of these."
             )
 
     return check
@@ -95,19 +97,19 @@ class Database:
         if self.engine is not None:
             if not isinstance(self.engine, Engine):
                 raise UsageError(
-                    f"engine={self.engine!r}: it is no sqlalchemy.Engine. Pass the engine that create_engine returned; "
-                    "of an asynchronous engine, its sync_engine."
+                    f"engine={quoted(self.engine)}: it is no sqlalchemy.Engine. Pass the engine that create_engine "
+                    "returned; of an asynchronous engine, its sync_engine."
                 )
             if self.engine.dialect.name != "sqlite":
                 raise UsageError(
-                    f"engine={self.engine!r}: its dialect is {self.engine.dialect.name!r}, and only SQLite can be "
-                    "checked. Configure the application with an sqlite:/// URL for the check."
+                    f"engine={quoted(self.engine)}: its dialect is {quoted(self.engine.dialect.name)}, and only SQLite "
+                    "can be checked. Configure the application with an sqlite:/// URL for the check."
                 )
             if self.engine.url.database in {None, "", ":memory:"}:
                 raise UsageError(
-                    f"engine={self.engine!r}: each connection of an in-memory database has one of its own, and clients "
-                    "stand for processes that share one. Configure the application with the URL of a file; it is "
-                    "never opened."
+                    f"engine={quoted(self.engine)}: each connection of an in-memory database has one of its own, and "
+                    "clients stand for processes that share one. Configure the application with the URL of a file; it "
+                    "is never opened."
                 )
             return
         arguments: dict[str, Any] = {"timeout": self.busy_timeout_ms / 1000}
@@ -155,11 +157,11 @@ class Client:
     def __attrs_post_init__(self) -> None:
         """Check the values."""
         if not isinstance(self.name, str) or not self.name.strip():
-            raise UsageError(f"{self.name!r} is no name for a client: a name is a text that is not empty.")
+            raise UsageError(f"{quoted(self.name)} is no name for a client: a name is a text that is not empty.")
         if not callable(self.run):
             raise UsageError(
-                f"client {self.name!r}: {self.run!r} is no callable. Pass a function without arguments; bind "
-                "arguments with functools.partial."
+                f"client {quoted(self.name)}: {quoted(self.run)} is no callable. Pass a function without arguments; "
+                "bind arguments with functools.partial."
             )
 
 
@@ -217,23 +219,26 @@ class Scenario:
     def __attrs_post_init__(self) -> None:
         """Check the values."""
         if not isinstance(self.database, Database):
-            raise UsageError(f"scenario {self.name!r}: {self.database!r} is no Database. Wrap it in one.")
+            raise UsageError(f"scenario {quoted(self.name)}: {quoted(self.database)} is no Database. Wrap it in one.")
         if not self.clients:
-            raise UsageError(f"scenario {self.name!r} has no clients: a scenario needs at least one Client.")
+            raise UsageError(f"scenario {quoted(self.name)} has no clients: a scenario needs at least one Client.")
         if not self.properties:
             raise UsageError(
-                f"scenario {self.name!r} has no properties, so nothing could be decided: give it at least one of "
+                f"scenario {quoted(self.name)} has no properties, so nothing could be decided: give it at least one of "
                 "always(...), at_end(...), sometimes(...)."
             )
         for things, kind in ((self.clients, Client), (self.properties, Property)):
             for thing in things:
                 if not isinstance(thing, kind):
-                    raise UsageError(f"scenario {self.name!r}: {thing!r} is no {kind.__name__}. Wrap it in one.")
+                    raise UsageError(
+                        f"scenario {quoted(self.name)}: {quoted(thing)} is no {kind.__name__}. Wrap it in one."
+                    )
             names = [thing.name for thing in things]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise UsageError(
-                    f"scenario {self.name!r}: {kind.__name__} name {twice[0]!r} is taken twice. Rename one of them."
+                    f"scenario {quoted(self.name)}: {kind.__name__} name {quoted(twice[0])} is taken twice. "
+                    "Rename one of them."
                 )
         for option, sort, given, there in (
             ("expect_violated", "property", self.expect_violated, [item.name for item in self.properties]),
@@ -242,8 +247,8 @@ class Scenario:
             unknown = sorted(given - set(there))
             if unknown:
                 raise UsageError(
-                    f"scenario {self.name!r}: {option} names {unknown[0]!r}, which is no {sort} of it; it has "
-                    f"{', '.join(sorted(there))}. Correct the name."
+                    f"scenario {quoted(self.name)}: {option} names {quoted(unknown[0])}, which is no {sort} of it; it "
+                    f"has {enumerated(sorted(there))}. Correct the name."
                 )
 
     def with_faults(self, faults: FaultBudget, faults_at: Placement) -> Scenario:

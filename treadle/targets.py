@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 
 from treadle.client.loading import Loading, loading
 from treadle.scenario import Scenario
+from treadle.values.display import names, prose, quoted, said, text_of
 from treadle.values.errors import TargetError, UnsupportedOperationError, UsageError
 
 _CONVERTED = (int, float, bool)
@@ -61,8 +62,8 @@ class Origin:
             if one.scenario.name == self.name:
                 return one.scenario
         raise TargetError(
-            f"Target {self.target!r} leads to {_names(found)} in another process, and not to {self.name!r}. Let it "
-            "lead to the same scenarios everywhere."
+            f"Target {quoted(self.target)} leads to {_names(found)} in another process, and not to "
+            f"{quoted(self.name)}. Let it lead to the same scenarios everywhere."
         )
 
 
@@ -94,22 +95,26 @@ def configured(start: Path) -> Configured:
         if path.is_file():
             named = _scenarios_of(path)
             if not named:
-                raise TargetError(f"No target was given, and {str(path)!r} has no [tool.treadle] scenarios. {remedy}")
+                raise TargetError(
+                    f"No target was given, and {quoted(str(path))} has no [tool.treadle] scenarios. {remedy}"
+                )
             return Configured(directory, named)
-    raise TargetError(f"No target was given, and no pyproject.toml is in {str(start)!r} or above. {remedy}")
+    raise TargetError(f"No target was given, and no pyproject.toml is in {quoted(str(start))} or above. {remedy}")
 
 
 def _scenarios_of(path: Path) -> tuple[str, ...]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetError(f"{str(path)!r} cannot be read: {error}. Correct the file, or name a target.") from error
+        raise TargetError(
+            f"{quoted(str(path))} cannot be read: {prose(text_of(error))}. Correct the file, or name a target."
+        ) from error
     tool = settings.get("tool", {})
     section = tool.get("treadle", {}) if isinstance(tool, dict) else {}
     named = section.get("scenarios", []) if isinstance(section, dict) else section
     if not isinstance(named, list) or not all(isinstance(target, str) for target in named):
         raise TargetError(
-            f"[tool.treadle] scenarios = {named!r} in {str(path)!r}: it must be a list of targets. "
+            f"[tool.treadle] scenarios = {quoted(named)} in {quoted(str(path))}: it must be a list of targets. "
             'Write scenarios = ["package.module:attribute"].'
         )
     return tuple(named)
@@ -143,7 +148,7 @@ def keep(found: Sequence[Found], globs: Sequence[str]) -> tuple[Found, ...]:
     for glob in globs:
         if not any(fnmatch.fnmatchcase(one.scenario.name, glob) for one in found):
             raise TargetError(
-                f"-k {glob!r} matches no scenario. The names are: {_names(found)}. "
+                f"-k {quoted(glob)} matches no scenario. The names are: {_names(found)}. "
                 "A pattern must match a whole name; '*' stands for any text, as in -k '*/flush'."
             )
     if not globs:
@@ -160,13 +165,13 @@ def only(found: Sequence[Found]) -> Found:
     if len(found) > 1:
         raise TargetError(
             f"{len(found)} scenarios are named, and a schedule belongs to one of them: {_names(found)}. "
-            f"Choose with -k, as in -k {found[0].scenario.name!r}."
+            f"Choose with -k, as in -k {quoted(found[0].scenario.name)}."
         )
     return found[0]
 
 
 def _names(found: Sequence[Found]) -> str:
-    return ", ".join(one.scenario.name for one in found)
+    return names(one.scenario.name for one in found)
 
 
 # --- One target --------------------------------------------------------------------------------------
@@ -177,7 +182,7 @@ def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ..
         try:
             return _loaded(target, parameters, loaded)
         except UnsupportedOperationError as error:
-            raise TargetError(f"Target {target!r}: {error}") from error
+            raise TargetError(f"Target {quoted(target)}: {error}") from error
 
 
 def _loaded(target: str, parameters: Mapping[str, str], loaded: Loading) -> tuple[Scenario, ...]:
@@ -186,8 +191,8 @@ def _loaded(target: str, parameters: Mapping[str, str], loaded: Loading) -> tupl
     if isinstance(named, Scenario) or not callable(named):
         if parameters:
             raise TargetError(
-                f"-p {next(iter(parameters))!r} was given, but target {target!r} is no callable, so nothing "
-                "takes parameters. Leave -p away, or name a function that returns the scenarios."
+                f"-p {quoted(next(iter(parameters)))} was given, but target {quoted(target)} is no callable, so "
+                "nothing takes parameters. Leave -p away, or name a function that returns the scenarios."
             )
     else:
         try:
@@ -202,12 +207,13 @@ def _loaded(target: str, parameters: Mapping[str, str], loaded: Loading) -> tupl
         if members and all(isinstance(member, Scenario) for member in members):
             return members
         strange = [member for member in members if not isinstance(member, Scenario)]
-        got = f"holds {strange[0]!r}" if strange else "is empty"
+        got = f"holds {quoted(strange[0])}" if strange else "is empty"
     else:
+        got = f"is {quoted(named)}"
         got = f"is {named!r}"
     _require_no_client(target, loaded.files[imported:])
     raise TargetError(
-        f"Target {target!r} {got}: a target is a Scenario, a list of at least one, or a callable that "
+        f"Target {quoted(target)} {got}: a target is a Scenario, a list of at least one, or a callable that "
         "returns one of these. Name another attribute."
     )
 
@@ -216,7 +222,7 @@ def _require_no_client(target: str, files: Sequence[str]) -> None:
     """Say so if a function was named that works with a database, and makes no scenario."""
     if files:
         raise TargetError(
-            f"Target {target!r} connected to {files[0]!r} when it was called (and was given an empty database "
+            f"Target {quoted(target)} connected to {quoted(files[0])} when it was called (and was given an empty database "
             "instead): a target makes scenarios, and lets only clients, schema and seed connect. Name the scenario in "
             "which this function is a client."
         )
@@ -235,7 +241,7 @@ def _attribute(target: str) -> Any:
     module_name, colon, path = target.partition(":")
     if not colon or module_name.endswith(".py") or not all(map(_dotted, (module_name, path))):
         raise TargetError(
-            f"{target!r} is no target: a target is written module:attribute. "
+            f"{quoted(target)} is no target: a target is written module:attribute. "
             "Write for instance 'package.module:scenarios', with dots and without '.py'."
         )
     found: Any = _import(target, module_name)
@@ -244,9 +250,10 @@ def _attribute(target: str) -> Any:
             found = getattr(found, name)
         except AttributeError:
             likely = _likely(found, module_name)
-            there = f" It has: {', '.join(likely)}." if likely else ""
+            there = f" It has: {names(likely)}." if likely else ""
             raise TargetError(
-                f"Target {target!r}: {module_name!r} has no attribute {path!r}.{there} Correct the name."
+                f"Target {quoted(target)}: {quoted(module_name)} has no attribute {quoted(path)}.{there} "
+                "Correct the name."
             ) from None
     return found
 
@@ -275,22 +282,20 @@ def _import(target: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise TargetError(
-                f"Target {target!r}: there is no module {error.name!r}. Modules are looked for in the "
-                f"current directory first, {str(Path.cwd())!r}. Correct the name, or change the directory."
+                f"Target {quoted(target)}: there is no module {quoted(error.name)}. Modules are looked for in the "
+                f"current directory first, {quoted(str(Path.cwd()))}. Correct the name, or change the directory."
             ) from None
-        raise _broken(target, f"module {name!r} cannot be imported", error) from error
+        raise _broken(target, f"module {quoted(name)} cannot be imported", error) from error
     except (Exception, SystemExit) as error:
-        raise _broken(target, f"module {name!r} cannot be imported", error) from error
+        raise _broken(target, f"module {quoted(name)} cannot be imported", error) from error
 
 
 def _broken(target: str, what: str, error: BaseException) -> TargetError:
     """Return an error that has another error's type, text and place on one line."""
-    text = " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
-    place = f" ({inside[-1].filename}:{inside[-1].lineno})" if inside else ""
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return TargetError(f"Target {target!r}: {what}: {said}{place}. Correct that first.")
+    place = f" ({prose(inside[-1].filename)}:{inside[-1].lineno})" if inside else ""
+    return TargetError(f"Target {quoted(target)}: {what}: {said(error)}{place}. Correct that first.")
 
 
 # --- A callable's parameters -------------------------------------------------------------------------
@@ -303,7 +308,7 @@ def _call(target: str, function: Callable[..., Any], parameters: Mapping[str, st
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
-        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        given = ", ".join(f"{name}={quoted(value)}" for name, value in arguments.items())
         raise _broken(target, f"calling it with ({given}) failed", error) from error
 
 
@@ -316,10 +321,10 @@ def _arguments(target: str, function: Callable[..., Any], parameters: Mapping[st
     try:
         signature.bind(**parameters)
     except TypeError as error:
-        takes = ", ".join(signature.parameters) or "none"
+        takes = names(signature.parameters) or "none"
         raise TargetError(
-            f"Target {target!r} cannot be called with these parameters: {error}. It takes: {takes}. "
-            "Give each as -p NAME=VALUE."
+            f"Target {quoted(target)} cannot be called with these parameters: {prose(text_of(error))}. "
+            f"It takes: {takes}. Give each as -p NAME=VALUE."
         ) from None
     hints = _hints(function)
     return {
@@ -349,8 +354,8 @@ def _convert(target: str, name: str, text: str, kind: type) -> Any:
         return _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError):
         raise TargetError(
-            f"-p {name}={text}: {target!r} takes {name!r} as {kind.__name__}, and {text!r} is none. "
-            f"Give {'true or false' if kind is bool else 'a number'}."
+            f"-p {name}={prose(text)}: {quoted(target)} takes {quoted(name)} as {kind.__name__}, and {quoted(text)} is "
+            f"none. Give {'true or false' if kind is bool else 'a number'}."
         ) from None
 
 

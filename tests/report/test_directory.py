@@ -63,6 +63,7 @@ class TestSlug:
             ("ä ö", "scenario"),
             ("..", "scenario"),
             ("a*?b", "a-b"),
+            ("ab" * 500, "ab" * 100),
         ],
     )
     def test_is_a_file_name_everywhere(self, name: str, expected: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from treadle.report import sql
@@ -114,3 +116,14 @@ class TestTogether:
     def test_breaks_no_item_over_two_lines(self) -> None:
         """Items move to the next line as a whole."""
         assert sql.together(["a b", "c d", "e f"], 10) == ["a b   c d", "e f"]
+
+
+class TestWrap:
+    @pytest.mark.parametrize("width", [11, 12, 13, 17, 30])
+    def test_breaks_no_escape(self, width: int) -> None:
+        """Half of one would read like something else."""
+        text = "a\\x1b\\u202e" * 20 + " b " + "\\U000e0041" * 5
+        lines = sql.wrap(text, width)
+        assert "".join(text.split()) == "".join("".join(lines).split())
+        assert all(len(line) <= width for line in lines)
+        assert all("" == re.sub(r"\\x1b|\\u202e|\\U000e0041|[ab ]", "", line) for line in lines)

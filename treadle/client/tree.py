@@ -114,7 +114,7 @@ def _same_stop(node: Node, stop: Operation | Outcome) -> bool:
 
 def _spoken(stop: Operation | Outcome | None) -> str:
     if isinstance(stop, Operation):
-        return f"{str(stop)!r} with {stop.arguments!r}" if stop.arguments else repr(str(stop))
+        return stop.described()
     return f"that it {stop}"
 
 

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from treadle.execution.taken import Taken
 from treadle.scenario import Scenario
+from treadle.values.canonical import canonical
 from treadle.values.fault import Fault, LockKind
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
@@ -26,7 +27,7 @@ def _identities(*contents: tuple[Row, ...]) -> list[dict[object, Row]]:
     keyed: list[dict[object, Row]] = [{next(iter(row.values()), None): row for row in rows} for rows in contents]
     if all(len(rows) == len(found) for rows, found in zip(contents, keyed, strict=True)):
         return keyed
-    return [{repr(dict(row)): row for row in rows} for rows in contents]
+    return [{canonical(list(row.items())): row for row in rows} for rows in contents]
 
 
 def changes(before: Committed, after: Committed) -> tuple[Change, ...]:

@@ -25,6 +25,7 @@ from treadle.parallel.host import Host, versions
 from treadle.parallel.luggage import pack
 from treadle.parallel.part import Options
 from treadle.scenario import Scenario
+from treadle.values.display import said
 from treadle.values.errors import TreadleError, UsageError
 
 try:
@@ -105,7 +106,7 @@ class Cluster(Crew):
             found = asyncio.run(asyncio.wait_for(ask(), _CONNECT_S))
         except Exception as error:  # timeouts, refusals, TLS that is not set up, or something that is no scheduler
             raise UsageError(
-                f"workers={self._address!r}: no Dask scheduler answers there ({type(error).__name__}: {error}). Start "
+                f"workers={self._address!r}: no Dask scheduler answers there ({said(error)}). Start "
                 "one with 'dask scheduler', or correct the address."
             ) from error
         if not found:
@@ -219,7 +220,7 @@ class Cluster(Crew):
             if address not in await self._living():
                 raise LostWorkerError(part) from error
             raise UsageError(
-                f"the Dask worker at {address} cannot search ({type(error).__name__}: {error}). Install there what "
+                f"the Dask worker at {address} cannot search ({said(error)}). Install there what "
                 "is installed here, in the same versions."
             ) from error
         self._require_same(address, theirs)

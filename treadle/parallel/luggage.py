@@ -8,6 +8,7 @@ from collections.abc import Callable
 from attrs import evolve, frozen
 
 from treadle.scenario import Scenario
+from treadle.values.display import quoted, said
 from treadle.values.errors import UsageError
 from treadle.values.fault import FaultBudget, Placement
 
@@ -58,8 +59,8 @@ def pack(scenario: Scenario) -> bytes:
         return pickle.dumps(_packed(scenario, scenario.origin))
     except Exception as error:  # whatever pickling an object of the application's own raises
         raise UsageError(
-            f"scenario {scenario.name!r} cannot travel to other machines: its origin {scenario.origin!r} does not "
-            f"pickle ({error}). {remedy}"
+            f"scenario {scenario.name!r} cannot travel to other machines: its origin {quoted(scenario.origin)} does "
+            f"not pickle ({said(error)}). {remedy}"
         ) from error
 
 
@@ -83,7 +84,7 @@ def unpack(packed: bytes) -> Scenario:
         raise
     except Exception as error:  # importing and calling the application's code may raise whatever it likes
         raise UsageError(
-            f"a worker cannot make the scenario: {type(error).__name__}: {error}. Install there what the scenario "
+            f"a worker cannot make the scenario: {said(error)}. Install there what the scenario "
             "needs, or start the workers in the directory of the checked project."
         ) from error
     if _packed(scenario, luggage.origin) != luggage:

@@ -18,6 +18,7 @@ from typing import Any
 
 from treadle.parallel.part import Part
 from treadle.scenario import Scenario
+from treadle.values.display import said
 from treadle.values.errors import TreadleError
 
 
@@ -69,7 +70,7 @@ def _portable(error: Exception) -> Exception:
             return error
     except Exception:  # noqa: BLE001, S110  # an error of the application's own, which may do whatever it likes then
         pass
-    other = TreadleError(f"{type(error).__name__}: {error}")
+    other = TreadleError(said(error))
     for note in getattr(error, "__notes__", ()):
         other.add_note(note)
     return other

@@ -10,10 +10,14 @@ from pathlib import Path
 from attrs import define, field
 
 from treadle.report.document import render_document
+from treadle.values.display import prose, quoted, text_of
 from treadle.values.errors import UsageError
 from treadle.values.verdict import Result
 
 DOCUMENT = "results.json"
+
+_NAME_MAX = 200
+"""The longest name of a file, in characters, without a number and a suffix; file systems take 255."""
 
 
 @define
@@ -37,7 +41,7 @@ class Directory:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no file system has names with a NUL
             raise _unwritable(self.path, error) from error
 
     def write_text(self, scenario: str, text: str) -> Path:
@@ -69,18 +73,19 @@ class Directory:
         path = self.path / name
         try:
             path.write_text(text, encoding="utf-8")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _unwritable(path, error) from error
         return path
 
 
 def slug(name: str) -> str:
-    """Return a scenario's name as the name of a file, on any file system."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "scenario"
+    """Return a scenario's name as the name of a file, on any file system; the beginning of a long one."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_NAME_MAX].strip(".-") or "scenario"
 
 
-def _unwritable(path: Path, error: OSError) -> UsageError:
+def _unwritable(path: Path, error: Exception) -> UsageError:
+    why = getattr(error, "strerror", None) or prose(text_of(error))
     return UsageError(
-        f"{str(path)!r} cannot be written: {error.strerror or error}. Reports need a directory in which "
+        f"{quoted(str(path))} cannot be written: {why}. Reports need a directory in which "
         "files can be created; choose another one."
     )

@@ -20,7 +20,8 @@ from treadle.report import extra, phrases
 from treadle.report.extra import Extra
 from treadle.report.holdings import HOUSEKEEPING, Holdings
 from treadle.report.phrases import ARROW
-from treadle.report.sql import ELLIPSIS, count
+from treadle.report.sql import count
+from treadle.values.display import ELLIPSIS
 from treadle.values.fault import LockKind
 from treadle.values.operation import RUNS_SQL, Kind
 from treadle.values.trace import Event, Trace
@@ -171,6 +172,7 @@ class _Reader:
         if operation is None or not self._statement(event):
             return ()
         found = [
+            None if self.verbose else extra.long(operation),
             Extra("(again)") if self._again(event) else extra.parameters(operation, verbose=self.verbose),
             self._result(event, fetched),
             Extra(f"lock: {event.held_before} {ARROW} {event.held_after}")

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treadle.report.phrases import ARROW
-from treadle.report.sql import ELLIPSIS, count, row
+from treadle.report.sql import count, row
+from treadle.values.display import ELLIPSIS, FULL, USUAL, how_long
 from treadle.values.observation import Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 
 _LIMITS = (30, 20, 14, 11)
 """How long a value may be, in characters; the first that makes all values fit is taken."""
 
+_TIGHT = evolve(USUAL, items=3)
+"""How much is shown where there is little room."""
+
 _ROWS_MAX = 3
+
+_ROWS_IN_FULL = 1_000
+"""The most rows that are shown where all are."""
 
 
 @frozen
@@ -33,8 +40,9 @@ class Extra:
     more: int = 0
 
     def render(self, limit: int | None = None) -> str:
-        """Return the whole text; a value that is longer than the limit is cut."""
-        shown = ", ".join(row(values, limit=limit) for values in self.rows)
+        """Return the whole text; a value that is longer than the limit is cut, if there is one."""
+        measure = FULL if limit is None else _TIGHT
+        shown = ", ".join(row(values, limit=limit, measure=measure) for values in self.rows)
         return f"{self.before}{shown}" + (f" and {self.more:,} more" if self.more else "")
 
     def fit(self, room: int) -> str:
@@ -53,7 +61,7 @@ def parameters(operation: Operation, *, verbose: bool = False) -> Extra | None:
     if operation.kind not in RUNS_SQL or not operation.arguments:
         return None
     if operation.kind is Kind.EXECUTEMANY:
-        return _some("", list(operation.arguments), None if verbose else 1)
+        return _some("", operation.arguments, _ROWS_IN_FULL if verbose else 1)
     return Extra(rows=(operation.arguments,))
 
 
@@ -61,7 +69,14 @@ def fetched(rows: Sequence[Any], *, verbose: bool = False) -> Extra:
     """Return the rows that came back."""
     if not rows:
         return Extra(f"{ARROW} no row")
-    return _some(f"{ARROW} {count(len(rows), 'row')}: ", rows, None if verbose else _ROWS_MAX)
+    return _some(f"{ARROW} {count(len(rows), 'row')}: ", rows, _ROWS_IN_FULL if verbose else _ROWS_MAX)
+
+
+def long(operation: Operation) -> Extra | None:
+    """Return how long a statement is of which only the ends are shown; None of any other."""
+    if operation.sql is None or len(operation.sql) <= FULL.most:
+        return None
+    return Extra(how_long(len(operation.sql), "character"))
 
 
 def changed(seen: Observation) -> Extra | None:
@@ -71,6 +86,6 @@ def changed(seen: Observation) -> Extra | None:
     return Extra(f"{ARROW} {count(seen.rowcount, 'row')} changed")
 
 
-def _some(before: str, rows: Sequence[Any], most: int | None) -> Extra:
+def _some(before: str, rows: Sequence[Any], most: int) -> Extra:
     shown = tuple(rows[:most])
     return Extra(before, shown, len(rows) - len(shown))

@@ -18,7 +18,8 @@ from attrs import frozen
 from treadle.report.entries import Entry
 from treadle.report.extra import Extra
 from treadle.report.phrases import ENDED, FAILED, PUBLISHED, WAITS, titles
-from treadle.report.sql import ELLIPSIS, fit, wrap
+from treadle.report.sql import fit, wrap
+from treadle.values.display import ELLIPSIS
 from treadle.values.schedule import letters
 
 BARS = {"write": "|", "read": ":", "waits": WAITS, "none": " "}
@@ -120,7 +121,7 @@ def _columns(page: Page, entries: Sequence[Entry]) -> list[str]:
         padded = gap.join(cell.ljust(page.column) for cell in cells)
         return f"{number.rjust(page.margin - _GAP)}{gap}{padded}".rstrip()
 
-    names = titles(page.clients)
+    names = [_shortened(title, page.column - bar_width) for title in titles(page.clients)]
     found = [
         line("", [" " * bar_width + name for name in names]),
         line("", [" " * bar_width + "-" * len(name) for name in names]),
@@ -137,6 +138,10 @@ def _columns(page: Page, entries: Sequence[Entry]) -> list[str]:
     return found
 
 
+def _shortened(title: str, room: int) -> str:
+    return title if len(title) <= room else f"{title[: room - 1]}{ELLIPSIS}"
+
+
 def _between(last: Entry, entry: Entry) -> list[str]:
     """Return the bars of the locks that are held from one entry to the next."""
     pairs = zip(last.held, entry.held, strict=True)
@@ -146,7 +151,8 @@ def _between(last: Entry, entry: Entry) -> list[str]:
 def _stacked(page: Page, entries: Sequence[Entry]) -> list[str]:
     name_width = max(len(letters(at)) for at in range(len(page.clients)))
     margin = page.margin + name_width + 3
-    found = [f"{' ' * page.margin}{title}" for title in titles(page.clients)]
+    titled = [wrap(title, page.width - page.margin, indent="  ") for title in titles(page.clients)]
+    found = [f"{' ' * page.margin}{line}" for title in titled for line in title]
     last: int | None = None
     for entry in entries:
         if entry.client != last:

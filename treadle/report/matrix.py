@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from treadle.report.sql import page
+from treadle.values.display import name as spelled
 from treadle.values.property import Kind
 from treadle.values.verdict import Result, Verdict
 
@@ -20,15 +22,15 @@ def render_matrices(results: Sequence[Result]) -> str:
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(result.scenario.partition("[")[0], []).append(result)
-    tables = [_matrix(name, group) for name, group in groups.items() if _modes(group) > 1]
-    return "\n".join([_LEGEND, "", *tables]) if tables else ""
+    tables = [line for name, group in groups.items() if _modes(group) > 1 for line in (*_matrix(name, group), "")]
+    return page([_LEGEND, "", *tables]) if tables else ""
 
 
 def _modes(group: Iterable[Result]) -> int:
     return len({(result.journal, result.transactions) for result in group})
 
 
-def _matrix(name: str, group: Sequence[Result]) -> str:
+def _matrix(name: str, group: Sequence[Result]) -> list[str]:
     names = list(
         dict.fromkeys(
             decision.property.name
@@ -37,14 +39,13 @@ def _matrix(name: str, group: Sequence[Result]) -> str:
             if decision.property.kind is not Kind.SOMETIMES
         )
     )
-    columns = [[name, ""], *([result.journal, result.transactions] for result in group)]
-    columns[0] += names
+    columns = [[spelled(name), ""], *([result.journal, result.transactions] for result in group)]
+    columns[0] += map(spelled, names)
     for column, result in zip(columns[1:], group, strict=True):
         column += [_mark(result, item) for item in names]
     widths = [max(map(len, column)) for column in columns]
     rows = zip(*columns, strict=True)
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines) + "\n"
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _mark(result: Result, name: str) -> str:

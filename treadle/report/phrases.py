@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from treadle.report.sql import NO_BREAK, count, literal, row
+from treadle.values.canonical import canonical, digest
+from treadle.values.display import ELLIPSIS, FULL, USUAL, how_long, name, prose
 from treadle.values.fault import Fault, LockKind
 from treadle.values.outcome import Crashed, Outcome
 from treadle.values.schedule import letters
@@ -17,20 +19,23 @@ ENDED = "■"
 WAITS = "~"
 ARROW = "→"
 
+_VALUE = 30
+"""How much is shown of a value that changed, in characters."""
+
 DIFFERENCES_MAX = 3
 """How many changed rows are shown with their values."""
 
 
 def titles(clients: Sequence[str]) -> tuple[str, ...]:
     """Return for each client its letter, and its name if that is another one."""
-    pairs = [(letters(at), name) for at, name in enumerate(clients)]
-    return tuple(letter if letter == name else f"{letter} = {name}" for letter, name in pairs)
+    pairs = [(letters(at), name(client)) for at, client in enumerate(clients)]
+    return tuple(letter if letter == spelled else f"{letter} = {spelled}" for letter, spelled in pairs)
 
 
 def unfinished(trace: Trace) -> list[str]:
     """Return the titles of the clients that have not finished."""
     pairs = zip(titles(trace.clients), trace.clients, strict=True)
-    return [title for title, name in pairs if name in trace.unfinished]
+    return [title for title, client in pairs if client in trace.unfinished]
 
 
 def several(names: Sequence[str]) -> str:
@@ -41,7 +46,7 @@ def several(names: Sequence[str]) -> str:
 
 def holders(event: Event, clients: Sequence[str]) -> str:
     """Return the letters of the clients that held the lock, as one phrase; empty if none is known."""
-    found = [letters(clients.index(name)) if name in clients else "another" for name in event.holders]
+    found = [letters(clients.index(client)) if client in clients else "another" for client in event.holders]
     return several(found) if found else ""
 
 
@@ -76,11 +81,11 @@ def failure(event: Event, clients: Sequence[str], lock: str = "the lock") -> str
     """Return the error that the client saw; empty if it saw none."""
     seen = event.observation.failure if event.observation is not None else None
     if event.lock_kind is not None:
-        message = seen.message if seen is not None else "database is locked"
+        message = prose(seen.message) if seen is not None else "database is locked"
         return f"{FAILED} {message} [{lock_label(event, clients, lock)}]"
     if seen is None:
         return ""
-    return f"{FAILED} {seen.type}: {seen.message}"
+    return f"{FAILED} {name(seen.type)}: {prose(seen.message)}"
 
 
 def waiting(event: Event, clients: Sequence[str]) -> str:
@@ -100,7 +105,7 @@ def published(changes: Sequence[Change]) -> str:
     if not changes:
         return ""
     counts = Counter((change.table, _sign(change)) for change in changes)
-    tables = ", ".join(f"{sign}{number:,}{NO_BREAK}{table}" for (table, sign), number in counts.items())
+    tables = ", ".join(f"{sign}{number:,}{NO_BREAK}{name(table)}" for (table, sign), number in counts.items())
     return f"{PUBLISHED} published {count(len(changes), 'row')}: {tables}"
 
 
@@ -120,24 +125,37 @@ def differences(changes: Sequence[Change]) -> list[str]:
 def _difference(change: Change) -> str:
     """Return the old and the new values of a row that its first column tells apart."""
     before, after = change.before or {}, change.after or {}
-    identity = next((f" {name} {literal(value)}" for name, value in after.items()), "")
-    values = [
-        f"{name} {literal(before.get(name), limit=30)}{NO_BREAK}{ARROW}{NO_BREAK}{literal(value, limit=30)}"
-        for name, value in after.items()
-        if before.get(name) != value
-    ]
-    return f"{change.table}{identity}: {', '.join(values)}"
+    identity = next((f" {name(column)} {literal(value)}" for column, value in after.items()), "")
+    changed = [column for column, value in after.items() if before.get(column) != value]
+    shown = changed if len(changed) <= USUAL.most_items else changed[: USUAL.items]
+    values = [_values(column, before.get(column), after[column]) for column in shown]
+    if len(shown) < len(changed):
+        values.append(f"{ELLIPSIS} {how_long(len(changed), 'value')}")
+    return f"{name(change.table)}{identity}: {', '.join(values)}"
+
+
+def _values(column: str, old: object, new: object) -> str:
+    """Return an old and a new value; where what is shown of both is the same, with digests that differ."""
+    was, now = literal(old, limit=_VALUE), literal(new, limit=_VALUE)
+    if was == now:
+        was, now = (f"{text} {digest(canonical(value))}" for text, value in ((was, old), (now, new)))
+    return f"{name(column)} {was}{NO_BREAK}{ARROW}{NO_BREAK}{now}"
 
 
 def change(change: Change) -> str:
     """Return one committed change with all values."""
+
+    def shown(values: object) -> str:
+        return row(values, measure=FULL)
+
+    table = name(change.table)
     match change.before, change.after:
         case None, after:
-            return f"+ {change.table} {row(after)}"
+            return f"+ {table} {shown(after)}"
         case before, None:
-            return f"- {change.table} {row(before)}"
+            return f"- {table} {shown(before)}"
         case before, after:
-            return f"~ {change.table} {row(before)} is now {row(after)}"
+            return f"~ {table} {shown(before)} is now {shown(after)}"
 
 
 def ended(outcome: Outcome | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from rich.live import Live
 from rich.text import Text
 
 from treadle.report.colour import THEME, coloured
+from treadle.report.document import in_ascii
 from treadle.report.sql import number
 from treadle.report.timeline import WIDTH
+from treadle.values.display import MARKS, escape, harmless, message, name
 
 if TYPE_CHECKING:
     from treadle.search.protocol import Progress
@@ -25,10 +28,25 @@ WIDTH_MAX = 140
 _PROGRESS_S = 0.1
 """How often progress is shown, in seconds."""
 
+_ESCAPES = "treadle.escapes"
+"""How a character is written that a terminal does not have: the name of the handler."""
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """Return what a terminal shows for characters that it does not have: ? for a sign, an escape for any other."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(["?" if letter in MARKS else escape(letter) for letter in lacking]), error.end
+
+
+codecs.register_error(_ESCAPES, _spelled)
+
 
 @define
 class Screen:
     """Reports go to stdout; progress and messages go to stderr.
+
+    Whatever is shown, there is nothing in it that a terminal would obey, but for the colours that are made here.
 
     Attributes:
         out: for reports.
@@ -43,7 +61,7 @@ class Screen:
         """Return a screen on these files."""
         for file in (out, err):
             if hasattr(file, "reconfigure"):
-                file.reconfigure(errors="replace")  # A terminal without ▶ shows ? in its place.
+                file.reconfigure(errors=_ESCAPES)
         return cls(Console(file=out, theme=THEME), Console(file=err, theme=THEME))
 
     @property
@@ -53,15 +71,22 @@ class Screen:
 
     def report(self, text: str) -> None:
         """Show a report, in colours on a terminal."""
+        text = harmless(text)
         if self.out.is_terminal:
             self.out.print(coloured(text), soft_wrap=True, end="")
         else:
             self.out.file.write(text)
         self.out.file.flush()
 
-    def say(self, message: str) -> None:
+    def document(self, text: str) -> None:
+        """Show a JSON document and nothing else, in UTF-8 whatever the encoding of stdout is."""
+        utf8 = codecs.lookup(self.out.encoding).name == "utf-8"
+        self.out.file.write(text if utf8 else in_ascii(text))
+        self.out.file.flush()
+
+    def say(self, text: str) -> None:
         """Show a message."""
-        self.err.file.write(f"{message}\n")
+        self.err.file.write(f"{message(text)}\n")
         self.err.file.flush()
 
     @contextlib.contextmanager
@@ -78,7 +103,7 @@ class Screen:
             redirect_stdout=False,
             redirect_stderr=False,
         ) as live:
-            yield _Meter(scenario, live)
+            yield _Meter(name(scenario), live)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,11 @@ from attrs import frozen
 
 from treadle.report.matrix import render_matrices
 from treadle.report.phrases import several, titles, unfinished
-from treadle.report.sql import NO_BREAK, count, number, wrap
+from treadle.report.sql import NO_BREAK, count, number, page, wrap
 from treadle.report.timeline import WIDTH, render_timeline
+from treadle.values.display import name as spelled
+from treadle.values.display import names as enumerated
+from treadle.values.display import prose
 from treadle.values.property import Kind
 from treadle.values.schedule import Schedule
 from treadle.values.trace import Parting, Trace
@@ -32,11 +35,11 @@ def render_result(result: Result, *, width: int = WIDTH, command: Command | None
         width: of the text, in characters.
         command: takes a schedule token and returns what the reader can run to replay it.
     """
-    title = f"{result.scenario}: {standing(result)}"
+    title = f"{spelled(result.scenario)}: {standing(result)}"
     parts = [title, "=" * min(len(title), width), *_facts(result, width), "", *_decisions(result, width)]
     for case in _cases(result):
         parts += ["", *_case(case, result, width, command)]
-    return "\n".join(parts) + "\n"
+    return page(parts) + "\n"
 
 
 def render_replay(
@@ -56,8 +59,8 @@ def render_replay(
         width: of the text, in characters.
         verbose: show everything in full.
     """
-    head = [*wrap(f"{trace.scenario}: {_found(trace, broken, expected)}", width), *_replay_facts(trace, width)]
-    return "\n".join([*head, "", render_timeline(trace, width=width, verbose=verbose, properties=broken)])
+    head = [*wrap(f"{spelled(trace.scenario)}: {_found(trace, broken, expected)}", width), *_replay_facts(trace, width)]
+    return page([*head, ""]) + "\n" + render_timeline(trace, width=width, verbose=verbose, properties=broken)
 
 
 def replay_exit_code(trace: Trace, broken: Collection[str], expected: Collection[str]) -> int:
@@ -82,7 +85,9 @@ def replay_exit_code(trace: Trace, broken: Collection[str], expected: Collection
 
 def _found(trace: Trace, broken: Sequence[str], expected: Collection[str]) -> str:
     """Return what a replay shows, as the rest of a sentence."""
-    marked = ", ".join(f"{name} ({'as expected' if name in expected else 'NOT as expected'})" for name in broken)
+    marked = ", ".join(
+        f"{spelled(name)} ({'as expected' if name in expected else 'NOT as expected'})" for name in broken
+    )
     if trace.parting is not None:
         what = "can be followed no further" if trace.parting.misfit else "is not what the token recorded"
         return f"inconclusive, this schedule {what}{f'; what it does now breaks {marked}' if marked else ''}"
@@ -101,17 +106,18 @@ _BARE = "a token of version t1 does not tell what was done when it was written"
 
 def _replay_facts(trace: Trace, width: int) -> list[str]:
     """Return the token of what was done, where that parts from what was recorded, and what was not looked at."""
-    schedule = f"{'schedule':<9} {trace.schedule.token}"  # to be copied, and so never broken over two lines
+    # Tokens are to be copied, and so never broken over two lines.
+    schedules = [f"{'schedule':<9} {trace.schedule.token}"]
     found = []
     if trace.replayed is not None and trace.parting is not None:
-        schedule = f"{'token':<9} {trace.replayed.token}\n{'is now':<9} {trace.schedule.token}"
+        schedules = [f"{'token':<9} {trace.replayed.token}", f"{'is now':<9} {trace.schedule.token}"]
         found += _fact("parts at", _where(trace.replayed, trace.parting), width)
     if trace.replayed is not None and not trace.as_recorded:
         found += _fact("note", _CHANGED if trace.replayed.digests else _BARE, width)
     if trace.unfinished:
         what = f"not finished: {several(unfinished(trace))}; properties of the end were not looked at"
         found += _fact("note", what, width)
-    return [schedule, *found]
+    return [*schedules, *found]
 
 
 def _where(replayed: Schedule, parting: Parting) -> str:
@@ -120,24 +126,24 @@ def _where(replayed: Schedule, parting: Parting) -> str:
         len(events), f"{parting.first} to {parting.last} below"
     )
     choice = replayed.choices[parting.number - 1]
-    why = parting.misfit or "something else is done than the token recorded"
+    why = prose(parting.misfit) or "something else is done than the token recorded"
     return f"choice {parting.number} of {len(replayed)}, {choice} ({numbers}): {why}"
 
 
 def render_summary(results: Sequence[Result], *, width: int = WIDTH) -> str:
     """Return a matrix of scenarios that were checked in several modes, one line for each result, and one for all."""
-    names = max((len(result.scenario) for result in results), default=0)
+    names = max((len(spelled(result.scenario)) for result in results), default=0)
     stands = max((len(standing(result)) for result in results), default=0)
     lines = []
     for result in sorted(results, key=_rank_of_result):
-        start = f"{standing(result).ljust(stands)}  {result.scenario.ljust(names)}  "
+        start = f"{standing(result).ljust(stands)}  {spelled(result.scenario).ljust(names)}  "
         lines += wrap(start + _tally(result), width, indent=_indent(start, width))
     seconds = sum(result.stats.seconds for result in results)
     kinds = [standing(result) for result in results]
     totals = ", ".join(f"{kinds.count(kind)} {kind}" for kind in _STANDINGS if kind in kinds)
     lines.append(f"{count(len(results), 'scenario')} in {seconds:.1f} s: {totals or 'nothing was decided'}")
     matrices = render_matrices(results)
-    return (f"{matrices}\n" if matrices else "") + "\n".join(lines) + "\n"
+    return (f"{matrices}\n" if matrices else "") + page(lines) + "\n"
 
 
 _ORDER = (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS)
@@ -195,10 +201,10 @@ def _facts(result: Result, width: int) -> list[str]:
     limits = [
         f"faults locked={bounds.faults.locked} crash={bounds.faults.crash}",
         f"locked at: {bounds.faults_at}",
-        *([f"at most {bounds.max_states:,} states"] if bounds.max_states is not None else []),
-        *([f"at most {bounds.max_seconds:g} s"] if bounds.max_seconds is not None else []),
+        *([f"at most {number(bounds.max_states)} states"] if bounds.max_states is not None else []),
+        *([f"at most {_seconds(bounds.max_seconds)} s"] if bounds.max_seconds is not None else []),
         *([f"at most {count(bounds.max_executions, 'execution')}"] if bounds.max_executions is not None else []),
-        *([f"at most {bounds.max_memory / 2**20:,.0f} MiB"] if bounds.max_memory is not None else []),
+        *([f"at most {number((bounds.max_memory + 2**19) // 2**20)} MiB"] if bounds.max_memory is not None else []),
         *(["until something is violated"] if bounds.until_violated else []),
     ]
     database = f"SQLite {result.sqlite_version}, journal {result.journal}, transactions {result.transactions}"
@@ -210,7 +216,16 @@ def _facts(result: Result, width: int) -> list[str]:
         "explored": _explored(result),
     }
     found = [line for name, fact in facts.items() for line in _fact(name, fact, width)]
-    return found + [line for note in result.notes for line in _fact("note", note, width)]
+    return found + [line for note in result.notes for line in _fact("note", prose(note), width)]
+
+
+_EXACT_S = 10**300
+"""Up to here a whole number is one that a float can be."""
+
+
+def _seconds(bound: float) -> str:
+    """Return a number of seconds, which may be a whole number of any size."""
+    return number(bound) if isinstance(bound, int) and bound > _EXACT_S else f"{bound:g}"
 
 
 def _explored(result: Result) -> str:
@@ -231,14 +246,14 @@ def _explored(result: Result) -> str:
 def _decisions(result: Result, width: int) -> list[str]:
     ordered = sorted(result.decisions, key=_rank)
     verdicts = max(len(_verdict(decision)) for decision in ordered)
-    names = max(len(decision.property.name) for decision in ordered)
+    names = max(len(spelled(decision.property.name)) for decision in ordered)
     found = []
     for decision in ordered:
-        start = f"{_verdict(decision).ljust(verdicts)}  {decision.property.name.ljust(names)}  "
+        start = f"{_verdict(decision).ljust(verdicts)}  {spelled(decision.property.name).ljust(names)}  "
         indent = _indent(start, width)
         found += wrap(start + _clause(decision), width, indent=indent)
         if decision.why and decision.counterexample is None:
-            found += wrap(f"{indent}because {decision.why}", width, indent=indent)
+            found += wrap(f"{indent}because {prose(decision.why)}", width, indent=indent)
     return found
 
 
@@ -249,7 +264,7 @@ def _indent(start: str, width: int) -> str:
 
 def _clause(decision: Decision) -> str:
     """Return the clause; one that only has to be possible says so."""
-    clause = decision.property.clause
+    clause = prose(decision.property.clause)
     return f"(sometimes) {clause}" if decision.property.kind is Kind.SOMETIMES else clause
 
 
@@ -302,7 +317,7 @@ def _size(case: _Case) -> tuple[bool, int, int]:
 def _case(case: _Case, result: Result, width: int, command: Command | None) -> list[str]:
     example = case.counterexample
     names = [decision.property.name for decision in case.decisions]
-    title = f"How {result.scenario} breaks {', '.join(names)}"
+    title = f"How {spelled(result.scenario)} breaks {enumerated(names)}"
     confirmed = "confirmed live" if example.confirmed else "NOT confirmed live"
     size = f"{count(len(example.schedule), 'choice')}, {count(example.faults, 'fault')}, {confirmed}"
     facts = [("schedule", example.schedule.token), ("size", size)]
@@ -312,9 +327,9 @@ def _case(case: _Case, result: Result, width: int, command: Command | None) -> l
     # These two are to be copied, so they are never broken over two lines.
     found += [f"{name:<9} {fact}" for name, fact in facts]
     for at, decision in enumerate(case.decisions):
-        found += _fact("breaks", f"{decision.property.name}: {decision.property.clause}", width)
+        found += _fact("breaks", f"{spelled(decision.property.name)}: {prose(decision.property.clause)}", width)
         if at + 1 == len(case.decisions) or _why(case.decisions[at + 1]) != _why(decision):
-            found += _fact("why", _why(decision), width)
+            found += _fact("why", prose(_why(decision)), width)
     timeline = render_timeline(example.trace, width=width, properties=names)
     return [*found, "", *timeline.rstrip("\n").split("\n")]
 

@@ -7,7 +7,9 @@ from collections.abc import Collection, Sequence
 from treadle.report.entries import entries
 from treadle.report.layout import Page, legend, lines
 from treadle.report.phrases import unfinished
-from treadle.report.sql import count, literal, together, wrap
+from treadle.report.sql import count, literal, page, pairs, together, wrap
+from treadle.values.display import FULL, USUAL, Measure, prose
+from treadle.values.display import name as spelled
 from treadle.values.property import Breach
 from treadle.values.trace import Trace
 from treadle.values.view import Row
@@ -36,8 +38,7 @@ def render_timeline(
     """
     found = entries(trace, verbose=verbose)
     last = trace.events[-1].number if trace.events else 0
-    page = Page(width, trace.clients, last, verbose)
-    body = lines(page, found)
+    body = lines(Page(width, trace.clients, last, verbose), found)
     key = legend(found, body)
     parts = [*together(key, width), ""] if key else []
     parts += body
@@ -45,7 +46,7 @@ def render_timeline(
     for name, breaches in trace.breaches.items():
         if properties is None or name in properties:
             parts += ["", *_broken(name, breaches, width, verbose=verbose)]
-    return "\n".join(parts) + "\n"
+    return page(parts) + "\n"
 
 
 def _unfinished(trace: Trace) -> list[str]:
@@ -56,10 +57,10 @@ def _unfinished(trace: Trace) -> list[str]:
 
 def _broken(name: str, breaches: Sequence[Breach], width: int, *, verbose: bool) -> list[str]:
     """Say how a property is broken, with the committed rows that show it."""
-    shown = breaches if verbose else breaches[:BREACHES_MAX]
-    found = []
+    shown = breaches[: FULL.most_items if verbose else BREACHES_MAX]
+    name, found = spelled(name), []
     for breach in shown:
-        found += wrap(f"{name} is broken: {breach.why}", width, indent="  ")
+        found += wrap(f"{name} is broken: {prose(breach.why)}", width, indent="  ")
         found += _rows(breach.rows, width, verbose=verbose)
     if len(breaches) > len(shown):
         found.append(f"{name} is broken in {count(len(breaches) - len(shown), 'more way')}.")
@@ -73,20 +74,24 @@ def _rows(rows: Sequence[tuple[str, Row]], width: int, *, verbose: bool) -> list
         tables.setdefault(table, []).append(row)
     found = []
     for table, members in tables.items():
-        shown = members if verbose else members[:ROWS_MAX]
-        found.append(f"  committed in {table}:")
-        found += _grid(shown, width) or _pairs(shown, width)
+        shown = members[: FULL.most_items if verbose else ROWS_MAX]
+        found += wrap(f"  committed in {spelled(table)}:", width, indent="    ")
+        measure = FULL if verbose else USUAL
+        found += _grid(shown, width, measure) or _pairs(shown, width, measure)
         if len(members) > len(shown):
             found.append(f"    and {count(len(members) - len(shown), 'more row')}")
     return found
 
 
-def _grid(rows: Sequence[Row], width: int) -> list[str]:
+def _grid(rows: Sequence[Row], width: int, measure: Measure) -> list[str]:
     """Return rows below a heading with their columns' names; nothing if that is too wide."""
     names = list(rows[0])
-    if any(list(row) != names for row in rows):
+    if len(names) > width // 2 or any(list(row) != names for row in rows):
         return []
-    cells = [names, *([literal(row[name]) for name in names] for row in rows)]
+    cells = [
+        [spelled(name) for name in names],
+        *([literal(row[name], measure=measure) for name in names] for row in rows),
+    ]
     widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
     found = [
         "    " + "  ".join(cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)).rstrip() for line in cells
@@ -94,14 +99,6 @@ def _grid(rows: Sequence[Row], width: int) -> list[str]:
     return found if max(map(len, found)) <= width else []
 
 
-def _pairs(rows: Sequence[Row], width: int) -> list[str]:
+def _pairs(rows: Sequence[Row], width: int, measure: Measure) -> list[str]:
     """Return rows as names with values, wrapped."""
-    return [
-        line
-        for row in rows
-        for line in wrap(
-            "    " + ", ".join(f"{name} = {literal(value)}" for name, value in row.items()),
-            width,
-            indent="      ",
-        )
-    ]
+    return [line for row in rows for line in wrap(f"    {pairs(row, ' = ', measure=measure)}", width, indent="      ")]

@@ -10,8 +10,9 @@ from typing import Any
 
 from attrs import frozen
 
+from treadle.values.display import prose, quoted, text_of
 from treadle.values.errors import TokenError
-from treadle.values.schedule import BARE_VERSION, Schedule, shown
+from treadle.values.schedule import BARE_VERSION, Schedule
 
 _TOKEN = re.compile(r"(?<![\w.-])t[0-9]+\.[A-Z][A-Za-z0-9.-]*[A-Za-z0-9]")
 
@@ -41,7 +42,7 @@ def find_tokens(argument: str) -> tuple[Token, ...]:
             return _in_file(path)
     if not re.match(r"t[0-9]+(\.|$)", argument):
         raise TokenError(
-            f"{shown(argument)} is neither a file nor a schedule token: a token starts with its version, as in "
+            f"{quoted(argument)} is neither a file nor a schedule token: a token starts with its version, as in "
             f"'{BARE_VERSION}.A3.B2'. Copy the whole token from a report, or correct the file's name."
         )
     Schedule.parse(argument)
@@ -52,10 +53,12 @@ def _in_file(path: Path) -> tuple[Token, ...]:
     try:
         found = read_tokens(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenError(f"{str(path)!r} cannot be read: {error}. Give a text file, or the token itself.") from error
+        raise TokenError(
+            f"{quoted(str(path))} cannot be read: {prose(text_of(error))}. Give a text file, or the token itself."
+        ) from error
     if not found:
         raise TokenError(
-            f"{str(path)!r} has no schedule token in it: a token looks like '{BARE_VERSION}.A3.B2'. "
+            f"{quoted(str(path))} has no schedule token in it: a token looks like '{BARE_VERSION}.A3.B2'. "
             "Give a report with a counterexample, or the token itself."
         )
     return found

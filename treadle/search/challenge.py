@@ -31,6 +31,8 @@ from treadle.judge import Judge
 from treadle.scenario import Client
 from treadle.search.interruption import Interruption
 from treadle.search.pct import Priorities
+from treadle.values.display import name as spelled
+from treadle.values.display import quoted
 from treadle.values.errors import ChallengeError, NondeterminismError, ScheduleMismatchError, StuckClientError
 from treadle.values.operation import Kind, Operation
 from treadle.values.outcome import Outcome, OutcomeKey
@@ -210,10 +212,10 @@ class Challenger:
             raise self._parted("these rows, with these ends," if state.ended else "these rows")
         broken = self._judge.broken(state) - self._broken
         if broken:
-            raise self._parted(f"a state that breaks {min(broken)!r}")
+            raise self._parted(f"a state that breaks {quoted(min(broken))}")
         witnessed = self._judge.witnessed - self._found.witnessed
         if witnessed:
-            raise self._parted(f"an execution that shows {min(witnessed)!r}")
+            raise self._parted(f"an execution that shows {quoted(min(witnessed))}")
 
     def _parted(self, what: str) -> ChallengeError:
         """Return the error for an execution that the search did not find."""
@@ -284,7 +286,7 @@ class Challenger:
                 elif waits is not made.waits:
                     why = f"live it {'waits' if waits else 'goes on'}, as learned it {'goes on' if waits else 'waits'}"
             if why:
-                place = f"operation {len(taken)} ({about or 'a crash'} of {names[client]})"
+                place = f"operation {len(taken)} ({about or 'a crash'} of {spelled(names[client])})"
                 taken += [later for later, _, _ in rest[number + 1 :]]
                 break
         why = why or "what was learned agrees, and something has left this execution out"

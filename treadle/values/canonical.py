@@ -24,6 +24,8 @@ from typing import Any
 
 import attrs
 
+from treadle.values.display import AT_ADDRESS, in_part
+
 _VERSION = 2
 """Of marshal's format: the last in which equal values are equal bytes, whoever else refers to them."""
 
@@ -54,12 +56,12 @@ _DEPTHS = (60, 10, 3, 1, 0)
 
 _MOST = 100_000
 
+_LONG = 1_000
+"""From how many bytes on a meaning is a digest: it is compared, hashed and sent often."""
+
 _SIMPLE: tuple[type[Any], ...] = (str, bytes, int, float)
 
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
-
-_AT_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
-"""How Python's own texts name an object that has no better name."""
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+|\b0x[0-9A-Fa-f]{9,16}\b")
 """The same, and what else is as long as an address in memory is today."""
@@ -83,8 +85,13 @@ def meaning(value: object) -> bytes:
     if _is_plain(value):
         written = marshal.dumps(value, _VERSION)  # type: ignore[arg-type]  # plain values only
         if b" at 0x" not in written:
-            return written
+            return in_short(written)
     return _read(value, addresses=False)
+
+
+def in_short(form: bytes) -> bytes:
+    """Return bytes that are equal where others are, and never many."""
+    return form if len(form) <= _LONG else _MARK + blake2b(form, digest_size=32).digest()
 
 
 def _read(value: object, *, addresses: bool) -> bytes:
@@ -111,12 +118,12 @@ def _is_plain(value: object) -> bool:
 
 def printable(text: str) -> str:
     """Return a text that can be written anywhere: lone surrogates, which are no text, as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def without_addresses(text: str) -> str:
     """Return a text for people, without the addresses in memory that it names."""
-    return _ADDRESS.sub("", printable(text))
+    return _ADDRESS.sub("", printable(text)) if "0x" in text else printable(text)
 
 
 def type_name(kind: type) -> str:
@@ -124,27 +131,22 @@ def type_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def spoken(value: object) -> str:
-    """Return a ``repr`` that is the same in every process: without addresses, and with sets and dicts in order."""
-    return _AT_ADDRESS.sub("", _spoken(value, ()))
+def spoken(value: object, meant: bytes | None = None) -> str:
+    """Return a ``repr`` that is the same in every process: without addresses, and with sets and dicts in order.
+
+    Of a long value, it has the beginning, and a digest that tells it from others.
+
+    Args:
+        value: any.
+        meant: what it means, if that is known.
+    """
+    text, whole = in_part(value)
+    return text if whole else f"{text} {digest(meaning(value) if meant is None else meant)}"
 
 
-def _spoken(value: Any, inside: tuple[int, ...]) -> str:
-    if id(value) in inside:
-        return "..."
-    within = (*inside, id(value))
-    kind = type(value)
-    if kind is list:
-        return f"[{', '.join([_spoken(item, within) for item in value])}]"
-    if kind is tuple:
-        items = [_spoken(item, within) for item in value]
-        return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
-    if kind is dict:
-        return f"{{{', '.join(sorted(f'{_spoken(key, within)}: {_spoken(value[key], within)}' for key in value))}}}"
-    if kind in {set, frozenset} and value:
-        items = sorted(_spoken(item, within) for item in value)
-        return f"{{{', '.join(items)}}}" if kind is set else f"frozenset({{{', '.join(items)}}})"
-    return repr(value)
+def digest(content: bytes) -> str:
+    """Return a text that tells what was shortened from others that begin in the same way."""
+    return f"(digest {blake2b(content, digest_size=6).hexdigest()})"
 
 
 class _TooManyError(Exception):
@@ -182,7 +184,7 @@ class _Reader:
         if kind in _PLAIN:
             return marshal.dumps(value, _VERSION)
         if kind is str:
-            return marshal.dumps(value if self._addresses else _AT_ADDRESS.sub("", value), _VERSION)
+            return marshal.dumps(value if self._addresses else AT_ADDRESS.sub("", value), _VERSION)
         if kind is float:
             return marshal.dumps(value if value == value else "NaN", _VERSION) + b"f"  # noqa: PLR0124  # NaN alone differs
         level = len(self._path)

@@ -19,7 +19,8 @@
 
     CheckInterrupted (a KeyboardInterrupt)  the user stopped a check, and what it found by then comes along
 
-Every message names the offending value, the rule, and the remedy.
+Every message names the offending value, the rule, and the remedy. What it quotes is data: the text of an error has
+nothing in it that a terminal would obey (see ``treadle.values.display``).
 """
 
 from __future__ import annotations
@@ -28,12 +29,18 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from treadle.values.display import message, name, prose, quoted
+
 if TYPE_CHECKING:
     from treadle.values.verdict import Result
 
 
 class TreadleError(Exception):
     """Base class of all errors of this package."""
+
+    def __str__(self) -> str:
+        """Return the message, harmless and not without end, whatever it quotes."""
+        return message(super().__str__())
 
 
 class UsageError(TreadleError):
@@ -64,7 +71,7 @@ class NondeterminismError(TreadleError):
 
     def __init__(self, client: str, operation: int, expected: str, got: str) -> None:
         super().__init__(
-            f"client {client!r}, operation {operation}: expected {expected}, got {got}. "
+            f"client {quoted(client)}, operation {operation}: expected {expected}, got {got}. "
             "A client must be a function of what its database tells it: look for a clock, a random source, "
             "a cache or another state that outlives one call, and reset or seed it in the client."
         )
@@ -138,7 +145,7 @@ class CounterexampleError(TreadleError, AssertionError):
 
     def __str__(self) -> str:
         """Return the sentence, the schedule, and what happens under it."""
-        return f"{self.property} is violated: {self.why}\nschedule {self.token}\n\n{self._details()}"
+        return f"{name(self.property)} is violated: {prose(self.why)}\nschedule {self.token}\n\n{self._details()}"
 
 
 class PropertyError(TreadleError):
@@ -153,7 +160,7 @@ class CheckInterrupted(KeyboardInterrupt):  # what Ctrl-C does is no error, and 
     """
 
     def __init__(self, result: Result) -> None:
-        super().__init__(f"the check of {result.scenario!r} was interrupted")
+        super().__init__(f"the check of {quoted(result.scenario)} was interrupted")
         self.result = result
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from treadle.values.canonical import canonical
+from treadle.values.display import in_part, name, prose
 
 BUSY = 5
 """Primary result code SQLITE_BUSY (https://www.sqlite.org/rescode.html#busy)."""
@@ -33,7 +34,7 @@ class Failure:
     """
 
     type: str
-    message: str
+    message: str = field(repr=lambda text: in_part(text)[0])
     code: int | None = None
     code_name: str | None = None
 
@@ -99,7 +100,7 @@ class Observation:
         key: what makes two observations the same observation.
     """
 
-    rows: Any = None
+    rows: Any = field(default=None, repr=lambda rows: in_part(rows)[0])
     rowcount: int = -1
     lastrowid: int | None = None
     description: tuple[tuple[Any, ...], ...] | None = None
@@ -122,7 +123,7 @@ class Observation:
     def __str__(self) -> str:
         """Return a short text: the error, the rows, or the count of changed rows."""
         if self.failure is not None:
-            return f"{self.failure.type}: {self.failure.message}"
+            return f"{name(self.failure.type)}: {prose(self.failure.message)}"
         if self.rows is not None:
-            return repr(self.rows)
+            return in_part(self.rows)[0]
         return "ok" if self.rowcount < 0 else f"{self.rowcount} row{'s' * (self.rowcount != 1)}"

@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from treadle.values.canonical import canonical
+from treadle.values.canonical import canonical, digest, spoken
+from treadle.values.display import FULL, in_part, name, statement
 
 
 class Kind(enum.StrEnum):
@@ -72,8 +73,8 @@ class Operation:
     kind: Kind
     connection: int
     cursor: int | None = None
-    sql: str | None = None
-    arguments: Any = ()
+    sql: str | None = field(default=None, repr=lambda text: in_part(text)[0])
+    arguments: Any = field(default=(), repr=lambda given: in_part(given)[0])
     clock_s: float = 0.0
     payload: Any = field(default=None, repr=False)
 
@@ -88,10 +89,17 @@ class Operation:
         same = (self.connection, self.cursor) == (statement.connection, statement.cursor)
         return same and self.kind in _GOES_ON
 
+    def described(self) -> str:
+        """Return what tells it from others: the statement or the name of the call, and the arguments."""
+        text = repr(str(self))
+        if self.sql is not None and len(self.sql) > FULL.most:
+            text += f" {digest(canonical(self.sql))}"
+        return f"{text} with {spoken(self.arguments)}" if self.arguments else text
+
     def __str__(self) -> str:
         """Return the statement on one line, or the name of the call."""
         if self.sql is not None:
-            return " ".join(self.sql.split())
+            return statement(self.sql)
         if self.kind is Kind.CONFIGURE:
-            return f"configure {self.arguments[0]}"
+            return f"configure {name(str(self.arguments[0]))}"
         return self.kind.value.upper() if self.kind in {Kind.COMMIT, Kind.ROLLBACK} else self.kind.value

@@ -11,7 +11,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from treadle.values.canonical import canonical, meaning, spoken, type_name, without_addresses
+from treadle.values.canonical import canonical, digest, in_short, meaning, spoken, type_name, without_addresses
+from treadle.values.display import FULL, in_part, name, prose, text_of
 
 OutcomeKey = tuple[str, bytes]
 """What makes two outcomes the same outcome."""
@@ -78,12 +79,12 @@ class Returned:
         return hash(self.key)
 
     def __repr__(self) -> str:
-        """Return an expression that makes it."""
-        return f"Returned(value={self._value!r})"
+        """Return an expression that makes it, if it is not long."""
+        return f"Returned(value={in_part(self._value)[0]})"
 
     def __str__(self) -> str:
         """Return the value."""
-        return f"returned {spoken(self._value)}"
+        return f"returned {spoken(self._value, self.key[1])}"
 
 
 _MOST_LINKS = 100
@@ -110,7 +111,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 def _link(error: BaseException) -> tuple[str, str, bytes]:
     """Return what a property can tell of one exception."""
     attributes = {name: value for name, value in vars(error).items() if not isinstance(value, BaseException)}
-    return type_name(type(error)), without_addresses(str(error)), meaning(attributes)
+    return type_name(type(error)), without_addresses(text_of(error)), meaning(attributes)
 
 
 @frozen(eq=False)
@@ -122,12 +123,12 @@ class Raised:
     a text.
     """
 
-    exception: Exception
+    exception: Exception = field(repr=lambda error: in_part(error)[0])
 
     @property
     def key(self) -> OutcomeKey:
         """What makes two outcomes the same outcome."""
-        return ("raised", canonical([_link(error) for error in _chain(self.exception)]))
+        return ("raised", in_short(canonical([_link(error) for error in _chain(self.exception)])))
 
     def __eq__(self, other: object) -> bool:
         """Compare what properties can tell: exceptions themselves compare by identity."""
@@ -139,8 +140,9 @@ class Raised:
 
     def __str__(self) -> str:
         """Return the exception's type and the first line of its text."""
-        text = without_addresses(str(self.exception)).partition("\n")[0]
-        return f"raised {type(self.exception).__name__}" + (f": {text}" if text else "")
+        line = text_of(self.exception).partition("\n")[0]
+        text = prose(without_addresses(line)) if len(line) <= FULL.most else f"{prose(line)} {digest(self.key[1])}"
+        return f"raised {name(type(self.exception).__name__)}" + (f": {text}" if text else "")
 
 
 @frozen

@@ -9,6 +9,7 @@ from typing import overload
 from attrs import field, frozen
 
 from treadle.values.canonical import printable
+from treadle.values.display import in_part, quoted, said, text_of
 from treadle.values.errors import PropertyError, TreadleError, UsageError
 from treadle.values.signals import SignalError
 from treadle.values.view import Row, View
@@ -40,8 +41,8 @@ class Breach:
         rows: the committed rows that show it, as pairs of table name and row.
     """
 
-    why: str = field(converter=printable)
-    rows: tuple[tuple[str, Row], ...] = field(default=(), converter=_pairs)
+    why: str = field(converter=printable, repr=lambda why: in_part(why)[0])
+    rows: tuple[tuple[str, Row], ...] = field(default=(), converter=_pairs, repr=lambda rows: in_part(rows)[0])
 
 
 Predicate = Callable[[View], "bool | list[Breach]"]
@@ -52,8 +53,8 @@ def _named(instance: Property, attribute: object, value: str) -> None:
     del attribute
     if not value or value.strip() != value or any(letter.isspace() for letter in value):
         raise UsageError(
-            f"{value!r} is no name for a property (clause {instance.clause!r}): a name is one word, with dashes. "
-            "Pass name='...'."
+            f"{quoted(value)} is no name for a property (clause {quoted(instance.clause)}): a name is one word, with "
+            "dashes. Pass name='...'."
         )
 
 
@@ -74,8 +75,8 @@ class Property:
         """Check the predicate."""
         if not callable(self.predicate):
             raise UsageError(
-                f"property {self.name!r}: {self.predicate!r} is no predicate: it must be a callable that takes a "
-                "View and returns a bool or a list of Breach."
+                f"property {quoted(self.name)}: {quoted(self.predicate)} is no predicate: it must be a callable that "
+                "takes a View and returns a bool or a list of Breach."
             )
 
     def breaches(self, view: View) -> tuple[Breach, ...]:
@@ -98,17 +99,18 @@ class Property:
             if isinstance(answer, list) and all(isinstance(breach, Breach) for breach in answer):
                 return tuple(answer)
         except AssertionError as error:
-            return (Breach(str(error) or f"not so: {self.clause}"),)
+            return (Breach(text_of(error) or f"not so: {self.clause}"),)
         except (TreadleError, SignalError):
             raise
         except Exception as error:
             raise PropertyError(
-                f"property {self.name!r} raised {type(error).__name__}: {error}. A predicate must answer for every "
+                f"property {quoted(self.name)} raised {said(error)}. A predicate must answer for every "
                 "committed state that the clients can reach; correct the predicate."
             ) from error
         raise PropertyError(
-            f"property {self.name!r} returned {answer!r}: a predicate returns True, False, or a list of Breach "
-            "(empty: the property holds). Is a 'return' missing, or a bool(...) or a list(...) around what it returns?"
+            f"property {quoted(self.name)} returned {quoted(answer)}: a predicate returns True, False, or a list of "
+            "Breach (empty: the property holds). Is a 'return' missing, or a bool(...) or a list(...) around what it "
+            "returns?"
         )
 
 
@@ -116,7 +118,7 @@ def _make(
     kind: Kind, clause: str, predicate: Predicate | None, name: str | None
 ) -> Property | Callable[[Predicate], Property]:
     if not isinstance(clause, str) or not clause.strip():
-        raise UsageError(f"{clause!r} is no clause: say in English what must be true.")
+        raise UsageError(f"{quoted(clause)} is no clause: say in English what must be true.")
 
     def build(decide: Predicate) -> Property:
         spoken = name if name is not None else getattr(decide, "__name__", "").replace("_", "-")

@@ -27,6 +27,7 @@ from hashlib import blake2b
 
 from attrs import Attribute, field, frozen
 
+from treadle.values.display import quoted
 from treadle.values.errors import TokenError
 from treadle.values.fault import Fault
 
@@ -43,9 +44,7 @@ _STEP_LENGTH = 2
 _CHECK_LENGTH = 4
 
 LENGTH_MAX = 100_000
-"""The longest token that is read, in characters; any other text that long is shown by its beginning."""
-
-_SHOWN = 60
+"""The longest token that is read, in characters."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's 32 (https://www.crockford.com/base32.html): none is taken for another, and none is a client's letter."""
@@ -59,11 +58,6 @@ def short(digest: bytes, length: int) -> str:
     number = int.from_bytes(digest[: 5 * length // 8 + 1])
     number >>= 8 * (5 * length // 8 + 1) - 5 * length
     return "".join(_ALPHABET[number >> 5 * place & 31] for place in reversed(range(length)))
-
-
-def shown(text: str) -> str:
-    """Return a text as an error shows it: its beginning, if it is long."""
-    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}... ({len(text):,} characters)"
 
 
 def letters(client: int) -> str:
@@ -166,13 +160,13 @@ class Schedule:
         token = token.strip()
         if len(token) > LENGTH_MAX:
             raise TokenError(
-                f"{shown(token)} is no schedule token: none is longer than {LENGTH_MAX:,} characters. "
+                f"{quoted(token)} is no schedule token: none is longer than {LENGTH_MAX:,} characters. "
                 "Copy one token from the report."
             )
         version, *items = token.split(".")
         if not re.fullmatch(r"t[0-9]+", version):
             raise TokenError(
-                f"{shown(token)} is no schedule token: a token starts with its version, as in "
+                f"{quoted(token)} is no schedule token: a token starts with its version, as in "
                 f"'{BARE_VERSION}.A3.B2'. Copy the whole token from the report."
             )
         if version == BARE_VERSION:
@@ -180,7 +174,7 @@ class Schedule:
         if version == VERSION:
             return cls._with_digests(items, token)
         raise TokenError(
-            f"{shown(token)} is a token of format {shown(version)}; this version reads {BARE_VERSION!r} and "
+            f"{quoted(token)} is a token of format {quoted(version)}; this version reads {BARE_VERSION!r} and "
             f"{VERSION!r}. Replay it with the version of treadle that wrote it, or search again."
         )
 
@@ -192,7 +186,7 @@ class Schedule:
         whole = choices and len(written) == last + DIGEST_LENGTH + _CHECK_LENGTH and merged(choices) == choices
         if not whole or _check_letters(token[:-_CHECK_LENGTH]) != token[-_CHECK_LENGTH:]:
             raise TokenError(
-                f"{shown(token)} is not as it was written: the letters at its end do not belong to the rest. "
+                f"{quoted(token)} is not as it was written: the letters at its end do not belong to the rest. "
                 "Copy the whole token from the report; in one that you write by hand, leave them out and "
                 f"begin with '{BARE_VERSION}.'."
             )
@@ -226,7 +220,7 @@ def _choices(items: Iterable[str], token: str) -> tuple[Choice, ...]:
         match = _ITEM.fullmatch(item)
         if match is None:
             raise TokenError(
-                f"{shown(item)} in token {shown(token)} is no choice: a choice is a client's letters (four at most), "
+                f"{quoted(item)} in token {quoted(token)} is no choice: a choice is a client's letters (four at most), "
                 "then a number of operations (nine digits at most), '-locked' or '-crash', as in 'A12' or 'B-locked'. "
                 "Copy the whole token from the report."
             )

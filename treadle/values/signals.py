@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from treadle.values.display import quoted
 from treadle.values.operation import Operation
 
 
@@ -24,8 +25,8 @@ class OperationBoundError(SignalError):
             last: the one that would be too many.
         """
         return cls(
-            f"client {client!r} took {max_operations} operations without finishing; its last one was {last}. If it "
-            "retries without end, give it an end; if it is that long, raise the scenario's max_operations"
+            f"client {quoted(client)} took {max_operations} operations without finishing; its last one was {last}. If "
+            "it retries without end, give it an end; if it is that long, raise the scenario's max_operations"
         )
 
 

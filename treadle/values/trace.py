@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from treadle.values.display import in_part
 from treadle.values.fault import Fault, LockKind
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
@@ -24,8 +25,8 @@ class Change:
     """
 
     table: str
-    before: Row | None
-    after: Row | None
+    before: Row | None = field(repr=lambda row: in_part(row)[0])
+    after: Row | None = field(repr=lambda row: in_part(row)[0])
 
 
 @frozen

@@ -7,6 +7,7 @@ import enum
 
 from attrs import field, frozen
 
+from treadle.values.display import in_part
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.property import Property
 from treadle.values.schedule import Schedule
@@ -64,7 +65,7 @@ class Counterexample:
     schedule: Schedule
     trace: Trace
     confirmed: bool
-    why: str
+    why: str = field(repr=lambda text: in_part(text)[0])
 
     @builtins.property
     def faults(self) -> int:
@@ -87,7 +88,7 @@ class Decision:
     property: Property  # the word of the docs
     verdict: Verdict
     expected: Verdict
-    why: str = ""
+    why: str = field(default="", repr=lambda text: in_part(text)[0])
     counterexample: Counterexample | None = None
 
     @builtins.property

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from treadle.values.canonical import canonical
+from treadle.values.display import in_part, names, quoted
 from treadle.values.errors import PropertyError
 from treadle.values.outcome import Outcome, Raised, Returned
 
@@ -164,7 +165,7 @@ class WatchedOutcomes(Mapping[str, Outcome]):
 
     def __repr__(self) -> str:
         self.looked = True
-        return repr(self._outcomes)
+        return in_part(self._outcomes)[0]
 
 
 def _read_only(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -191,7 +192,7 @@ class Committed:
         """
         if name not in self.tables:
             raise PropertyError(
-                f"{name!r} is no table of this database: its tables are {', '.join(sorted(self.tables))}. "
+                f"{quoted(name)} is no table of this database: its tables are {names(sorted(self.tables))}. "
                 "Correct the name in the property."
             )
         return self.tables[name]
@@ -228,8 +229,8 @@ class Committed:
             key = self.table(table).primary_key
             if not key:
                 raise PropertyError(
-                    f"table {table!r} has no primary key, so that nobody can tell whether a row of it is new or was "
-                    "changed. Ask for new_rows and lost_rows, which compare whole rows."
+                    f"table {quoted(table)} has no primary key, so that nobody can tell whether a row of it is new or "
+                    "was changed. Ask for new_rows and lost_rows, which compare whole rows."
                 )
             found = self._by_key[table] = {}
             for number, row in enumerate(self.rows(table)):
@@ -254,12 +255,12 @@ class SerialEnd:
 
 def _no_serial(order: tuple[str, ...]) -> SerialEnd:
     """Refuse: only the checker can run clients."""
-    raise PropertyError(f"{order!r} cannot be run from this view: it was built by hand, without a checker.")
+    raise PropertyError(f"{quoted(order)} cannot be run from this view: it was built by hand, without a checker.")
 
 
 def _no_sequel(client: Callable[[], object]) -> Outcome:
     """Refuse: only the checker can run a client."""
-    raise PropertyError(f"{client!r} cannot be run from this view: it was built by hand, without a checker.")
+    raise PropertyError(f"{quoted(client)} cannot be run from this view: it was built by hand, without a checker.")
 
 
 @frozen
