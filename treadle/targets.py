@@ -222,9 +222,9 @@ def _require_no_client(target: str, files: Sequence[str]) -> None:
     """Say so if a function was named that works with a database, and makes no scenario."""
     if files:
         raise TargetError(
-            f"Target {quoted(target)} connected to {quoted(files[0])} when it was called (and was given an empty database "
-            "instead): a target makes scenarios, and lets only clients, schema and seed connect. Name the scenario in "
-            "which this function is a client."
+            f"Target {quoted(target)} connected to {quoted(files[0])} when it was called (and was given an empty "
+            "database instead): a target makes scenarios, and lets only clients, schema and seed connect. Name the "
+            "scenario in which this function is a client."
         )
 
 

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,11 @@ from tests.checking.bank import METADATA, add_in_place, bank, counts, read_then_
 from treadle import (
     Client,
     Database,
-    ForeignThreadError,
     NondeterminismError,
     Scenario,
-    SharedStateError,
     UnsupportedOperationError,
     Verdict,
+    View,
     at_end,
     check,
 )

@@ -55,5 +55,3 @@ def test_a_client_that_draws_is_told_from_one_that_does_not(draw: Callable[[], o
     with System(evolve(scenario, clients=clients)) as system:
         _run_to_the_end(system.product)
         assert {"A"} == system.drew
-
-

@@ -290,4 +290,3 @@ def _end_all() -> None:
         if time.perf_counter() > until:
             os.killpg(0, signal.SIGKILL)
         time.sleep(0.001)
-

@@ -25,8 +25,11 @@ from treadle.values.operation import Kind, Operation
 class Port(Protocol):
     """Where a gate hands its operations to."""
 
-    clock_s: float
     name: str
+
+    @property
+    def clock_s(self) -> float:
+        """The client's time, in seconds since it started."""
 
     def ask(self, operation: Operation) -> Observation:
         """Carry out an operation and return what is to be observed."""

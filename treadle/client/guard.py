@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import urllib.parse
 from collections.abc import Callable, Collection, Container, Iterator
+from pathlib import Path
 from typing import Any
 
 from treadle.values.errors import UnsupportedOperationError
@@ -97,7 +98,7 @@ class Files:
 
 def _node(name: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(name)
+        found = Path(name).stat()
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino

@@ -37,26 +37,23 @@ def _slots(thing: Any) -> Iterator[str]:
 
 def _places(target: Any, holder: Any) -> Iterator[_Put]:
     """Return how to put something else where a holder refers to an object."""
-    if isinstance(holder, dict):
-        for key in [key for key, value in holder.items() if value is target]:
-            yield partial(holder.__setitem__, key)
-    elif isinstance(holder, list):
-        for index in [index for index, value in enumerate(holder) if value is target]:
-            yield partial(holder.__setitem__, index)
+    if isinstance(holder, (dict, list)):
+        pairs = holder.items() if isinstance(holder, dict) else enumerate(holder)
+        yield from [partial(holder.__setitem__, key) for key, value in pairs if value is target]
     elif isinstance(holder, types.CellType):
         yield partial(setattr, holder, "cell_contents")
-    elif isinstance(holder, types.FunctionType):  # its defaults, which are a tuple
-        yield from ()
     elif isinstance(holder, tuple):
-        for function in gc.get_referrers(holder):
-            if isinstance(function, types.FunctionType) and function.__defaults__ is holder:
-                yield partial(_put_default, function, target)
+        yield from [partial(_put_default, function, target) for function in _with_defaults(holder)]
     elif type(holder) is partial and holder.func is target:
         yield partial(_put_function, holder)
-    else:
-        for name in _slots(holder):
-            if getattr(holder, name, None) is target:
-                yield partial(setattr, holder, name)
+    elif not isinstance(holder, types.FunctionType):
+        yield from [partial(setattr, holder, name) for name in _slots(holder) if getattr(holder, name, 0) is target]
+
+
+def _with_defaults(defaults: tuple[Any, ...]) -> list[types.FunctionType]:
+    """Return the functions whose parameters have these defaults."""
+    functions = [holder for holder in gc.get_referrers(defaults) if isinstance(holder, types.FunctionType)]
+    return [function for function in functions if function.__defaults__ is defaults]
 
 
 def _put_default(function: types.FunctionType, target: Any, value: Any) -> None:
@@ -147,4 +144,3 @@ class Inherited:
         for engine in {*self.engines, *new}:
             self._kept.append(engine.pool)  # what is in it stays open: closing would touch the file
             engine.dispose(close=False)
-

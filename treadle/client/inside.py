@@ -18,7 +18,21 @@ from multiprocessing.reduction import recv_handle
 from typing import Any, NoReturn
 
 from treadle.client.carrying import Lent, pack_outcome, pack_payload, spelled, unpack_call
-from treadle.client.process import COPY, Again, Answered, Asks, Call, Ended, Follow, Here, Kept, Known, Left, Misused, Parted
+from treadle.client.process import (
+    COPY,
+    Again,
+    Answered,
+    Asks,
+    Call,
+    Ended,
+    Follow,
+    Here,
+    Kept,
+    Known,
+    Left,
+    Misused,
+    Parted,
+)
 from treadle.client.surroundings import Opens, Surroundings
 from treadle.client.threads import Threads
 from treadle.interning import the_operation

@@ -299,7 +299,9 @@ class Process:
             raise PartedError(told.number, self._understood(told.instead))
         if isinstance(told, Kept):
             self.abandon()
-            raise NondeterminismError(self.name, 1, "a connection of this run", f"one of an earlier run: {told.operation}")
+            raise NondeterminismError(
+                self.name, 1, "a connection of this run", f"one of an earlier run: {told.operation}"
+            )
         if isinstance(told, Misused):
             self.abandon()
             raise told.error

@@ -17,6 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -90,7 +91,7 @@ class Surroundings:
         inherited.forget_pools()
         sqlite = [engine for engine in inherited.engines if engine.dialect.name == "sqlite"]
         files = {self.path, *map(path_of_engine, sqlite), *(opened.path for opened in inherited.opened)} - {""}
-        self._guard = Guard(Files(files), lambda error: self._blame(error), any_database=True)
+        self._guard = Guard(Files(files), self._end_with, any_database=True)
         for opened in inherited.opened:
             if not self._is_own(opened):
                 self._guard.lock_up(opened.connection, opened.path)
@@ -235,9 +236,12 @@ class Surroundings:
 
     def _same(self, path: str) -> bool:
         try:
-            return os.path.samefile(path, self.path)
+            return Path(path).samefile(self.path)
         except OSError:
             return False
+
+    def _end_with(self, error: TreadleError) -> None:
+        self._blame(error)
 
     def _refused(self, text: str) -> UnsupportedOperationError:
         """Return an error that the check ends with, whatever the client makes of it."""
@@ -271,8 +275,8 @@ def _silence() -> None:
         os.dup2(nothing, descriptor)
     if nothing > 2:  # noqa: PLR2004  # not one of those
         os.close(nothing)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115  # for good
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: PTH123, SIM115  # likewise
-    sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: PTH123, SIM115  # likewise
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # for good
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115  # likewise
+    sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115  # likewise
     with contextlib.suppress(ValueError):  # only where the checker has the main thread
         signal.signal(signal.SIGINT, signal.default_int_handler)

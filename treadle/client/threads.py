@@ -1,6 +1,15 @@
 """Temporary."""
+
+
 class Threads:
-    def __init__(self, t): pass
-    def before_asking(self): return None
-    def after_asking(self): return None
-    def finish(self): return None
+    def __init__(self, t):
+        pass
+
+    def before_asking(self):
+        return None
+
+    def after_asking(self):
+        return None
+
+    def finish(self):
+        return None

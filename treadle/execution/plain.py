@@ -1,4 +1,4 @@
-"""Plain executions: clients in processes of their own, the driver's own connections, and nothing of the checker between.
+"""Plain executions: clients in processes of their own, connections of the driver itself, and nothing in between.
 
 Clients run as they are. Before each call of the driver a client stops, and goes on when it is its turn
 (``treadle.execution.connecting``). Searches rest on rules, and what learns and what is learned rest on the same world.
@@ -58,7 +58,9 @@ class Turns:
         self._take_note()
 
     def _take_note(self) -> None:
-        if isinstance(self.stop, Operation) and isinstance(self.stop.payload, Note):  # the same operation may come again
+        if isinstance(self.stop, Operation) and isinstance(
+            self.stop.payload, Note
+        ):  # the same operation may come again
             self.note = self.stop.payload
 
     @property

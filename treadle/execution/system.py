@@ -216,8 +216,8 @@ class System:
             database = self.scenario.database
             self._template_path = self._sandbox.path / "template.db"
             self._refused: list[UnsupportedOperationError] = []
-            own = path_of_engine(database.engine)
-            stack.enter_context(guarded(Guard(Files([own] if own else []), self._refused.append)))
+            path = path_of_engine(database.engine)
+            stack.enter_context(guarded(Guard(Files([path] if path else []), self._refused.append)))
             surroundings = Surroundings(database.engine, database.driver, library_of(database.driver).filename)
             self._server = ForkServer(
                 self.scenario.clients,
