@@ -10,8 +10,7 @@
     ├── NondeterminismError        the same history led to a different operation or observation
     ├── ChallengeError             an execution that the search should have found
     ├── UnsupportedOperationError  a driver call that the gate cannot carry
-    ├── ForeignThreadError         a database call from a thread that is no client
-    ├── SharedStateError           one client used a connection that belongs to another
+    ├── ForeignThreadError         threads of a client were at the database at once, or outlived it
     ├── StuckClientError           a client did not reach its next operation in time
     ├── CounterexampleError        a property is violated (raised by Hypothesis machines)
     ├── PropertyError              a property's predicate failed or returned no verdict
@@ -117,10 +116,6 @@ class UnsupportedOperationError(TreadleError):
 
 class ForeignThreadError(TreadleError):
     """A database call from a thread that is no client."""
-
-
-class SharedStateError(TreadleError):
-    """One client used a connection that belongs to another client."""
 
 
 class StuckClientError(TreadleError):

@@ -105,7 +105,7 @@ class Stats:
         states: visited states of the product.
         transitions: edges between them.
         schedules: distinct complete interleavings that the explored graph stands for.
-        live_runs: how often client Python code was started, from its beginning or as a forked continuation.
+        live_runs: how often client Python code was started, from its beginning or as a copy of its process.
         seconds: wall-clock time.
         peak_rss_bytes: the process's peak resident memory.
         challenges: live executions, of which nothing was left out, that showed nothing that was not found.
