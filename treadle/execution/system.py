@@ -255,6 +255,11 @@ class System:
         """The names of the clients that drew from a random source, each of which is seeded with a client's name."""
         return frozenset(self._server.drew)
 
+    @property
+    def processes(self) -> int:
+        """How many processes of clients were started, copies not counted."""
+        return self._server.started
+
     def verify(self) -> None:
         """Let fresh processes do what was learned in processes that had run their client before.
 
