@@ -821,7 +821,7 @@ def _targets() -> list[Way]:
     error = frozenset({End.ERROR})
     return [
         Way("target: the application's own function", target="shop:sell", ends=error, fast=True),
-        Way("target: a function that opens the file", target="shop:touch", ends=error, fast=True),
+        Way("target: a function that opens the file", target="shop:touch", ends=error),
         Way("target: a factory", after=_FACTORY, target="checked:scenarios", arguments=("-p", "stock=9"), fast=True),
         Way("target: a factory that fails", after=_FACTORY, target="checked:failing", ends=error),
         Way("target: what opens it when iterated", after=_FACTORY, target="checked:lazy"),
@@ -974,7 +974,7 @@ def _kinds() -> list[Way]:
         "a report": ("--report", "report"),
         "a bound": ("--max-states", "5"),
     }.items():
-        fast = name in {"two workers", "live"}
+        fast = name == "two workers"
         ends = EITHER if name == "a bound" else COPY
         found += [
             Way(f"kind: {name}, over the driver", shop=_OVER_THE_DRIVER, arguments=arguments, ends=ends, fast=fast),
@@ -988,7 +988,7 @@ def _kinds() -> list[Way]:
         "the fixture": _PYTEST,
     }
     for name, script in scripts.items():
-        fast = name in {"a Hypothesis machine", "a replay", "the fixture"}
+        fast = name in {"a Hypothesis machine", "the fixture"}
         driver = "\nplainly = sell\n" + _OVER_THE_DRIVER
         found += [
             Way(f"kind: {name}, over the driver", shop=driver, script=script, ends=COPY, fast=fast),

@@ -103,7 +103,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 PATH = {path!r}
 SYMBOLIC = {symbolic!r}
 HARD = {hard!r}
-engine = create_engine("sqlite:///" + PATH)
+engine = create_engine("sqlite:///" + {configured!r})
 
 
 class Base(DeclarativeBase):
@@ -218,6 +218,7 @@ class Way:
         needs: modules and commands without which there is no such way.
         kept: how the application's own file was left; by default each way has its turn of them.
         unheard: whether Python itself may print a traceback, as it does where nobody can catch an exception.
+        by_engine: whether it is the application's engine that leads to the file.
         fast: whether it is tried every day.
     """
 
@@ -232,6 +233,7 @@ class Way:
     needs: tuple[str, ...] = field(default=(), kw_only=True)
     kept: Kept | None = field(default=None, kw_only=True)
     unheard: bool = field(default=False, kw_only=True)
+    by_engine: bool = field(default=False, kw_only=True)
     fast: bool = field(default=False, kw_only=True)
 
 
@@ -252,8 +254,8 @@ class Folder:
         """Where its own file is."""
         return self.root / "data"
 
-    def write(self, way: Way, kept: Kept) -> None:
-        """Write all of it."""
+    def write(self, way: Way, kept: Kept, *, elsewhere: bool = False) -> None:
+        """Write all of it; perhaps with an engine that leads elsewhere."""
         names = self.root / "names"
         for directory in (self.code, self.data, names):
             directory.mkdir(parents=True)
@@ -263,7 +265,8 @@ class Folder:
         symbolic.symlink_to(own)
         if "HARD" in way.shop + way.before:
             hard.hardlink_to(own)
-        shop = _SHOP.format(path=str(own), symbolic=str(symbolic), hard=str(hard))
+        configured = self.code / "elsewhere.db" if elsewhere else own
+        shop = _SHOP.format(path=str(own), symbolic=str(symbolic), hard=str(hard), configured=str(configured))
         (self.code / "shop.py").write_text(shop + way.shop)
         (self.code / "checked.py").write_text(_CHECKED + way.before + _SCENARIO + way.after)
         if way.script is not None:
@@ -579,8 +582,11 @@ with contextlib.suppress(Exception):
 
 
 def plainly_run(way: Way, root: Path) -> Came:
-    """Run the application of a way without a checker, on a file that is left as plain as can be."""
+    """Run the application of a way without a checker, on a file that is left as plain as can be.
+
+    Its engine leads elsewhere, so that what touches the file is what the way is about.
+    """
     folder = Folder(root)
-    folder.write(way, Kept.ROLLBACK)
+    folder.write(way, Kept.ROLLBACK, elsewhere=not way.by_engine)
     (folder.code / "plain.py").write_text(_PLAIN.replace("TARGET", repr(way.target)))
     return witnessed(folder, [sys.executable, "plain.py"])

@@ -240,8 +240,8 @@ def changes():
     exec(CHANGES)
 """
 
-_FAST_FILES = ("open to read and write", "os.open in a directory's descriptor", "os.rename of its directory", "os.link")
-_FAST_PROCESSES = ("os.system", "os.fork", "subprocess without anything of the parent")
+_FAST_FILES = ("open to read and write", "os.open in a directory's descriptor", "os.rename of its directory")
+_FAST_PROCESSES = ("os.system", "os.fork")
 
 
 def reaches() -> list[Way]:
