@@ -109,11 +109,6 @@ _LATER = {
 
         atexit.register(subprocess.run, ["cp", PATH, "backup.db"])
     """,
-    "atexit of an atexit": """
-        import atexit
-
-        atexit.register(lambda: atexit.register(touch))
-    """,
     "a finalizer of a thread pool": """
         from concurrent.futures import ThreadPoolExecutor
 
@@ -437,19 +432,17 @@ _CLIENT = {
     "a registered reducer": """
         import copyreg
 
-        class Seen:
+        class Seen(int):
             pass
 
         def reduced(value):
             touch()
-            return Seen, ()
+            return int, (int(value),)
 
         copyreg.pickle(Seen, reduced)
 
         def sell():
-            plainly()
-            sys.seen = Seen()
-            return None
+            return Seen(plainly())
     """,
     "the text of what is raised": """
         class ShopError(Exception):

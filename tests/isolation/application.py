@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -471,12 +472,12 @@ def checked(way: Way, kept: Kept, root: Path, *, trace: bool = False) -> Came:
 
 def is_possible(way: Way) -> bool:
     """Tell whether this machine has what a way needs."""
-    return all(shutil.which(name) or _has_module(name) for name in way.needs)
+    return all(_is_here(name) for name in way.needs)
 
 
-def _has_module(name: str) -> bool:
-    from importlib.util import find_spec
-
+def _is_here(name: str) -> bool:
+    if name == "sqlite3":  # a module of that name is always there
+        return shutil.which(name) is not None
     return find_spec(name) is not None
 
 
@@ -494,6 +495,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 
@@ -530,10 +532,10 @@ sys.modules["treadle"] = fake
 
 
 def use(value):
-    with contextlib.suppress(Exception):
-        repr(value), value == value, value <= value, copy.deepcopy(value), str(value)
-    with contextlib.suppress(Exception):
-        pickle.loads(pickle.dumps(value))
+    pickled = lambda value: pickle.loads(pickle.dumps(value))
+    for used in (repr, str, lambda value: value == value, lambda value: value <= value, copy.deepcopy, pickled):
+        with contextlib.suppress(Exception):
+            used(value)
 
 
 def run(client):
@@ -569,6 +571,8 @@ def main(target):
     for item in properties:
         with contextlib.suppress(Exception):
             item.arguments[1](View(seen))
+    importlib.import_module("wave")
+    threading.Thread(target=int, args=("x",)).start()
     subprocess.run(["true"])
     if os.fork() == 0:
         os._exit(0)

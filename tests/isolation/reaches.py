@@ -20,7 +20,6 @@ _FILES = {
     "open to read and write": "open(PATH, 'r+b').close()",
     "open to write": "open(PATH, 'wb').close()",
     "open to append": "open(PATH, 'ab').write(b'x')",
-    "open to create": "with contextlib.suppress(FileExistsError):\n    open(PATH, 'xb')",
     "open by bytes": "open(os.fsencode(PATH), 'rb').read(1)",
     "open by a relative path": "open(os.path.relpath(PATH), 'rb').read(1)",
     "open by a symbolic link": "open(SYMBOLIC, 'rb').read(1)",
@@ -232,6 +231,8 @@ asyncio.run(start())
 }
 """What touches the file by a process that the client starts."""
 
+_NEEDS = {"the sqlite3 command": ("sqlite3",), "python -m sqlite3": ("sqlite3.__main__",)}
+
 _CHANGES_TOO = """
 CHANGES = {changes!r}.format(path=repr(PATH))
 
@@ -249,8 +250,8 @@ def reaches() -> list[Way]:
     found = [_way("file", name, code, "", fast=name in _FAST_FILES) for name, code in _FILES.items()]
     helper = _CHANGES_TOO.format(changes=_CHANGES)
     for name, code in _PROCESSES.items():
-        needs = ("sqlite3",) if name == "the sqlite3 command" else ()
-        found.append(_way("process", name, code, helper, fast=name in _FAST_PROCESSES, needs=needs))
+        fast, needs = name in _FAST_PROCESSES, _NEEDS.get(name, ())
+        found.append(_way("process", name, code, helper, fast=fast, needs=needs))
     return found
 
 
