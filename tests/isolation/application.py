@@ -577,7 +577,7 @@ def main(target):
     if os.fork() == 0:
         os._exit(0)
     os.wait()
-    time.sleep(0.6)
+    time.sleep(0.4)
 
 
 with contextlib.suppress(Exception):

@@ -123,7 +123,7 @@ class Case:
     asked: Callable[[View], bool]
     wanted: frozenset[str]
     why: str
-    within_s: float = 15.0
+    within_s: float = 20.0
     clients: int = 2
 
     def scenario(self) -> Scenario:

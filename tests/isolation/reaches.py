@@ -89,7 +89,6 @@ open('own.db', 'rb').read(1)
     "os.chmod": "os.chmod(PATH, 0o600)",
     "os.utime": "os.utime(PATH, (0, 0))",
     "os.chown": "os.chown(PATH, os.getuid(), os.getgid())",
-    "os.setxattr": "with contextlib.suppress(OSError):\n    os.setxattr(PATH, 'user.treadle', b'x')",
     "os.scandir and open": """
 for entry in os.scandir(os.path.dirname(PATH)):
     open(entry, 'rb').read(1)
@@ -149,7 +148,7 @@ subprocess.run([sys.executable, '-c', code], cwd=os.path.dirname(PATH))
 """,
     "subprocess that nobody waits for": """
 global child
-child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(0.5); ' + CHANGES], start_new_session=True)
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(0.2); ' + CHANGES], start_new_session=True)
 """,
     "subprocess that outlives the check": """
 global child

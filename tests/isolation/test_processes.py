@@ -14,6 +14,8 @@ import pytest
 from tests.isolation.application import CHECKOUT, Folder, Kept, Way, command_of, environment, witnessed
 from tests.isolation.clients import CASES
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the witnesses are Linux's")
+
 _LONG_S = 40.0
 """After how long the process that checks is taken to hang."""
 

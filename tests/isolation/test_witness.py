@@ -15,6 +15,8 @@ import pytest
 from tests.isolation.application import Kept, own_files
 from tests.isolation.witness import Watch, alive, calls_on, can_trace, outlived, traced
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the witnesses are Linux's")
+
 
 def _in_directory(path: Path) -> None:
     there = os.open(path.parent, os.O_RDONLY)
