@@ -11,10 +11,12 @@ those of its attributes that can; and an attribute that cannot is an ``Opaque``.
 
 from __future__ import annotations
 
+import builtins
 import copyreg
 import gc
 import io
 import pickle
+import sys
 import types
 import weakref
 from collections.abc import Callable, Sequence
@@ -59,9 +61,13 @@ def _place(thing: Any) -> _Place:
     return id(thing), str(getattr(thing, "__module__", "")), thing.__qualname__
 
 
-def _has_name(module: str, qualname: str) -> bool:
-    """Tell whether pickle finds something by its name."""
-    return "<" not in qualname and module != "__main__"
+def _has_name(thing: Any) -> bool:
+    """Tell whether pickle finds a class or a function by its name."""
+    _, module, qualname = _place(thing)
+    found: Any = sys.modules.get(module)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return found is thing and module != "__main__"
 
 
 def _was_before(thing: Any) -> bool:
@@ -101,9 +107,9 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         """Carry a class or a function without a name by its place, if both processes have it."""
         if not isinstance(thing, (type, types.FunctionType)):
             return None
-        place = _place(thing)
-        if _has_name(*place[1:]) or not _was_before(thing):
+        if _has_name(thing) or not _was_before(thing):
             return None
+        place = _place(thing)
         self.placed[place] = thing
         return place
 
@@ -190,15 +196,20 @@ def _exception_parts(error: BaseException) -> Any:
     """Return how an exception is made again, with all that hangs on it but its traceback."""
     kind = type(error)
     state = {name: getattr(error, name) for name in _LINKS} | _fitting(vars(error))
-    if kind.__module__ == "builtins":
+    if _is_builtin(kind):
         made, arguments, *_ = error.__reduce__()  # type: ignore[misc]  # a tuple
         return made, arguments, state, None, None, _restored
     arguments = tuple(item if _fits(item) else Opaque(spoken(item)) for item in error.args)
     return _made_again, (kind, arguments), state, None, None, _restored
 
 
+def _is_builtin(kind: type[Any]) -> bool:
+    """Tell whether a class is Python's own; some others say that they are."""
+    return getattr(builtins, kind.__name__, None) is kind
+
+
 def _made_again(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseException:
-    builtin = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    builtin = next(base for base in kind.__mro__ if _is_builtin(base))
     error: BaseException = builtin.__new__(kind, *arguments)
     builtin.__init__(error, *arguments)
     error.args = arguments
@@ -220,7 +231,8 @@ def pack_outcome(outcome: Outcome) -> bytes:
         try:
             placed: dict[_Place, Any] = {}
             packed = _dumped(_parts(outcome), packer, placed)
-            _unpacked(packed, placed)  # what cannot be made again shows here
+            if not _is_alike(outcome, _unpacked(packed, placed)[1]):
+                continue
         except Exception:  # noqa: BLE001, S112  # values of the application's own classes, which may raise whatever they like
             continue
         return packed
@@ -230,6 +242,12 @@ def pack_outcome(outcome: Outcome) -> bytes:
         return _dumped((None, RuntimeError(text)))
     assert isinstance(outcome, Returned)
     return _dumped((outcome.key, Opaque(str(outcome).removeprefix("returned "))))
+
+
+def _is_alike(outcome: Outcome, made: Any) -> bool:
+    """Tell whether what was made again of an outcome is of its type."""
+    value = outcome.exception if isinstance(outcome, Raised) else outcome._value  # type: ignore[union-attr]  # noqa: SLF001  # it is carried as it is
+    return type(made) is type(value)
 
 
 def _parts(outcome: Outcome) -> tuple[Any, Any]:

@@ -21,6 +21,7 @@ import pickle
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -143,7 +144,7 @@ class ForkServer:
             if not process.gone:
                 process.run_again(again)
                 return process
-        process = Process(client.name, self._max_step_s, self.drew.add)
+        process = Process(client.name, self._max_step_s, self.drew.add, self.why_not)
         self.started += 1
         with process.there:
             if number is None and packed is None:
@@ -164,6 +165,13 @@ class ForkServer:
             return self._idle[id(client)]
         return self._idle[0]
 
+    def why_not(self) -> str:
+        """Return why the server has ended before its time, or an empty text."""
+        try:
+            return self._control.recv_bytes().decode() if self._control.poll(0) else ""
+        except (OSError, EOFError):
+            return ""
+
     def put_back(self, client: Client, process: Process) -> None:
         """Take back a process whose run is not needed any more; the client may run there again."""
         idle = self._idle_of(client)
@@ -181,7 +189,7 @@ class ForkServer:
         Raises:
             Exception: what the application's code raised.
         """
-        process = Process(SEED, None, lambda _: None)
+        process = Process(SEED, None, lambda _: None, self.why_not)
         with process.there:
             self._send(_Order(None, Again(SEED, way, answers=False)), process.there)
         outcome = process.first()
@@ -226,6 +234,9 @@ class ForkServer:
             _adopt_orphans()
             self._surroundings.settle()
             self._serve(control)
+        except BaseException:  # noqa: BLE001  # it is told where it matters
+            with contextlib.suppress(OSError):
+                control.send_bytes(traceback.format_exc().encode("utf-8", "backslashreplace"))
         finally:
             _end_all()
             os._exit(0)

@@ -16,12 +16,14 @@ of a file in ``/proc`` with this process id, and ``psutil.Process(os.getpid())``
 from __future__ import annotations
 
 import _thread
+import contextlib
 import itertools
 import os
 import signal
 import sys
 import threading
 import zlib
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -57,7 +59,9 @@ _ABOUT_PROCESSES = (
 )
 """Functions of ``os`` whose first argument is a process id."""
 
-_real_pid = copy_of(os.getpid)
+real_pid = copy_of(os.getpid)
+"""What the operating system knows this process by."""
+
 _real_parent = copy_of(os.getppid)
 
 
@@ -94,7 +98,7 @@ class Identity:
 
     def take_over(self) -> None:
         """Give this process the ids."""
-        self._real_ids = {self.pid: _real_pid(), self._parent: _real_parent()}
+        self._real_ids = {self.pid: real_pid(), self._parent: _real_parent()}
         self._replace_processes()
         self._replace_threads()
         os.register_at_fork(after_in_child=self._be_a_child)
@@ -126,8 +130,18 @@ class Identity:
 
     def _be_a_child(self) -> None:
         """Be a process that the client has forked: it has the process id that the client was told."""
-        self._parent, self.pid = self.pid, _real_pid()
+        self._parent, self.pid = self.pid, real_pid()
         self._real_ids = {self.pid: self.pid, self._parent: _real_parent()}
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the ids over a fork: what is forked meanwhile is a copy of the client, and no child of it."""
+        pid, parent = self.pid, self._parent
+        try:
+            yield
+        finally:
+            self.pid, self._parent = pid, parent
+            self._real_ids = {pid: real_pid(), parent: _real_parent()}
 
     # Threads.
 

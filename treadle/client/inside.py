@@ -18,6 +18,7 @@ from multiprocessing.reduction import recv_handle
 from typing import Any, NoReturn
 
 from treadle.client.carrying import Lent, pack_outcome, pack_payload, spelled, unpack_call
+from treadle.client.identity import real_pid
 from treadle.client.process import (
     COPY,
     Again,
@@ -36,7 +37,7 @@ from treadle.client.process import (
 from treadle.client.surroundings import Opens, Surroundings
 from treadle.client.threads import Threads
 from treadle.interning import the_operation
-from treadle.values.errors import TreadleError
+from treadle.values.errors import ForeignThreadError, TreadleError
 from treadle.values.observation import Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 from treadle.values.outcome import Outcome, Raised, Returned
@@ -62,7 +63,6 @@ class Inside:
 
     Attributes:
         surroundings: what it runs in; settled.
-        threads: those of the client.
         current: the run that is under way.
     """
 
@@ -75,10 +75,9 @@ class Inside:
             surroundings: what it runs in; settled.
         """
         self.surroundings = surroundings
-        self.threads = Threads(surroundings.timekeeper)
         self._call = run
         self._pipe = pipe
-        self._pid = os.getpid()
+        self._pid = real_pid()
         self._copies: list[int] = []
         self._is_warm = False
         self.current: Run | None = None
@@ -144,7 +143,7 @@ class Inside:
                 pid = os.fork()
         if pid == 0:
             self._pipe.close()
-            self._pipe, self._pid = end, os.getpid()
+            self._pipe, self._pid = end, real_pid()
             self._copies.clear()
             self.tell(Here(self._pid))
             return
@@ -154,7 +153,7 @@ class Inside:
 
     def is_here(self) -> bool:
         """Tell whether this is the client's process, and not one that it has started itself."""
-        return os.getpid() == self._pid
+        return bool(real_pid() == self._pid)
 
     def _leave(self, code: int) -> NoReturn:
         """Stand for ``os._exit``."""
@@ -179,6 +178,7 @@ class Run:
         self.at_end: Callable[[], None] = _nothing
         self._inside = inside
         self._clock = inside.surroundings.timekeeper
+        self._threads = Threads(self._clock)
         self._known: deque[Known] = deque()
         self._followed = 0
         self._numbers: set[int] = set()
@@ -204,11 +204,11 @@ class Run:
         inside.surroundings.begin(self, None if order.way is None else order.way(self))
         try:
             outcome = self._outcome(call)
-            misuse = inside.threads.finish()
+            misuse = self._threads.finish()
             if misuse is not None:
                 self.blame(misuse)
             if order.answers:
-                self.ask(the_operation(Kind.ANSWER, 0, None, None, (), clock_s=self.clock_s, payload=None))
+                self._observation(the_operation(Kind.ANSWER, 0, None, None, (), clock_s=self.clock_s, payload=None))
             self._tell_end(outcome)
             del outcome
             while self._again is None:
@@ -252,13 +252,14 @@ class Run:
             _exit(1)  # a process that the client has started: it has no client's connection
         if self.over or self._again is not None:
             return self._unheard(operation)
-        misuse = inside.threads.before_asking()
-        if misuse is not None:
-            self.blame(misuse)
         try:
-            return self._observation(operation)
-        finally:
-            inside.threads.after_asking()
+            self._threads.before_asking()
+            try:
+                return self._observation(operation)
+            finally:
+                self._threads.after_asking()
+        except ForeignThreadError as misuse:
+            self.blame(misuse)
 
     def _unheard(self, operation: Operation) -> Observation:
         """Return what code that cleans up sees; anything else is thrown out again."""

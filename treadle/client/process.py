@@ -34,11 +34,14 @@ from typing import Any
 from attrs import frozen
 
 from treadle.client.carrying import Spelled, operation_of, unpack_outcome
-from treadle.values.errors import NondeterminismError, StuckClientError, TreadleError
+from treadle.values.errors import NondeterminismError, StuckClientError, TreadleError, UnsupportedOperationError
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation, OperationKey
 from treadle.values.outcome import Outcome, ProcessEnded, Raised
 from treadle.values.signals import CopyLostError
+
+_DYING_S = 2.0
+"""How long a process may take to die after its pipe was closed, in seconds."""
 
 COPY = b""
 """What a client is sent instead of what it shall do, and the end of a pipe with it: for a copy of it."""
@@ -204,17 +207,25 @@ class Process:
         reusable: nothing shows that it is another one than before it ran.
     """
 
-    def __init__(self, name: str, max_step_s: float | None, note_drawing: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        max_step_s: float | None,
+        note_drawing: Callable[[str], None],
+        why_not: Callable[[], str] | None = None,
+    ) -> None:
         """Make a pipe for a run; ``there`` is the end that belongs to the client's process.
 
         Args:
             name: the client's.
             max_step_s: how long it may compute between two operations, in seconds; None for any time.
             note_drawing: told the name when the client has drawn from what is seeded with it.
+            why_not: tells why no process was started; None for one that is to be a copy.
         """
         self.name = name
         self._max_step_s = max_step_s
         self._note_drawing = note_drawing
+        self._why_not = why_not
         self.used = False
         self.reusable = True
         self._pid: int | None = None
@@ -290,7 +301,9 @@ class Process:
         except (OSError, EOFError):
             if self._pid is None:
                 self.abandon()
-                raise CopyLostError from None
+                if self._why_not is None:
+                    raise CopyLostError from None
+                raise TreadleError(f"no process could be started for {self.name!r}: {self._why_not()}") from None
             told = None
         return self._understood(told)
 
@@ -312,9 +325,16 @@ class Process:
             if told.drew:
                 self._note_drawing(self.name)
             return unpack_outcome(told.outcome)
-        self.abandon()
         if isinstance(told, Left):
+            self.abandon()
             return Raised(SystemExit(told.code))  # type: ignore[arg-type]  # it ends a process as an exception does
+        if self._pid is not None and not _wait_for_end(self._pid, _DYING_S):
+            self.kill()
+            raise UnsupportedOperationError(
+                f"client {self.name!r} goes on, and does not answer: it replaced its program (exec), or closed files "
+                "that it had not opened. Leave that out of what is checked."
+            )
+        self.abandon()
         return Raised(ProcessEnded("the client's process ended before the client did: it was killed, or left Python"))
 
     def _borrow(self, number: int) -> Callable[..., Any]:
@@ -327,6 +347,8 @@ class Process:
         if not waiting.poll(None if self._max_step_s is None else self._max_step_s * 1000):
             assert self._max_step_s is not None
             self.kill()
+            if self.used:  # it may wait for what an earlier run has left
+                raise NondeterminismError(self.name, 1, "an operation or an end", f"neither in {self._max_step_s:g} s")
             raise stuck_error(self.name, self._max_step_s)
         return pickle.loads(self._pipe.recv_bytes())  # noqa: S301  # from a copy of this very process
 
@@ -368,17 +390,17 @@ class Process:
         self.abandon()
 
 
-def _wait_for_end(pid: int) -> None:
-    """Wait until a process is dead, whoever's child it is."""
+def _wait_for_end(pid: int, seconds: float | None = None) -> bool:
+    """Wait until a process is dead, whoever's child it is; tell whether it is, as far as that can be told."""
     if not hasattr(os, "pidfd_open"):
-        return
+        return True
     try:
         watched = os.pidfd_open(pid)
     except OSError:
-        return
+        return True
     try:
         waiting = select.poll()
         waiting.register(watched, select.POLLIN)
-        waiting.poll()
+        return bool(waiting.poll(None if seconds is None else seconds * 1000))
     finally:
         os.close(watched)

@@ -15,7 +15,6 @@ import random
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +25,7 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from treadle.client.gate import Port, gate_of
 from treadle.client.guard import Files, Guard, file_of, set_guard
+from treadle.client.identity import Identity, install
 from treadle.client.inherited import Inherited, Opened
 from treadle.client.loading import meant_by
 from treadle.client.timekeeping import Timekeeper
@@ -76,6 +76,7 @@ class Surroundings:
         self._opens: Opens | None = None
         self._entropy = random.Random("treadle")
         self._seeded: tuple[Any, ...] = ()
+        self._identity: Identity | None = None
 
     @property
     def engines(self) -> list[Engine]:
@@ -99,7 +100,6 @@ class Surroundings:
         self._lead_randomness()
         self._probe_apart()
         self.timekeeper.install()
-        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork.*")
         # A pool logs each connection that cannot be reset: with faults at ROLLBACK, thousands.
         logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)
         set_guard(self._guard)
@@ -171,6 +171,8 @@ class Surroundings:
         self._opens = opens or functools.partial(gate_of(self._driver), client)
         self.timekeeper.restart()
         self._seed(client.name)
+        if self._identity is None:
+            self._identity = install(client.name)
         for opened in self._inherited.opened:
             if self._is_own(opened):
                 self._replace(opened)
@@ -181,15 +183,19 @@ class Surroundings:
         self._seeded = random.getstate(), self._entropy.getstate()
 
     def drew(self) -> bool:
-        """Tell whether the client has drawn from what is seeded with its name."""
+        """Tell whether the client has drawn from what is seeded with its name, or made of it."""
+        if self._identity is not None and self._identity.looked:
+            return True
         return (random.getstate(), self._entropy.getstate()) != self._seeded
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep the random sources as they are over a fork, which seeds that of the process anew."""
+        """Keep ids and random sources as they are over a fork, which seeds that of the process anew."""
+        assert self._identity is not None
         states = random.getstate(), self._entropy.getstate()
         try:
-            yield
+            with self._identity.kept():
+                yield
         finally:
             random.setstate(states[0])
             self._entropy.setstate(states[1])
@@ -275,7 +281,7 @@ def _silence() -> None:
         os.dup2(nothing, descriptor)
     if nothing > 2:  # noqa: PLR2004  # not one of those
         os.close(nothing)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # for good
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # for good
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115  # likewise
     sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115  # likewise
     with contextlib.suppress(ValueError):  # only where the checker has the main thread
