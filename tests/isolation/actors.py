@@ -771,7 +771,7 @@ def actors() -> list[Way]:
         found.append(Way(f"client: {name}", shop="\nplainly = sell\n" + _code(code), unheard=True, fast=fast))
     for name, (before, after) in _CHECKED.items():
         ends = COPY if name in {"a seed that ignores its engine", "a client's module"} else EITHER
-        fast = name in {"the seed", "a predicate, with an engine", "a continuation"}
+        fast = name in {"the seed", "a predicate, with an engine"}
         found.append(Way(f"scenario: {name}", before=_code(before), after=_code(after), ends=ends, fast=fast))
     return [*found, *_targets(), *_kinds()]
 

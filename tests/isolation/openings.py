@@ -981,11 +981,11 @@ def openings() -> list[Way]:
     usual = {name: code for name, code in _REFERENCES.items() if name not in _UNUSUAL}
     unusual = {name: code for name, code in _REFERENCES.items() if name in _UNUSUAL}
     found = [
-        *_all("reference", usual, _SELLS, COPY, fast=("a default argument", "a tuple")),
+        *_all("reference", usual, _SELLS, COPY, fast=("a default argument",)),
         *_all("reference", unusual, _SELLS, EITHER, fast=("map",)),
         *_all("class", _CLASSES, _SELLS, EITHER, fast=("a subclass called directly",)),
         *_all("name", names, _SELLS, EITHER, fast=("a hard link",)),
-        *_all("name", read_only, _LOOKS, EITHER, fast=("mode=ro",)),
+        *_all("name", read_only, _LOOKS, EITHER),
         *_all("place", _PLACES, _SELLS, EITHER),
         *_all("engine", _ENGINES, _ORM, EITHER, fast=("with a creator", "whose pool was filled at import")),
         *_all("under the engine", _UNDER_ENGINES, _SELLS, EITHER, fast=("a connection that was made at import",)),
