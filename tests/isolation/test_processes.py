@@ -133,7 +133,8 @@ def test_what_was_printed_before_is_printed_once(tmp_path: Path) -> None:
     way = Way("prints", shop="\nprint('loaded', end='')\nsys.stderr.write('loaded too')\n")
     folder.write(way, Kept.ROLLBACK)
     came = witnessed(folder, command_of(way)[:-2])
-    assert (1, 1) == (came.out.count("loaded"), came.err.count("loaded too")), came.text()
+    both = came.out + came.err
+    assert (2, 1) == (both.count("loaded"), both.count("loaded too")), came.text()
 
 
 def test_the_cases_of_every_day_are_there() -> None:

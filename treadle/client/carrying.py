@@ -27,6 +27,7 @@ from attrs import frozen
 
 from treadle.interning import the_operation
 from treadle.values.canonical import spoken
+from treadle.values.opaque import Opaque
 from treadle.values.operation import Kind, Operation
 from treadle.values.outcome import Outcome, Raised, Returned
 
@@ -34,21 +35,6 @@ _PROTOCOL = pickle.HIGHEST_PROTOCOL
 
 Spelled = tuple[str, int, int | None, str | None, Any, float, Any]
 """An operation as plain values: kind, connection, cursor, statement, arguments, clock, payload."""
-
-
-@frozen
-class Opaque:
-    """Stands for an object that stays in the client's process.
-
-    Attributes:
-        text: its ``repr``.
-    """
-
-    text: str
-
-    def __repr__(self) -> str:
-        """Return the text of the object."""
-        return self.text
 
 
 # --- Classes and functions -----------------------------------------------------------------------------
@@ -94,6 +80,24 @@ def _at(place: _Place) -> Any:
     raise pickle.UnpicklingError(f"{place[2]} is not here")
 
 
+_Name = tuple[str, str]
+"""The module that has an object, and its name there."""
+
+_NAMED = 2
+_HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE: the class was made while Python ran."""
+
+
+
+def _name_of(sentinel: object) -> _Name | None:
+    """Return where a module has an object that is nothing but itself, if one has."""
+    for name, module in tuple(sys.modules.items()):
+        for attribute, value in tuple(vars(module).items()) if isinstance(module, types.ModuleType) else ():
+            if value is sentinel:
+                return name, attribute
+    return None
+
+
 class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
     """Packs an outcome."""
 
@@ -103,10 +107,14 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         super().__init__(file, _PROTOCOL)
         self.placed: dict[_Place, Any] = {}
 
-    def persistent_id(self, thing: Any) -> _Place | None:
-        """Carry a class or a function without a name by its place, if both processes have it."""
+    def persistent_id(self, thing: Any) -> _Place | _Name | None:
+        """Carry a class or a function without a name by its place, if both processes have it, and a sentinel."""
+        if type(thing) is object:
+            return _name_of(thing)
         if not isinstance(thing, (type, types.FunctionType)):
             return None
+        if not gc.is_tracked(thing) or (isinstance(thing, type) and not thing.__flags__ & _HEAP_TYPE):
+            return None  # Python's own, for which there are other ways
         if _has_name(thing) or not _was_before(thing):
             return None
         place = _place(thing)
@@ -117,6 +125,8 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         """Carry exceptions without their ``__init__``, and what cannot be carried in part."""
         if isinstance(thing, BaseException):
             return _exception_parts(thing)
+        if type(thing) is object:
+            raise pickle.PicklingError("an object that is nothing but itself, and that no module has")
         if self.lenient and not isinstance(thing, (type, types.FunctionType, types.BuiltinFunctionType)):
             return _parts_that_fit(thing)
         return super().reducer_override(thing)
@@ -132,6 +142,8 @@ class _Unpacker(pickle.Unpickler):
         self._placed = {} if placed is None else placed
 
     def persistent_load(self, place: Any) -> Any:
+        if len(place) == _NAMED:
+            return getattr(sys.modules[place[0]], place[1])
         return self._placed[place] if place in self._placed else _at(place)
 
 

@@ -8,6 +8,7 @@ copied, callables that were registered for SQL can be called, and the run can be
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pickle
 import threading
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 
 from treadle.client.carrying import Lent, pack_outcome, pack_payload, spelled, unpack_call
 from treadle.client.identity import real_pid
+from treadle.client.patching import copy_of, redirect
 from treadle.client.process import (
     COPY,
     Again,
@@ -90,6 +92,7 @@ class Inside:
         """
         self.tell(Here(self._pid))
         os._exit = self._leave  # type: ignore[assignment]  # for good
+        self._protect_pipe()
         try:
             again: Again | None = order
             while again is not None:
@@ -150,6 +153,23 @@ class Inside:
         if pid is not None:
             self._copies.append(pid)
         end.close()
+
+    def _protect_pipe(self) -> None:
+        """Let a client that closes all that it finds open, as daemons do, not close the pipe."""
+        close = copy_of(os.close)
+
+        def close_one(fd: int, /) -> None:
+            if fd == self._pipe.fileno():
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            close(fd)
+
+        def close_range(fd_low: int, fd_high: int, /) -> None:
+            pipe = self._pipe.fileno()
+            closes(fd_low, min(fd_high, pipe))
+            closes(max(fd_low, pipe + 1), fd_high)
+
+        closes = redirect(os.closerange, close_range)
+        redirect(os.close, close_one)
 
     def is_here(self) -> bool:
         """Tell whether this is the client's process, and not one that it has started itself."""
@@ -230,13 +250,20 @@ class Run:
         try:
             returned = call()
         except BaseException as error:  # noqa: BLE001  # whatever the client raises is its outcome
+            self._end_child()
             if self._again is not None:
                 raise _GivenUp from None
             _forget_frames(error)
             return Raised(error)  # type: ignore[arg-type]  # likewise
+        self._end_child()
         if self._again is not None:
             raise _GivenUp
         return Returned(returned)
+
+    def _end_child(self) -> None:
+        """End a process that the client has forked: what it does is not asked for."""
+        if not self._inside.is_here():
+            _exit(0)
 
     def _tell_end(self, outcome: Outcome) -> None:
         surroundings = self._inside.surroundings

@@ -15,6 +15,9 @@ import random
 import signal
 import sys
 import threading
+import time
+import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +37,14 @@ from treadle.values.instant import START
 
 _NAMES = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory", "cached_statements", "uri")
 """The parameters of ``sqlite3.connect`` behind the first, in their order."""
+
+_UUID_EPOCH = 0x01B21DD213814000
+"""The start of 1970 in units of 100 ns since 1582."""
+
+_UUID_SPREAD = 10**6
+"""How far clients begin apart at most: a tenth of a second."""
+
+_UUID_TIMES = ("_last_timestamp", "_last_timestamp_v6")
 
 Opens = Callable[[dict[str, Any]], Any]
 """Opens a connection to the checked database, given the options of ``sqlite3.connect``."""
@@ -180,13 +191,28 @@ class Surroundings:
     def _seed(self, name: str) -> None:
         random.seed(f"treadle:{name}")
         self._entropy.seed(f"treadle:entropy:{name}")
-        self._seeded = random.getstate(), self._entropy.getstate()
+        self._seeded = random.getstate(), self._entropy.getstate(), self._apart(name)
+
+    @staticmethod
+    def _apart(name: str) -> int:
+        """Let the ids that are made of the time of day begin apart for clients that begin at the same time.
+
+        ``uuid`` remembers the last time that it used, in units of 100 ns since 1582 (RFC 9562), and goes on from there.
+        """
+        last = time.time_ns() // 100 + _UUID_EPOCH + zlib.crc32(f"treadle:uuid:{name}".encode()) % _UUID_SPREAD
+        for attribute in _UUID_TIMES:
+            if hasattr(uuid, attribute):
+                setattr(uuid, attribute, last)
+        return last
 
     def drew(self) -> bool:
         """Tell whether the client has drawn from what is seeded with its name, or made of it."""
         if self._identity is not None and self._identity.looked:
             return True
-        return (random.getstate(), self._entropy.getstate()) != self._seeded
+        last = [getattr(uuid, attribute, self._seeded[2]) for attribute in _UUID_TIMES]
+        if set(last) != {self._seeded[2]}:
+            return True
+        return (random.getstate(), self._entropy.getstate()) != self._seeded[:2]
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ _UNCHANGING = frozenset(
 
 def _is_unchanging(value: object) -> bool:
     kind = type(value)
-    return kind in _UNCHANGING or (kind is tuple and all(map(_is_unchanging, value)))  # type: ignore[call-overload]  # a tuple
+    return kind in _UNCHANGING or kind is object or (kind is tuple and all(map(_is_unchanging, value)))  # type: ignore[call-overload]  # a tuple
 
 
 def _copied(value: Any) -> Any:

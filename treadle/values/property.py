@@ -11,6 +11,7 @@ from attrs import field, frozen
 from treadle.values.canonical import printable
 from treadle.values.display import in_part, quoted, said, text_of
 from treadle.values.errors import PropertyError, TreadleError, UsageError
+from treadle.values.opaque import looking
 from treadle.values.signals import SignalError
 from treadle.values.view import Row, View
 
@@ -90,7 +91,8 @@ class Property:
                 would otherwise hold.
         """
         try:
-            answer = self.predicate(view)
+            with looking():
+                answer = self.predicate(view)
             if answer is True:
                 return ()
             if answer is False:
