@@ -73,7 +73,7 @@ def _first(case: Case) -> Figures:
     whole = time.perf_counter() - start
 
     def once() -> float:
-        with System(scenario) as system, system.active():
+        with System(scenario) as system:
             judge = Judge(scenario, system.sequel, system.serial)
             policy = Random(0) if case.search == "random" else Pct(0, clients=case.requests, faults=case.locked)
             start = time.perf_counter()
@@ -94,15 +94,13 @@ def _first(case: Case) -> Figures:
 def _live(case: Case) -> Figures:
     scenario = case.scenario
     with System(scenario) as system:
-        with system.active():
-            schedule = Schedule(tuple(_serial(system.product)))
-            script = list(system.product.walk(schedule.choices))
+        schedule = Schedule(tuple(_serial(system.product)))
+        script = list(system.product.walk(schedule.choices))
 
         def play_once() -> float:
-            with system.active():
-                start = time.perf_counter()
-                run_live(system, schedule)
-                return time.perf_counter() - start
+            start = time.perf_counter()
+            run_live(system, schedule)
+            return time.perf_counter() - start
 
         def once() -> float:
             return statistics.median(again_and_again(play_once))

@@ -1,8 +1,7 @@
 """A part's home on a Dask worker: a process beside the worker's own, and the actor that talks to it.
 
-A part replaces the clock and the random sources of its process, copies it, and needs its main thread to itself. A
-worker's process has an event loop, heartbeats and threads of its own. So the part is given a process, which lives as
-long as the other end of its pipe::
+A part forks the processes of its clients from its own, which must have one thread for that. A worker's process has an
+event loop, heartbeats and threads. So the part is given a process, which lives as long as the other end of its pipe::
 
     coordinator ──Dask──▶ Host, an actor in the worker ──pipe──▶ a process that serves the part
 
@@ -57,6 +56,7 @@ class Host:
             self._process = subprocess.Popen(  # noqa: S603  # this very interpreter
                 [sys.executable, "-c", _PROGRAM.format(path=sys.path, pipe=there.fileno())],
                 pass_fds=[there.fileno()],
+                env={"PYTHONHASHSEED": "0"} | os.environ,  # sets have the same order everywhere
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # what clients print is no result of the worker's
             )
