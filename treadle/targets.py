@@ -14,7 +14,8 @@ from typing import Any, get_type_hints
 
 from attrs import evolve, frozen
 
-from treadle.client.loading import Loading, loading
+from treadle.client.loading import Loading, loading, protect
+from treadle.client.surroundings import path_of_engine
 from treadle.scenario import Scenario
 from treadle.values.display import names, prose, quoted, said, text_of
 from treadle.values.errors import TargetError, UnsupportedOperationError, UsageError
@@ -132,11 +133,14 @@ def resolve(targets: Iterable[str], parameters: Mapping[str, str]) -> tuple[Foun
     Raises:
         TargetError: a target cannot be resolved.
     """
-    return tuple(
-        Found(target, evolve(scenario, origin=Origin(target, dict(parameters), scenario.name, _home(target))))
-        for target in targets
-        for scenario in _scenarios(target, parameters)
-    )
+    with loading() as loaded:
+        found = tuple(
+            Found(target, evolve(scenario, origin=Origin(target, dict(parameters), scenario.name, _home(target))))
+            for target in targets
+            for scenario in _scenarios(target, parameters, loaded)
+        )
+    protect({path_of_engine(one.scenario.database.engine) for one in found} - {""})
+    return found
 
 
 def keep(found: Sequence[Found], globs: Sequence[str]) -> tuple[Found, ...]:
@@ -177,12 +181,11 @@ def _names(found: Sequence[Found]) -> str:
 # --- One target --------------------------------------------------------------------------------------
 
 
-def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ...]:
-    with loading() as loaded:
-        try:
-            return _loaded(target, parameters, loaded)
-        except UnsupportedOperationError as error:
-            raise TargetError(f"Target {quoted(target)}: {error}") from error
+def _scenarios(target: str, parameters: Mapping[str, str], loaded: Loading) -> tuple[Scenario, ...]:
+    try:
+        return _loaded(target, parameters, loaded)
+    except UnsupportedOperationError as error:
+        raise TargetError(f"Target {quoted(target)}: {error}") from error
 
 
 def _loaded(target: str, parameters: Mapping[str, str], loaded: Loading) -> tuple[Scenario, ...]:

@@ -8,6 +8,7 @@ that the check ends with. C code that opens files by itself is not seen.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Callable, Collection, Container, Iterator
 from pathlib import Path
 from typing import Any
 
+from treadle.client.patching import redirect
 from treadle.values.errors import UnsupportedOperationError
 
 _BESIDE = ("", "-wal", "-shm", "-journal")
@@ -23,6 +25,8 @@ _BESIDE = ("", "-wal", "-shm", "-journal")
 
 _NAMES_FILES = {
     "open": 1,
+    "os.rmdir": 1,
+    "shutil.rmtree": 1,
     "os.chmod": 1,
     "os.chown": 1,
     "os.link": 2,
@@ -34,6 +38,9 @@ _NAMES_FILES = {
     "shutil.move": 2,
 }
 """Events whose first arguments are names of files."""
+
+_IN_DIRECTORIES = frozenset({"os.link", "os.remove", "os.rename", "os.rmdir"})
+"""Events whose next arguments are descriptors of the directories that these names are relative to, or -1."""
 
 _STARTS = frozenset({"os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "subprocess.Popen"})
 """Events that start another program, which might open a file that its arguments name."""
@@ -85,6 +92,14 @@ class Files:
             return True
         return os.path.realpath(name) in self._names or (bool(self._nodes) and _node(name) in self._nodes)
 
+    def below(self, path: Any) -> bool:
+        """Tell whether a path leads to a directory that one of them is in."""
+        try:
+            name = os.path.realpath(os.fsdecode(path))
+        except TypeError:
+            return False
+        return any(own.startswith(os.path.join(name, "")) for own in self._names)
+
     def mentioned(self, thing: Any) -> bool:
         """Tell whether arguments of a command name one of them."""
         if isinstance(thing, (list, tuple)):
@@ -94,6 +109,16 @@ class Files:
         except TypeError:
             return False
         return any(name in text for name in self._names) or any(map(self.has, text.split()))
+
+
+def _inside(directory: Any, path: Any) -> Any:
+    """Return a path that was relative to an open directory."""
+    if not isinstance(directory, int) or directory < 0:
+        return path
+    try:
+        return os.path.join(os.readlink(f"/proc/self/fd/{directory}"), os.fsdecode(path))
+    except (OSError, TypeError):
+        return path
 
 
 def _node(name: str) -> tuple[int, int] | None:
@@ -151,8 +176,10 @@ class Guard:
         elif event == "sqlite3.connect/handle":
             self.disarm(arguments[0])
         elif event in _NAMES_FILES:
-            for path in arguments[: _NAMES_FILES[event]]:
-                if self.files.has(path):
+            count = _NAMES_FILES[event]
+            directories = arguments[count : 2 * count] if event in _IN_DIRECTORIES else ()
+            for path, directory in itertools.zip_longest(arguments[:count], directories):
+                if self.files.has(_inside(directory, path)) or (event != "open" and self.files.below(path)):
                     self._stop(f"{event}({path!r})")
         elif event in _STARTS and any(map(self.files.mentioned, arguments[:2])):
             self._stop(f"{event}{arguments[:2]!r}")
@@ -175,10 +202,10 @@ class Guard:
         """Let a connection attach no file that is guarded."""
 
         def allows(action: int, file: str | None, *_: object) -> int:
-            if action != sqlite3.SQLITE_ATTACH or not file_of(file or "", uri=True):
-                return sqlite3.SQLITE_OK
+            if action != sqlite3.SQLITE_ATTACH or (file is not None and not file_of(file, uri=True)):
+                return sqlite3.SQLITE_OK  # of a name that is a parameter, nothing is told
             try:
-                self._stop(f"ATTACH {file!r}")
+                self._stop("ATTACH" if file is None else f"ATTACH {file!r}")
             except UnsupportedOperationError:
                 return sqlite3.SQLITE_DENY
             return sqlite3.SQLITE_OK
@@ -198,6 +225,17 @@ class Guard:
             connection.set_authorizer(allows)
 
 
+def note_directories(guard: Guard) -> None:
+    """Let a guard see files that are opened by a name in an open directory, of which the audit event says nothing."""
+
+    def opens(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if dir_fd is not None:
+            guard.see("open", (_inside(dir_fd, path),))
+        return int(original(path, flags, mode, dir_fd=dir_fd))
+
+    original = redirect(os.open, opens)
+
+
 _guards: list[Guard] = []
 _hooked: list[bool] = []
 
@@ -211,10 +249,11 @@ def _see(event: str, arguments: tuple[Any, ...]) -> None:
 def set_guard(guard: Guard) -> None:
     """Let a guard alone see what this process does, from now on."""
     _guards.clear()
-    _add_guard(guard)
+    add_guard(guard)
 
 
-def _add_guard(guard: Guard) -> None:
+def add_guard(guard: Guard) -> None:
+    """Let a guard, too, see what this process does from now on."""
     if not _hooked:
         _hooked.append(True)
         sys.addaudithook(_see)
@@ -224,7 +263,7 @@ def _add_guard(guard: Guard) -> None:
 @contextlib.contextmanager
 def guarded(guard: Guard) -> Iterator[None]:
     """Let a guard, too, see what this process does meanwhile."""
-    _add_guard(guard)
+    add_guard(guard)
     try:
         yield
     finally:

@@ -133,14 +133,21 @@ class Inherited:
                 found.opened.append(Opened(connection, path, references(connection, (things, found, found.opened))))
         return found
 
+    def note_engines(self) -> None:
+        """Know the engines that will be made, too."""
+        make = Engine.__init__
+
+        def made(engine: Engine, *arguments: Any, **options: Any) -> None:
+            make(engine, *arguments, **options)
+            self.engines.append(engine)
+
+        Engine.__init__ = made  # type: ignore[method-assign]  # for good
+
     def forget_pools(self) -> None:
         """Let every engine open connections anew.
 
         https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
         """
-        if not self._kept:
-            gc.freeze()  # what is made from now on is found by going through that alone
-        new = [engine for engine in _of(gc.get_objects(), Engine) if "pool" in vars(engine)] if self._kept else []
-        for engine in {*self.engines, *new}:
+        for engine in self.engines:
             self._kept.append(engine.pool)  # what is in it stays open: closing would touch the file
             engine.dispose(close=False)

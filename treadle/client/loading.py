@@ -13,11 +13,11 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from treadle.client.guard import Files, Guard, file_of, guarded
+from treadle.client.guard import Files, Guard, add_guard, file_of, guarded
 
 _stand_ins: dict[str, str] = {}
 """The file that each private file stands for."""
@@ -97,3 +97,9 @@ def loading() -> Iterator[Loading]:
         for module, original in zip(modules, originals, strict=True):
             module.connect = original  # type: ignore[attr-defined]  # as it was
         _under_way.remove(found)
+
+
+def protect(paths: Collection[str]) -> None:
+    """Let nothing in this process open these files any more, also when it ends."""
+    if paths:
+        add_guard(Guard(Files(paths), lambda _: None))

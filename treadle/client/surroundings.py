@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
 from treadle.client.gate import Port, gate_of
-from treadle.client.guard import Files, Guard, file_of, set_guard
+from treadle.client.guard import Files, Guard, file_of, note_directories, set_guard
 from treadle.client.identity import Identity, install
 from treadle.client.inherited import Inherited, Opened
 from treadle.client.loading import meant_by
@@ -83,6 +83,7 @@ class Surroundings:
         self.timekeeper = Timekeeper(START)
         self._driver = driver
         self._inherited = Inherited.of(driver, filename)
+        self._engines = tuple(self._inherited.engines)
         self._blame: Callable[[TreadleError], None] = _nobody
         self._opens: Opens | None = None
         self._entropy = random.Random("treadle")
@@ -90,9 +91,9 @@ class Surroundings:
         self._identity: Identity | None = None
 
     @property
-    def engines(self) -> list[Engine]:
+    def engines(self) -> tuple[Engine, ...]:
         """The engines that were there before the process was forked."""
-        return self._inherited.engines
+        return self._engines
 
     # Before it is known whose process this will be.
 
@@ -100,6 +101,7 @@ class Surroundings:
         """Make the process fit for clients, for good."""
         _silence()
         inherited = self._inherited
+        inherited.note_engines()
         inherited.forget_pools()
         sqlite = [engine for engine in inherited.engines if engine.dialect.name == "sqlite"]
         files = {self.path, *map(path_of_engine, sqlite), *(opened.path for opened in inherited.opened)} - {""}
@@ -114,6 +116,7 @@ class Surroundings:
         # A pool logs each connection that cannot be reset: with faults at ROLLBACK, thousands.
         logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)
         set_guard(self._guard)
+        note_directories(self._guard)
         gc.freeze()  # what was there before is told from what was not
 
     def _lead_connect(self) -> None:
