@@ -213,7 +213,6 @@ def _loaded(target: str, parameters: Mapping[str, str], loaded: Loading) -> tupl
         got = f"holds {quoted(strange[0])}" if strange else "is empty"
     else:
         got = f"is {quoted(named)}"
-        got = f"is {named!r}"
     _require_no_client(target, loaded.files[imported:])
     raise TargetError(
         f"Target {quoted(target)} {got}: a target is a Scenario, a list of at least one, or a callable that "
