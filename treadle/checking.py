@@ -36,6 +36,8 @@ from treadle.values.schedule import Choice, Schedule, letters, shown
 from treadle.values.signals import OperationBoundError, SignalError
 from treadle.values.trace import Trace
 from treadle.values.verdict import Result
+from treadle.world.patience import patience_of
+from treadle.world.room import lacks_named
 
 SEARCHES = ("exhaustive", "random", "pct", "sweep")
 """The search policies."""
@@ -135,6 +137,7 @@ def check(
         )
         together = None
         with contextlib.ExitStack() as stack:
+            stack.enter_context(patience_of(scenario))
             if workers != 1 and not known.history:
                 stack.enter_context(interruption.heeded())
                 together = _search_together(scenario, workers, options, limits)
@@ -151,7 +154,7 @@ def check(
             raise CheckInterrupted(result)
         return result
 
-    with collection_paused():  # until what was known is dropped
+    with lacks_named(), collection_paused():  # until what was known is dropped
         return _start_over_if_needed(run)
 
 
@@ -189,7 +192,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
         )
 
     def run(known: Known, *, forced: bool = False) -> Trace:
-        with System(scenario, known) as system, system.active():
+        with patience_of(scenario), System(scenario, known) as system, system.active():
             judge = Judge(scenario, system.sequel, system.serial, ends_visible=known.ends_visible or forced)
             judge.start(system.product.root())
             fitting, misfit = _fitting(system.product, schedule, names)
@@ -197,14 +200,15 @@ def replay(scenario: Scenario, token: str) -> Trace:
             trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)))
             return evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
 
-    trace = _start_over_if_needed(run)
-    if trace.parting is not None:
-        # Whether to answer is an operation follows from the properties, of which there may have been others.
-        for visible in (False, True):
-            other = _start_over_if_needed(partial(_run_showing, run, visible))
-            if other.parting is None:
-                return other
-    return trace
+    with lacks_named():
+        trace = _start_over_if_needed(run)
+        if trace.parting is not None:
+            # Whether to answer is an operation follows from the properties, of which there may have been others.
+            for visible in (False, True):
+                other = _start_over_if_needed(partial(_run_showing, run, visible))
+                if other.parting is None:
+                    return other
+        return trace
 
 
 def _run_showing(run: Callable[..., Trace], visible: bool, known: Known) -> Trace:  # noqa: FBT001  # a value
