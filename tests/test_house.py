@@ -23,7 +23,7 @@ LAYERS = (
     ("treadle.deciding",),
     ("treadle.checking",),
     ("treadle.report",),
-    ("treadle.targets",),
+    ("treadle.arguments", "treadle.targets"),
     ("treadle.cli", "treadle.pytest_plugin", "treadle.hypothesis"),
     ("treadle.__main__", "treadle"),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import TypeVar
@@ -18,7 +17,7 @@ from treadle.execution.symmetry import groups_of
 from treadle.execution.system import Known, System, less_known
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
-from treadle.parallel.crews import ADDRESS, crew_of
+from treadle.parallel.crews import ADDRESS, WORKERS_MAX, crew_of
 from treadle.parallel.part import Options
 from treadle.parallel.together import Together, search_together
 from treadle.scenario import Scenario
@@ -30,6 +29,7 @@ from treadle.search.protocol import Limits, Progress, Search
 from treadle.search.random import Random
 from treadle.search.stateless import Stateless
 from treadle.search.sweep import Sweep
+from treadle.values.allowed import MOST, listed, require_number, require_one_of, require_whole, seen
 from treadle.values.errors import CheckInterrupted, ScheduleMismatchError, StuckClientError, UsageError
 from treadle.values.record import parting
 from treadle.values.schedule import Choice, Schedule, letters, shown
@@ -108,10 +108,10 @@ def check(
         PropertyError: a predicate failed, or returned no verdict.
         CheckInterrupted: Ctrl-C. Its ``result`` is what was decided by then.
     """
-    if not isinstance(scenario, Scenario):
-        raise UsageError(f"{scenario!r} is no Scenario. Build one with treadle.Scenario(...).")
+    _require_scenario(scenario)
     _require_options(search, max_states, max_seconds, max_executions, max_memory)
-    _require_challenges(challenge, challenges)
+    _require_challenges(challenge, challenges, seed)
+    _require_progress(progress)
     off = _switched_off(without, reduction=reduction)
     _require_workers(workers, search, off, live=live)
 
@@ -182,6 +182,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
         TokenError: the token is malformed.
         ScheduleMismatchError: it names clients that the scenario does not have.
     """
+    _require_scenario(scenario)
     schedule = Schedule.parse(token)
     names = tuple(client.name for client in scenario.clients)
     last = max((choice.client for choice in schedule.choices), default=0)
@@ -245,6 +246,11 @@ def _start_over_if_needed(run: Callable[[Known], _Answer]) -> _Answer:
             known = less_known(known, error)
 
 
+def _require_scenario(scenario: object) -> None:
+    if not isinstance(scenario, Scenario):
+        raise UsageError(f"{seen(scenario)} is no Scenario. Build one with treadle.Scenario(...).")
+
+
 def _require_options(
     search: str,
     max_states: int | None,
@@ -252,42 +258,41 @@ def _require_options(
     max_executions: int | None,
     max_memory: int | None,
 ) -> None:
-    if search not in SEARCHES:
-        raise UsageError(f"search={search!r}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
-    for name, value in (
-        ("max_states", max_states),
-        ("max_seconds", max_seconds),
-        ("max_executions", max_executions),
-        ("max_memory", max_memory),
-    ):
-        if value is None:
-            continue
-        whole = name != "max_seconds"
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not value > 0:
-            kind = "whole number" if whole else "number"
-            raise UsageError(
-                f"{name}={value!r}: a bound must be a {kind} greater than zero. Leave it out for "
-                f"{'the default' if name == 'max_memory' else 'no bound'}."
-            )
+    require_one_of("search", search, SEARCHES)
+    for name, value in (("max_states", max_states), ("max_executions", max_executions)):
+        if value is not None:
+            require_whole(name, value, least=1, remedy="Leave it out for no bound.")
+    if max_seconds is not None:
+        require_number("max_seconds", max_seconds, above_zero=True, remedy="Leave it out for no bound.")
+    if max_memory is not None:
+        require_whole("max_memory", max_memory, least=1, most=MOST**2, remedy="Leave it out for the default.")
 
 
-def _require_challenges(share: float, least: int) -> None:
-    if not 0 <= share < math.inf:
-        raise UsageError(f"challenge={share!r}: it is a share of the time of the search, 0 or more, as 0.1.")
-    if least < 0:
-        raise UsageError(f"challenges={least!r}: it is a number of executions, 0 or more. Leave it out for 20.")
+def _require_challenges(share: float, least: int, seed: int) -> None:
+    require_number("challenge", share, remedy="It is a share of the time of the search, as 0.1.")
+    require_whole("challenges", least, least=0, remedy="It is a number of executions; leave it out for 20.")
+    require_whole("seed", seed, least=-MOST, remedy="Leave it out for 0.")
+
+
+def _require_progress(progress: object) -> None:
+    if progress is not None and not callable(progress):
+        raise UsageError(
+            f"progress={seen(progress)}: it must be a callable, which is given a Progress now and then. Leave it out, "
+            "or pass a function."
+        )
 
 
 def _require_workers(workers: int | str, search: str, off: frozenset[str], *, live: bool) -> None:
-    if workers == 1:
-        return
-    right = ADDRESS.fullmatch(workers) if isinstance(workers, str) else workers >= 1
+    if isinstance(workers, str):
+        right = ADDRESS.fullmatch(workers) is not None
+    else:
+        right = isinstance(workers, int) and not isinstance(workers, bool) and 1 <= workers <= WORKERS_MAX
     if not right:
         raise UsageError(
-            f"workers={workers!r}: it must be a number of processes, at least 1, or the address of a Dask scheduler, "
-            "as 'tcp://localhost:8786'. Leave the option out for one process."
+            f"workers={seen(workers)}: it must be a number of processes, from 1 to {WORKERS_MAX:,}, or the address of "
+            "a Dask scheduler, as 'tcp://localhost:8786'. Leave the option out for one process."
         )
-    if search != "exhaustive" or live or "merge" in off:
+    if workers != 1 and (search != "exhaustive" or live or "merge" in off):
         raise UsageError(
             f"workers={workers!r}: several processes share an exhaustive search that merges equal states, and nothing "
             "else. Leave the option out, or the one that contradicts it."
@@ -295,10 +300,9 @@ def _require_workers(workers: int | str, search: str, off: frozenset[str], *, li
 
 
 def _switched_off(without: Collection[str], *, reduction: bool) -> frozenset[str]:
-    names = {without} if isinstance(without, str) else set(without)
-    unknown = sorted(names - set(REDUCTIONS))
-    if unknown:
-        raise UsageError(f"without={unknown[0]!r}: there is no such reduction; there are {', '.join(REDUCTIONS)}.")
+    names = (without,) if isinstance(without, str) else listed("without", without)
+    for name in names:
+        require_one_of("without", name, REDUCTIONS)
     return frozenset(names if reduction else {*names, "local", "merge", "symmetry"})
 
 

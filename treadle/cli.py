@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 import click
 from attrs import define, field, frozen
 
+from treadle.arguments import SECONDS, SEED, WHOLE, number, readable
 from treadle.checking import REDUCTIONS, SEARCHES
 from treadle.checking import check as run_check
 from treadle.checking import replay as run_replay
-from treadle.parallel.crews import ADDRESS
+from treadle.parallel.crews import ADDRESS, WORKERS_MAX
 from treadle.report import Directory, render_document, render_replay, render_result, render_summary, version
 from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code, replay_exit_code
@@ -93,10 +94,12 @@ def _parameters(context: click.Context, option: click.Parameter, values: tuple[s
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not name.isidentifier():
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE. Write for instance -p requests=2.", context, option)
+            raise click.BadParameter(
+                f"{shown(value)} is not NAME=VALUE. Write for instance -p requests=2.", context, option
+            )
         if name in found:
             raise click.BadParameter(
-                f"{name!r} is given twice, and a parameter has one value. Leave one of them away.",
+                f"{shown(name)} is given twice, and a parameter has one value. Leave one of them away.",
                 context,
                 option,
             )
@@ -132,11 +135,11 @@ def _faults(context: click.Context, option: click.Parameter, value: str | None) 
         return None
     found: dict[str, int] = {}
     for item in value.split(","):
-        match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]+)\s*", item)
+        match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]{1,9})\s*", item)
         if match is None or match[1] in found:
             raise click.BadParameter(
-                f"{value!r} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
-                "number. Write for instance --faults locked=1,crash=0.",
+                f"{shown(value)} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
+                "number of nine digits at most. Write for instance --faults locked=1,crash=0.",
                 context,
                 option,
             )
@@ -158,13 +161,13 @@ def _with_faults(scenario: Scenario, faults: dict[str, int] | None, faults_at: s
 
 def _workers(context: click.Context, option: click.Parameter, value: str) -> int | str:
     """Read N or ADDRESS."""
-    if re.fullmatch(r"0*[1-9][0-9]*", value):
+    if re.fullmatch(r"[0-9]{1,9}", value) and 1 <= int(value) <= WORKERS_MAX:
         return int(value)
     if ADDRESS.fullmatch(value):
         return value
     raise click.BadParameter(
-        f"{value!r} is neither a number of processes, at least 1, nor the address of a Dask scheduler. Write for "
-        "instance --workers 4, or --workers tcp://localhost:8786.",
+        f"{shown(value)} is neither a number of processes, from 1 to {WORKERS_MAX:,}, nor the address of a Dask "
+        "scheduler. Write for instance --workers 4, or --workers tcp://localhost:8786.",
         context,
         option,
     )
@@ -193,8 +196,8 @@ def _memory(context: click.Context, option: click.Parameter, value: str | None) 
     size = bytes_of(value)
     if size is None:
         raise click.BadParameter(
-            f"{value!r} is no size: it is a whole number greater than zero, of bytes or with one of the units K, M, G "
-            "and T after it. Write for instance --max-memory 500M, or --max-memory 2G.",
+            f"{shown(value)} is no size: it is a whole number greater than zero, of bytes or with one of the units "
+            "K, M, G and T after it. Write for instance --max-memory 500M, or --max-memory 2G.",
             context,
             option,
         )
@@ -212,11 +215,13 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except UsageError as error:
-            return _stop(ctx, f"Error: {error}", USAGE)
+            return _stop(ctx, readable(f"Error: {error}"), USAGE)
         except TreadleError as error:
             return _stop(ctx, f"Error: inconclusive: {type(error).__name__}: {error}", INCONCLUSIVE)
         except KeyboardInterrupt:
             return _stop(ctx, "interrupted", INCONCLUSIVE)
+        except click.UsageError as error:
+            raise click.UsageError(readable(error.format_message()), error.ctx) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         # Python would exit with 1, which means that a verdict was reached.
@@ -256,13 +261,14 @@ def cli() -> None:
     show_default=True,
     help="How to search; only an exhaustive one can prove that a property holds.",
 )
-@click.option("--max-states", type=click.IntRange(min=1), help="States at which each search stops.")
+@click.option("--max-states", metavar="N", callback=number(WHOLE), help="States at which each search stops.")
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    callback=number(SECONDS),
     help="Seconds after which each search stops.",
 )
-@click.option("--max-executions", type=click.IntRange(min=1), help="Executions at which each search stops.")
+@click.option("--max-executions", metavar="N", callback=number(WHOLE), help="Executions at which each search stops.")
 @click.option(
     "--max-memory",
     metavar="SIZE",
@@ -270,7 +276,14 @@ def cli() -> None:
     help="Resident memory at which each search stops, as 500M or 2G; by default half of the machine's.",
 )
 @click.option("--until-violated", is_flag=True, help="Stop each search at its first violation.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the searches that use chance.")
+@click.option(
+    "--seed",
+    metavar="N",
+    callback=number(SEED),
+    default="0",
+    show_default=True,
+    help="Of the searches that use chance.",
+)
 @click.option(
     "--workers",
     metavar="N|ADDRESS",
@@ -303,7 +316,7 @@ def cli() -> None:
     show_default=True,
     help="Of what is printed; json is one document and nothing else.",
 )
-@click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Also write reports to this directory.")
+@click.option("--report", type=Path, metavar="DIR", help="Also write reports to this directory.")
 @click.pass_context
 def check(
     context: click.Context,

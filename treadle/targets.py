@@ -16,9 +16,16 @@ from attrs import evolve, frozen
 
 from treadle.scenario import Scenario
 from treadle.values.errors import TargetError, UsageError
+from treadle.values.schedule import shown
 
 _CONVERTED = (int, float, bool)
 """The annotations for which a parameter's text is converted; any other parameter gets the text."""
+
+_LONGEST = 1000
+"""How many characters a target or a pattern may have, and how many of the names there are an error shows."""
+
+_MOST = 10_000
+"""How many scenarios a target may lead to; one that never ends leads to more."""
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -140,9 +147,14 @@ def keep(found: Sequence[Found], globs: Sequence[str]) -> tuple[Found, ...]:
         TargetError: a pattern matches none.
     """
     for glob in globs:
+        if len(glob) > _LONGEST:
+            raise TargetError(
+                f"-k {shown(glob)} is no pattern: it has more than {_LONGEST:,} characters. Write a shorter one, as in "
+                "-k '*/flush'."
+            )
         if not any(fnmatch.fnmatchcase(one.scenario.name, glob) for one in found):
             raise TargetError(
-                f"-k {glob!r} matches no scenario. The names are: {_names(found)}. "
+                f"-k {shown(glob)} matches no scenario. The names are: {_names(found)}. "
                 "A pattern must match a whole name; '*' stands for any text, as in -k '*/flush'."
             )
     if not globs:
@@ -165,7 +177,17 @@ def only(found: Sequence[Found]) -> Found:
 
 
 def _names(found: Sequence[Found]) -> str:
-    return ", ".join(one.scenario.name for one in found)
+    names = ", ".join(one.scenario.name for one in found)
+    return names if len(names) <= _LONGEST else f"{names[:_LONGEST]}... ({len(found):,} in all)"
+
+
+def _shown(thing: object) -> str:
+    """Return what a thing looks like, in short; its own code may fail at that."""
+    try:
+        text = repr(thing)
+    except Exception as error:  # noqa: BLE001  # of whatever the target is
+        return f"a {type(thing).__name__} whose repr raises {type(error).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 # --- One target --------------------------------------------------------------------------------------
@@ -176,7 +198,7 @@ def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ..
     if isinstance(named, Scenario) or not callable(named):
         if parameters:
             raise TargetError(
-                f"-p {next(iter(parameters))!r} was given, but target {target!r} is no callable, so nothing "
+                f"-p {shown(next(iter(parameters)))} was given, but target {target!r} is no callable, so nothing "
                 "takes parameters. Leave -p away, or name a function that returns the scenarios."
             )
     else:
@@ -184,17 +206,39 @@ def _scenarios(target: str, parameters: Mapping[str, str]) -> tuple[Scenario, ..
     if isinstance(named, Scenario):
         return (named,)
     if isinstance(named, Iterable) and not isinstance(named, (str, bytes, Mapping)):
-        members = tuple(named)
-        if members and all(isinstance(member, Scenario) for member in members):
+        members = _members(target, named)
+        if members and isinstance(members[-1], Scenario):
             return members
-        strange = [member for member in members if not isinstance(member, Scenario)]
-        got = f"holds {strange[0]!r}" if strange else "is empty"
+        got = f"holds {_shown(members[-1])}" if members else "is empty"
     else:
-        got = f"is {named!r}"
+        got = f"is {_shown(named)}"
     raise TargetError(
         f"Target {target!r} {got}: a target is a Scenario, a list of at least one, or a callable that "
         "returns one of these. Name another attribute."
     )
+
+
+def _members(target: str, named: Iterable[Any]) -> tuple[Any, ...]:
+    """Return what a target leads to, up to the first thing that is no scenario.
+
+    Raises:
+        TargetError: it fails, or does not come to an end.
+    """
+    members: list[Any] = []
+    try:
+        for member in named:
+            members.append(member)
+            if not isinstance(member, Scenario) or len(members) > _MOST:
+                break
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _broken(target, "going through what it leads to failed", error) from error
+    if len(members) > _MOST:
+        raise TargetError(
+            f"Target {target!r} leads to more than {_MOST:,} scenarios: it may have no end. Let it return a list."
+        )
+    return tuple(members)
 
 
 def _home(target: str) -> str:
@@ -208,9 +252,10 @@ def _home(target: str) -> str:
 def _attribute(target: str) -> Any:
     """Import a target's module and return the attribute."""
     module_name, colon, path = target.partition(":")
-    if not colon or module_name.endswith(".py") or not all(map(_dotted, (module_name, path))):
+    written = colon and len(target) <= _LONGEST and not module_name.endswith(".py")
+    if not written or not all(map(_dotted, (module_name, path))):
         raise TargetError(
-            f"{target!r} is no target: a target is written module:attribute. "
+            f"{shown(target)} is no target: a target is written module:attribute. "
             "Write for instance 'package.module:scenarios', with dots and without '.py'."
         )
     found: Any = _import(target, module_name)
@@ -223,6 +268,8 @@ def _attribute(target: str) -> Any:
             raise TargetError(
                 f"Target {target!r}: {module_name!r} has no attribute {path!r}.{there} Correct the name."
             ) from None
+        except Exception as error:
+            raise _broken(target, f"asking for {path!r} failed", error) from error
     return found
 
 
@@ -254,13 +301,19 @@ def _import(target: str, name: str) -> Any:
                 f"current directory first, {str(Path.cwd())!r}. Correct the name, or change the directory."
             ) from None
         raise _broken(target, f"module {name!r} cannot be imported", error) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _broken(target, f"module {name!r} cannot be imported", error) from error
 
 
 def _broken(target: str, what: str, error: BaseException) -> TargetError:
     """Return an error that has another error's type, text and place on one line."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  # an error of the application's own, whose text fails
+        text = ""
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
     place = f" ({inside[-1].filename}:{inside[-1].lineno})" if inside else ""
@@ -275,10 +328,10 @@ def _call(target: str, function: Callable[..., Any], parameters: Mapping[str, st
     arguments = _arguments(target, function, parameters)
     try:
         return function(**arguments)
-    except UsageError:
+    except (UsageError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
-        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    except BaseException as error:
+        given = ", ".join(f"{name}={_shown(value)}" for name, value in arguments.items())
         raise _broken(target, f"calling it with ({given}) failed", error) from error
 
 
@@ -324,7 +377,7 @@ def _convert(target: str, name: str, text: str, kind: type) -> Any:
         return _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError):
         raise TargetError(
-            f"-p {name}={text}: {target!r} takes {name!r} as {kind.__name__}, and {text!r} is none. "
+            f"-p {name}={shown(text)}: {target!r} takes {name!r} as {kind.__name__}, and this is none. "
             f"Give {'true or false' if kind is bool else 'a number'}."
         ) from None
 

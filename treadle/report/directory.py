@@ -37,7 +37,7 @@ class Directory:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a NUL, or what no name can be made of, is a ValueError
             raise _unwritable(self.path, error) from error
 
     def write_text(self, scenario: str, text: str) -> Path:
@@ -79,8 +79,9 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "scenario"
 
 
-def _unwritable(path: Path, error: OSError) -> UsageError:
+def _unwritable(path: Path, error: OSError | ValueError) -> UsageError:
+    why = getattr(error, "strerror", None) or error
     return UsageError(
-        f"{str(path)!r} cannot be written: {error.strerror or error}. Reports need a directory in which "
+        f"{str(path)!r} cannot be written: {why}. Reports need a directory in which "
         "files can be created; choose another one."
     )

@@ -27,6 +27,7 @@ from hashlib import blake2b
 
 from attrs import Attribute, field, frozen
 
+from treadle.values.allowed import seen
 from treadle.values.errors import TokenError
 from treadle.values.fault import Fault
 
@@ -163,6 +164,11 @@ class Schedule:
         Raises:
             TokenError: the text is malformed, too long, or of another version.
         """
+        if not isinstance(token, str):
+            raise TokenError(
+                f"{seen(token)} is no schedule token: a token is a text, as '{BARE_VERSION}.A3.B2'. Copy the whole "
+                "token from the report."
+            )
         token = token.strip()
         if len(token) > LENGTH_MAX:
             raise TokenError(
