@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("treadle.values",),
     ("treadle.isomorphism",),
-    ("treadle.interning", "treadle.scenario", "treadle.serial"),
+    ("treadle.interning", "treadle.scenario", "treadle.serial", "treadle.turn"),
     ("treadle.client", "treadle.world"),
     ("treadle.execution",),
     ("treadle.judge", "treadle.shrinking"),

@@ -29,6 +29,7 @@ from treadle.search.protocol import Limits, Progress, Search
 from treadle.search.random import Random
 from treadle.search.stateless import Stateless
 from treadle.search.sweep import Sweep
+from treadle.turn import turn
 from treadle.values.allowed import MOST, listed, require_number, require_one_of, require_whole, seen
 from treadle.values.errors import CheckInterrupted, ScheduleMismatchError, StuckClientError, UsageError
 from treadle.values.record import parting
@@ -101,7 +102,8 @@ def check(
         progress: told how far the search is, now and then.
 
     Raises:
-        UsageError: an argument is not allowed.
+        UsageError: an argument is not allowed; or this is not the main thread, an event loop runs, or another check is
+            under way.
         NondeterminismError: a client did not do again what it did before.
         ChallengeError: a live execution came to something that the search did not find.
         UnsupportedOperationError: a client did something that cannot be checked.
@@ -154,7 +156,8 @@ def check(
             raise CheckInterrupted(result)
         return result
 
-    with lacks_named(), collection_paused():  # until what was known is dropped
+    # Until what was known is dropped, nothing is collected.
+    with turn("check()", scenario.name), lacks_named(), collection_paused():
         return _start_over_if_needed(run)
 
 
@@ -181,6 +184,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
     Raises:
         TokenError: the token is malformed.
         ScheduleMismatchError: it names clients that the scenario does not have.
+        UsageError: this is not the main thread, an event loop runs, or a check is under way.
     """
     _require_scenario(scenario)
     schedule = Schedule.parse(token)
@@ -201,7 +205,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
             trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)))
             return evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
 
-    with lacks_named():
+    with turn("replay()", scenario.name), lacks_named():
         trace = _start_over_if_needed(run)
         if trace.parting is not None:
             # Whether to answer is an operation follows from the properties, of which there may have been others.
