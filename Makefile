@@ -7,10 +7,12 @@
 #   make test PYTEST_WORKERS=0                 one process, for a debugger
 #   make test PYTHON=python3.13 VENV=.venv313  another interpreter, beside the usual one
 #   make test REQUIRE='sqlalchemy<2.1'         an extra requirement
+#   make test CONSTRAINTS=lowest.txt           versions that pip must keep to (see .ci/lowest.py)
 
 VENV           = .venv
 PYTHON        ?=
 REQUIRE        =
+CONSTRAINTS    =
 CHECK_ARGS     =
 BENCH_ARGS     =
 PYTEST_ARGS    =
@@ -74,8 +76,8 @@ PROBE = import sys; sys.version_info < (3, 11) and sys.exit(1); import ensurepip
         print(sys.executable, sys.version.split()[0])
 
 # $(READY) records what was asked for, so that asking for something else makes the environment anew.
-ASKED = $(strip PYTHON=$(PYTHON) REQUIRE=$(REQUIRE))
-ifneq ($(strip $(PYTHON)$(REQUIRE)),)
+ASKED = $(strip PYTHON=$(PYTHON) REQUIRE=$(REQUIRE) CONSTRAINTS=$(CONSTRAINTS))
+ifneq ($(strip $(PYTHON)$(REQUIRE)$(CONSTRAINTS)),)
 ifneq ($(shell cat "$(READY)" 2>/dev/null),$(ASKED))
 $(READY): always
 endif
@@ -99,5 +101,5 @@ $(READY): pyproject.toml
 	"$$python" -m venv --clear "$(VENV)" && \
 	$(BIN)/python -m pip --disable-pip-version-check install -qq --upgrade 'pip>=25.1' && \
 	$(BIN)/python -m pip --disable-pip-version-check install -qq --group dev --editable '.[distributed,docs]' \
-	    $(foreach requirement,$(REQUIRE),'$(requirement)') && \
+	    $(foreach requirement,$(REQUIRE),'$(requirement)') $(if $(CONSTRAINTS),--constraint '$(CONSTRAINTS)') && \
 	echo '$(ASKED)' > "$@"

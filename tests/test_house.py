@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("treadle.values",),
     ("treadle.isomorphism",),
-    ("treadle.interning", "treadle.scenario", "treadle.serial"),
+    ("treadle.interning", "treadle.scenario", "treadle.serial", "treadle.turn"),
     ("treadle.client", "treadle.world"),
     ("treadle.execution",),
     ("treadle.judge", "treadle.shrinking"),
@@ -23,7 +23,7 @@ LAYERS = (
     ("treadle.deciding",),
     ("treadle.checking",),
     ("treadle.report",),
-    ("treadle.targets",),
+    ("treadle.arguments", "treadle.targets"),
     ("treadle.cli", "treadle.pytest_plugin", "treadle.hypothesis"),
     ("treadle.__main__", "treadle"),
 )

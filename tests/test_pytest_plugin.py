@@ -76,7 +76,7 @@ class TestCheck:
         """Options are those of the checker."""
         with pytest.raises(UsageError, match="nonsense"):
             Treadle().check(bank.fixed, search="nonsense")
-        with pytest.raises(UsageError, match="no such reduction"):
+        with pytest.raises(UsageError, match="without="):
             Treadle().check(bank.fixed, without=["nonsense"])
         assert Treadle().check(bank.fixed, workers=2, without=["memory"]).exhausted
 

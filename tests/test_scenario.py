@@ -87,5 +87,5 @@ def test_a_property_has_one_word_for_a_name() -> None:
 @pytest.mark.parametrize("locked", [-1, 1.5])
 def test_a_budget_is_a_count(locked: Any) -> None:
     """Negative and broken numbers are refused."""
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(UsageError, match="whole number"):
         FaultBudget(locked=locked)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import TypeVar
@@ -17,7 +16,7 @@ from treadle.execution.symmetry import groups_of
 from treadle.execution.system import Known, System, less_known
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
-from treadle.parallel.crews import ADDRESS, crew_of
+from treadle.parallel.crews import ADDRESS, WORKERS_MAX, crew_of
 from treadle.parallel.part import Options
 from treadle.parallel.together import Together, search_together
 from treadle.scenario import Scenario
@@ -29,6 +28,8 @@ from treadle.search.protocol import Limits, Progress, Search
 from treadle.search.random import Random
 from treadle.search.stateless import Stateless
 from treadle.search.sweep import Sweep
+from treadle.turn import turn
+from treadle.values.allowed import MOST, listed, require_number, require_one_of, require_whole
 from treadle.values.display import names as enumerated
 from treadle.values.display import quoted
 from treadle.values.errors import (
@@ -44,6 +45,8 @@ from treadle.values.schedule import Choice, Schedule, letters
 from treadle.values.signals import OperationBoundError, SignalError
 from treadle.values.trace import Trace
 from treadle.values.verdict import Result
+from treadle.world.patience import patience_of
+from treadle.world.room import lacks_named
 
 SEARCHES = ("exhaustive", "random", "pct", "sweep")
 """The search policies."""
@@ -111,17 +114,18 @@ def check(
         progress: told how far the search is, now and then.
 
     Raises:
-        UsageError: an argument is not allowed.
+        UsageError: an argument is not allowed; or this is not the main thread, an event loop runs, or another check is
+            under way.
         NondeterminismError: a client did not do again what it did before.
         ChallengeError: a live execution came to something that the search did not find.
         UnsupportedOperationError: a client did something that cannot be checked.
         PropertyError: a predicate failed, or returned no verdict.
         CheckInterrupted: Ctrl-C. Its ``result`` is what was decided by then.
     """
-    if not isinstance(scenario, Scenario):
-        raise UsageError(f"{quoted(scenario)} is no Scenario. Build one with treadle.Scenario(...).")
+    _require_scenario(scenario)
     _require_options(search, max_states, max_seconds, max_executions, max_memory)
-    _require_challenges(challenge, challenges)
+    _require_challenges(challenge, challenges, seed)
+    _require_progress(progress)
     off = _switched_off(without, reduction=reduction)
     _require_workers(workers, search, off, live=live)
 
@@ -147,6 +151,7 @@ def check(
         )
         together = None
         with contextlib.ExitStack() as stack:
+            stack.enter_context(patience_of(scenario))
             if workers != 1 and not known.history:
                 stack.enter_context(interruption.heeded())
                 together = _search_together(scenario, workers, options, limits)
@@ -162,7 +167,8 @@ def check(
             raise CheckInterrupted(result)
         return result
 
-    with collection_paused():  # until what was known is dropped
+    # Until what was known is dropped, nothing is collected.
+    with turn("check()", scenario.name), lacks_named(), collection_paused():
         return _start_over_if_needed(run, isolate)
 
 
@@ -189,7 +195,9 @@ def replay(scenario: Scenario, token: str) -> Trace:
     Raises:
         TokenError: the token is malformed.
         ScheduleMismatchError: it names clients that the scenario does not have.
+        UsageError: this is not the main thread, an event loop runs, or a check is under way.
     """
+    _require_scenario(scenario)
     schedule = Schedule.parse(token)
     names = tuple(client.name for client in scenario.clients)
     last = max((choice.client for choice in schedule.choices), default=0)
@@ -200,7 +208,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
         )
 
     def run(known: Known, *, forced: bool = False) -> Trace:
-        with System(scenario, known) as system:
+        with patience_of(scenario), System(scenario, known) as system:
             judge = Judge(scenario, system.sequel, system.serial, ends_visible=known.ends_visible or forced)
             judge.start(system.product.root())
             fitting, misfit = _fitting(system.product, schedule, names)
@@ -208,14 +216,15 @@ def replay(scenario: Scenario, token: str) -> Trace:
             trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)))
             return evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
 
-    trace = _start_over_if_needed(run)
-    if trace.parting is not None:
-        # Whether to answer is an operation follows from the properties, of which there may have been others.
-        for visible in (False, True):
-            other = _start_over_if_needed(partial(_run_showing, run, visible))
-            if other.parting is None:
-                return other
-    return trace
+    with turn("replay()", scenario.name), lacks_named():
+        trace = _start_over_if_needed(run)
+        if trace.parting is not None:
+            # Whether to answer is an operation follows from the properties, of which there may have been others.
+            for visible in (False, True):
+                other = _start_over_if_needed(partial(_run_showing, run, visible))
+                if other.parting is None:
+                    return other
+        return trace
 
 
 def _run_showing(run: Callable[..., Trace], visible: bool, known: Known) -> Trace:  # noqa: FBT001  # a value
@@ -254,6 +263,11 @@ def _start_over_if_needed(run: Callable[[Known], _Answer], isolate: bool | None 
             known = less_known(known, error)
 
 
+def _require_scenario(scenario: object) -> None:
+    if not isinstance(scenario, Scenario):
+        raise UsageError(f"{quoted(scenario)} is no Scenario. Build one with treadle.Scenario(...).")
+
+
 def _require_options(
     search: str,
     max_states: int | None,
@@ -261,42 +275,41 @@ def _require_options(
     max_executions: int | None,
     max_memory: int | None,
 ) -> None:
-    if search not in SEARCHES:
-        raise UsageError(f"search={quoted(search)}: it must be one of {', '.join(SEARCHES)}. Choose one of these.")
-    for name, value in (
-        ("max_states", max_states),
-        ("max_seconds", max_seconds),
-        ("max_executions", max_executions),
-        ("max_memory", max_memory),
-    ):
-        if value is None:
-            continue
-        whole = name != "max_seconds"
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not value > 0:
-            kind = "whole number" if whole else "number"
-            raise UsageError(
-                f"{name}={quoted(value)}: a bound must be a {kind} greater than zero. Leave it out for "
-                f"{'the default' if name == 'max_memory' else 'no bound'}."
-            )
+    require_one_of("search", search, SEARCHES)
+    for name, value in (("max_states", max_states), ("max_executions", max_executions)):
+        if value is not None:
+            require_whole(name, value, least=1, remedy="Leave it out for no bound.")
+    if max_seconds is not None:
+        require_number("max_seconds", max_seconds, above_zero=True, remedy="Leave it out for no bound.")
+    if max_memory is not None:
+        require_whole("max_memory", max_memory, least=1, most=MOST**2, remedy="Leave it out for the default.")
 
 
-def _require_challenges(share: float, least: int) -> None:
-    if not 0 <= share < math.inf:
-        raise UsageError(f"challenge={quoted(share)}: it is a share of the time of the search, 0 or more, as 0.1.")
-    if least < 0:
-        raise UsageError(f"challenges={quoted(least)}: it is a number of executions, 0 or more. Leave it out for 20.")
+def _require_challenges(share: float, least: int, seed: int) -> None:
+    require_number("challenge", share, remedy="It is a share of the time of the search, as 0.1.")
+    require_whole("challenges", least, least=0, remedy="It is a number of executions; leave it out for 20.")
+    require_whole("seed", seed, least=-MOST, remedy="Leave it out for 0.")
+
+
+def _require_progress(progress: object) -> None:
+    if progress is not None and not callable(progress):
+        raise UsageError(
+            f"progress={quoted(progress)}: it must be a callable, which is given a Progress now and then. Leave it "
+            "out, or pass a function."
+        )
 
 
 def _require_workers(workers: int | str, search: str, off: frozenset[str], *, live: bool) -> None:
-    if workers == 1:
-        return
-    right = ADDRESS.fullmatch(workers) if isinstance(workers, str) else workers >= 1
+    if isinstance(workers, str):
+        right = ADDRESS.fullmatch(workers) is not None
+    else:
+        right = isinstance(workers, int) and not isinstance(workers, bool) and 1 <= workers <= WORKERS_MAX
     if not right:
         raise UsageError(
-            f"workers={quoted(workers)}: it must be a number of processes, at least 1, or the address of a Dask "
-            "scheduler, as 'tcp://localhost:8786'. Leave the option out for one process."
+            f"workers={quoted(workers)}: it must be a number of processes, from 1 to {WORKERS_MAX:,}, or the address "
+            "of a Dask scheduler, as 'tcp://localhost:8786'. Leave the option out for one process."
         )
-    if search != "exhaustive" or live or "merge" in off:
+    if workers != 1 and (search != "exhaustive" or live or "merge" in off):
         raise UsageError(
             f"workers={quoted(workers)}: several processes share an exhaustive search that merges equal states, and "
             "nothing else. Leave the option out, or the one that contradicts it."
@@ -304,12 +317,9 @@ def _require_workers(workers: int | str, search: str, off: frozenset[str], *, li
 
 
 def _switched_off(without: Collection[str], *, reduction: bool) -> frozenset[str]:
-    names = {without} if isinstance(without, str) else set(without)
-    unknown = sorted(names - set(REDUCTIONS))
-    if unknown:
-        raise UsageError(
-            f"without={quoted(unknown[0])}: there is no such reduction; there are {', '.join(REDUCTIONS)}."
-        )
+    names = (without,) if isinstance(without, str) else listed("without", without)
+    for name in names:
+        require_one_of("without", name, REDUCTIONS)
     return frozenset(names if reduction else {*names, "local", "merge", "symmetry"})
 
 

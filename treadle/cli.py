@@ -21,10 +21,11 @@ from typing import Any, TypeVar
 import click
 from attrs import define, field, frozen
 
+from treadle.arguments import SECONDS, SEED, WHOLE, number
 from treadle.checking import REDUCTIONS, SEARCHES
 from treadle.checking import check as run_check
 from treadle.checking import replay as run_replay
-from treadle.parallel.crews import ADDRESS
+from treadle.parallel.crews import ADDRESS, WORKERS_MAX
 from treadle.report import Directory, render_document, render_replay, render_result, render_summary, version
 from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code, replay_exit_code
@@ -149,11 +150,11 @@ def _faults(context: click.Context, option: click.Parameter, value: str | None) 
         return None
     found: dict[str, int] = {}
     for item in value.split(","):
-        match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]+)\s*", item)
+        match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]{1,9})\s*", item)
         if match is None or match[1] in found:
             raise click.BadParameter(
                 f"{quoted(value)} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
-                "number. Write for instance --faults locked=1,crash=0.",
+                "number of nine digits at most. Write for instance --faults locked=1,crash=0.",
                 context,
                 option,
             )
@@ -175,13 +176,13 @@ def _with_faults(scenario: Scenario, faults: dict[str, int] | None, faults_at: s
 
 def _workers(context: click.Context, option: click.Parameter, value: str) -> int | str:
     """Read N or ADDRESS."""
-    if re.fullmatch(r"0*[1-9][0-9]*", value):
+    if re.fullmatch(r"[0-9]{1,9}", value) and 1 <= int(value) <= WORKERS_MAX:
         return int(value)
     if ADDRESS.fullmatch(value):
         return value
     raise click.BadParameter(
-        f"{quoted(value)} is neither a number of processes, at least 1, nor the address of a Dask scheduler. Write for "
-        "instance --workers 4, or --workers tcp://localhost:8786.",
+        f"{quoted(value)} is neither a number of processes, from 1 to {WORKERS_MAX:,}, nor the address of a Dask "
+        "scheduler. Write for instance --workers 4, or --workers tcp://localhost:8786.",
         context,
         option,
     )
@@ -294,13 +295,14 @@ def cli() -> None:
     show_default=True,
     help="How to search; only an exhaustive one can prove that a property holds.",
 )
-@click.option("--max-states", type=click.IntRange(min=1), help="States at which each search stops.")
+@click.option("--max-states", metavar="N", callback=number(WHOLE), help="States at which each search stops.")
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    callback=number(SECONDS),
     help="Seconds after which each search stops.",
 )
-@click.option("--max-executions", type=click.IntRange(min=1), help="Executions at which each search stops.")
+@click.option("--max-executions", metavar="N", callback=number(WHOLE), help="Executions at which each search stops.")
 @click.option(
     "--max-memory",
     metavar="SIZE",
@@ -308,7 +310,14 @@ def cli() -> None:
     help="Resident memory at which each search stops, as 500M or 2G; by default half of the machine's.",
 )
 @click.option("--until-violated", is_flag=True, help="Stop each search at its first violation.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the searches that use chance.")
+@click.option(
+    "--seed",
+    metavar="N",
+    callback=number(SEED),
+    default="0",
+    show_default=True,
+    help="Of the searches that use chance.",
+)
 @click.option(
     "--workers",
     metavar="N|ADDRESS",
@@ -346,7 +355,7 @@ def cli() -> None:
     show_default=True,
     help="Of what is printed; json is one document and nothing else.",
 )
-@click.option("--report", type=click.Path(path_type=Path), metavar="DIR", help="Also write reports to this directory.")
+@click.option("--report", type=Path, metavar="DIR", help="Also write reports to this directory.")
 @click.pass_context
 def check(
     context: click.Context,

@@ -33,6 +33,7 @@ from treadle.values.signals import (
     LogsNeededError,
     NotLocalError,
 )
+from treadle.world.patience import patience_of
 
 _STARTS_OVER = (EndsMatterError, HistoryNeededError, LogsNeededError, NondeterminismError, NotLocalError)
 """What tells that something must not be taken for granted any more."""
@@ -58,7 +59,8 @@ class _Runner:
     def ready(self) -> tuple[System, Judge]:
         """Return the system and its judge, made ready."""
         if self._ready is None:
-            system = self._stack.enter_context(System(self.scenario, self._known))
+            with patience_of(self.scenario):
+                system = self._stack.enter_context(System(self.scenario, self._known))
             judge = Judge(self.scenario, system.sequel, system.serial, ends_visible=system.shows_ends)
             judge.start(system.product.root())
             self._ready = system, judge

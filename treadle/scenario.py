@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from attrs import Attribute, define, evolve, field, frozen, validators
+from attrs import Attribute, define, evolve, field, frozen
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 
+from treadle.values.allowed import above_zero, listed, named, require_one_of, whole
 from treadle.values.display import names as enumerated
 from treadle.values.display import quoted
 from treadle.values.errors import UsageError
@@ -42,10 +43,7 @@ DEFAULT_BUSY_TIMEOUT_MS = 5000
 def _one_of(allowed: tuple[str, ...]) -> Callable[[Any, Attribute[Any], str], None]:
     def check(instance: object, attribute: Attribute[Any], value: str) -> None:
         del instance
-        if value not in allowed:
-            raise UsageError(
-                f"{attribute.name}={quoted(value)}: it must be one of {', '.join(allowed)}. Choose one of these."
-            )
+        require_one_of(attribute.name, value, allowed)
 
     return check
 
@@ -88,9 +86,7 @@ class Database:
     engine: Engine = field(kw_only=True, default=None)
     journal: str = field(kw_only=True, default="wal", validator=_one_of(JOURNALS))
     transactions: str = field(kw_only=True, default="legacy", validator=_one_of(TRANSACTIONS))
-    busy_timeout_ms: int = field(
-        kw_only=True, default=DEFAULT_BUSY_TIMEOUT_MS, validator=[validators.instance_of(int), validators.ge(0)]
-    )
+    busy_timeout_ms: int = field(kw_only=True, default=DEFAULT_BUSY_TIMEOUT_MS, validator=whole(least=0))
 
     def __attrs_post_init__(self) -> None:
         """Check the values, and make an engine where none was given."""
@@ -165,12 +161,25 @@ class Client:
             )
 
 
-def _names(values: Iterable[str]) -> frozenset[str]:
-    return frozenset(values)
+def _clients(values: Iterable[Any]) -> tuple[Any, ...]:
+    return listed("clients", values)
 
 
-def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(values)
+def _properties(values: Iterable[Any]) -> tuple[Any, ...]:
+    return listed("properties", values)
+
+
+def _expect_violated(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(named("expect_violated", values))
+
+
+def _may_fail(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(named("may_fail", values))
+
+
+def _placement(value: str) -> Placement:
+    require_one_of("faults_at", value, [placement.value for placement in Placement])
+    return Placement(value)
 
 
 @frozen
@@ -205,21 +214,20 @@ class Scenario:
 
     name: str
     database: Database
-    clients: tuple[Client, ...] = field(converter=_tuple)
-    properties: tuple[Property, ...] = field(converter=_tuple)
+    clients: tuple[Client, ...] = field(converter=_clients)
+    properties: tuple[Property, ...] = field(converter=_properties)
     faults: FaultBudget = field(kw_only=True, factory=FaultBudget)
-    faults_at: Placement = field(kw_only=True, default=Placement.REACHABLE, converter=Placement)
-    expect_violated: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_names)
-    may_fail: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_names)
+    faults_at: Placement = field(kw_only=True, default=Placement.REACHABLE, converter=_placement)
+    expect_violated: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_expect_violated)
+    may_fail: frozenset[str] = field(kw_only=True, default=frozenset(), converter=_may_fail)
     warm: bool = field(kw_only=True, default=False)
-    max_operations: int = field(kw_only=True, default=20_000, validator=validators.ge(1))
-    max_step_s: float = field(kw_only=True, default=10.0, validator=validators.gt(0))
+    max_operations: int = field(kw_only=True, default=20_000, validator=whole(least=1))
+    max_step_s: float = field(kw_only=True, default=10.0, validator=above_zero())
     origin: Callable[[], Scenario] | None = field(kw_only=True, default=None, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Check the values."""
-        if not isinstance(self.database, Database):
-            raise UsageError(f"scenario {quoted(self.name)}: {quoted(self.database)} is no Database. Wrap it in one.")
+        self._require_kinds()
         if not self.clients:
             raise UsageError(f"scenario {quoted(self.name)} has no clients: a scenario needs at least one Client.")
         if not self.properties:
@@ -250,6 +258,16 @@ class Scenario:
                     f"scenario {quoted(self.name)}: {option} names {quoted(unknown[0])}, which is no {sort} of it; it "
                     f"has {enumerated(sorted(there))}. Correct the name."
                 )
+
+    def _require_kinds(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise UsageError(f"{quoted(self.name)} is no name for a scenario: a name is a text that is not empty.")
+        if not isinstance(self.database, Database):
+            raise UsageError(f"scenario {self.name!r}: {quoted(self.database)} is no Database. Wrap it in one.")
+        if not isinstance(self.faults, FaultBudget):
+            raise UsageError(
+                f"scenario {self.name!r}: faults={quoted(self.faults)} is no fault budget. Write FaultBudget(locked=1)."
+            )
 
     def with_faults(self, faults: FaultBudget, faults_at: Placement) -> Scenario:
         """Return this scenario with another fault budget and placement."""

@@ -23,6 +23,12 @@ from treadle.values.errors import TargetError, UnsupportedOperationError, UsageE
 _CONVERTED = (int, float, bool)
 """The annotations for which a parameter's text is converted; any other parameter gets the text."""
 
+_LONGEST = 1000
+"""How many characters a target or a pattern may have, and how many of the names there are an error shows."""
+
+_MOST = 10_000
+"""How many scenarios a target may lead to; one that never ends leads to more."""
+
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -150,6 +156,11 @@ def keep(found: Sequence[Found], globs: Sequence[str]) -> tuple[Found, ...]:
         TargetError: a pattern matches none.
     """
     for glob in globs:
+        if len(glob) > _LONGEST:
+            raise TargetError(
+                f"-k {quoted(glob)} is no pattern: it has more than {_LONGEST:,} characters. Write a shorter one, as "
+                "in -k '*/flush'."
+            )
         if not any(fnmatch.fnmatchcase(one.scenario.name, glob) for one in found):
             raise TargetError(
                 f"-k {quoted(glob)} matches no scenario. The names are: {_names(found)}. "
@@ -206,11 +217,10 @@ def _loaded(target: str, parameters: Mapping[str, str], loaded: Loading) -> tupl
     if isinstance(named, Scenario):
         return (named,)
     if isinstance(named, Iterable) and not isinstance(named, (str, bytes, Mapping)):
-        members = tuple(named)
-        if members and all(isinstance(member, Scenario) for member in members):
+        members = _members(target, named)
+        if members and isinstance(members[-1], Scenario):
             return members
-        strange = [member for member in members if not isinstance(member, Scenario)]
-        got = f"holds {quoted(strange[0])}" if strange else "is empty"
+        got = f"holds {quoted(members[-1])}" if members else "is empty"
     else:
         got = f"is {quoted(named)}"
     _require_no_client(target, loaded.files[imported:])
@@ -218,6 +228,29 @@ def _loaded(target: str, parameters: Mapping[str, str], loaded: Loading) -> tupl
         f"Target {quoted(target)} {got}: a target is a Scenario, a list of at least one, or a callable that "
         "returns one of these. Name another attribute."
     )
+
+
+def _members(target: str, named: Iterable[Any]) -> tuple[Any, ...]:
+    """Return what a target leads to, up to the first thing that is no scenario.
+
+    Raises:
+        TargetError: it fails, or does not come to an end.
+    """
+    members: list[Any] = []
+    try:
+        for member in named:
+            members.append(member)
+            if not isinstance(member, Scenario) or len(members) > _MOST:
+                break
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _broken(target, "going through what it leads to failed", error) from error
+    if len(members) > _MOST:
+        raise TargetError(
+            f"Target {target!r} leads to more than {_MOST:,} scenarios: it may have no end. Let it return a list."
+        )
+    return tuple(members)
 
 
 def _require_no_client(target: str, files: Sequence[str]) -> None:
@@ -241,7 +274,8 @@ def _home(target: str) -> str:
 def _attribute(target: str) -> Any:
     """Import a target's module and return the attribute."""
     module_name, colon, path = target.partition(":")
-    if not colon or module_name.endswith(".py") or not all(map(_dotted, (module_name, path))):
+    written = colon and len(target) <= _LONGEST and not module_name.endswith(".py")
+    if not written or not all(map(_dotted, (module_name, path))):
         raise TargetError(
             f"{quoted(target)} is no target: a target is written module:attribute. "
             "Write for instance 'package.module:scenarios', with dots and without '.py'."
@@ -257,6 +291,8 @@ def _attribute(target: str) -> Any:
                 f"Target {quoted(target)}: {quoted(module_name)} has no attribute {quoted(path)}.{there} "
                 "Correct the name."
             ) from None
+        except Exception as error:
+            raise _broken(target, f"asking for {path!r} failed", error) from error
     return found
 
 
@@ -288,7 +324,9 @@ def _import(target: str, name: str) -> Any:
                 f"current directory first, {quoted(str(Path.cwd()))}. Correct the name, or change the directory."
             ) from None
         raise _broken(target, f"module {quoted(name)} cannot be imported", error) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _broken(target, f"module {quoted(name)} cannot be imported", error) from error
 
 
@@ -307,9 +345,9 @@ def _call(target: str, function: Callable[..., Any], parameters: Mapping[str, st
     arguments = _arguments(target, function, parameters)
     try:
         return function(**arguments)
-    except UsageError:
+    except (UsageError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         given = ", ".join(f"{name}={quoted(value)}" for name, value in arguments.items())
         raise _broken(target, f"calling it with ({given}) failed", error) from error
 

@@ -33,7 +33,7 @@ def _rules(error: BaseException) -> list[str]:
 
 def _fewest_rules(scenario: Scenario, name: str) -> int:
     """Return the least number of rules after which running on in order breaks a property, by breadth first search."""
-    with System(scenario) as system, system.active():
+    with System(scenario) as system:
         judge = Judge(scenario, system.sequel, system.serial)
         level = [system.product.root()]
         judge.start(level[0])

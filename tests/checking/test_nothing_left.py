@@ -35,7 +35,6 @@ from treadle import (
     at_end,
     check,
 )
-from treadle.world.sandbox import Sandbox
 
 _ROOTS = (Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108  # where sandboxes are made
 _HERE = Path(__file__).parents[2]
@@ -54,12 +53,6 @@ def _open_files() -> set[str]:
         except OSError:
             continue
     return {name for name in found if "treadle-" in name}
-
-
-def sandbox_root() -> Path:
-    """Return where sandboxes are made on this machine."""
-    with Sandbox() as sandbox:
-        return sandbox.path.parent
 
 
 def _raise_property(view: object) -> bool:
@@ -109,18 +102,6 @@ def test_an_interrupt_leaves_nothing(delay_s: float) -> None:
         process.kill()
     assert "Interrupt" in errors  # CheckInterrupted, if the search had begun
     assert [] == _sandboxes(process.pid)
-
-
-def test_what_a_killed_process_left_is_swept() -> None:
-    """The next check removes the directory of a process that is gone."""
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
-    )  # our own
-    left = sandbox_root() / f"treadle-{int(dead.stdout)}-left"
-    left.mkdir()
-    (left / "world.db").write_text("")
-    check(bank(add_in_place))
-    assert not left.exists()
 
 
 def test_the_configured_database_is_never_touched(tmp_path: Path) -> None:

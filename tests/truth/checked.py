@@ -134,7 +134,7 @@ def ends_of_one_more(case: Case, program: Program, **options: Any) -> set[tuple[
 def outcomes_of_every_operation(case: Case, *, faults: tuple[int, int], faults_at: str) -> set[Outcome]:
     """Return the outcomes of a search in which every operation is a scheduling point, but equal states are merged."""
     scenario, seen = _scenario(case, faults, faults_at)
-    with System(scenario, Known(keep_logs=True), local=False, memory=False) as system, system.active():
+    with System(scenario, Known(keep_logs=True), local=False, memory=False) as system:
         judge = Judge(scenario, system.sequel, system.serial)
         assert Exhaustive(system.symmetry).explore(system.product, judge, Limits()).exhausted
     return seen

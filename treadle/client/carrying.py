@@ -88,7 +88,6 @@ _HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: the class was made while Python ran."""
 
 
-
 def _name_of(sentinel: object) -> _Name | None:
     """Return where a module has an object that is nothing but itself, if one has."""
     for name, module in tuple(sys.modules.items()):
@@ -209,8 +208,8 @@ def _exception_parts(error: BaseException) -> Any:
     kind = type(error)
     state = {name: getattr(error, name) for name in _LINKS} | _fitting(vars(error))
     if _is_builtin(kind):
-        made, arguments, *_ = error.__reduce__()  # type: ignore[misc]  # a tuple
-        return made, arguments, state, None, None, _restored
+        made: Any = error.__reduce__()
+        return (*made[:2], state, None, None, _restored)
     arguments = tuple(item if _fits(item) else Opaque(spoken(item)) for item in error.args)
     return _made_again, (kind, arguments), state, None, None, _restored
 
@@ -223,7 +222,7 @@ def _is_builtin(kind: type[Any]) -> bool:
 def _made_again(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseException:
     builtin = next(base for base in kind.__mro__ if _is_builtin(base))
     error: BaseException = builtin.__new__(kind, *arguments)
-    builtin.__init__(error, *arguments)
+    builtin.__init__(error, *arguments)  # type: ignore[misc]  # that of the builtin, and no other
     error.args = arguments
     return error
 

@@ -38,6 +38,7 @@ from treadle.client.process import Again, Process, keep_from_forks
 from treadle.client.surroundings import Surroundings
 from treadle.scenario import Client, Database
 from treadle.values.errors import TreadleError
+from treadle.values.lack import lack_of
 from treadle.values.operation import Operation
 from treadle.values.outcome import Raised
 
@@ -277,9 +278,11 @@ class ForkServer:
 
 
 def _no_process(error: OSError) -> TreadleError:
+    lack = lack_of(error)
+    if lack is not None:
+        return lack.error()
     return TreadleError(
-        f"no process could be started for a client ({error}): each client has one. Let fewer run at the same time, or "
-        "raise the limit (ulimit -u)."
+        f"no process could be started for a client ({error}): each client has one. Let fewer run at the same time."
     )
 
 

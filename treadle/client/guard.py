@@ -98,7 +98,7 @@ class Files:
             name = os.path.realpath(os.fsdecode(path))
         except TypeError:
             return False
-        return any(own.startswith(os.path.join(name, "")) for own in self._names)
+        return any(own.startswith(f"{name}{os.sep}") for own in self._names)
 
     def mentioned(self, thing: Any) -> bool:
         """Tell whether arguments of a command name one of them."""
@@ -116,7 +116,7 @@ def _inside(directory: Any, path: Any) -> Any:
     if not isinstance(directory, int) or directory < 0:
         return path
     try:
-        return os.path.join(os.readlink(f"/proc/self/fd/{directory}"), os.fsdecode(path))
+        return Path(f"/proc/self/fd/{directory}").readlink() / os.fsdecode(path)
     except (OSError, TypeError):
         return path
 

@@ -141,7 +141,7 @@ class Inherited:
             make(engine, *arguments, **options)
             self.engines.append(engine)
 
-        Engine.__init__ = made  # type: ignore[method-assign]  # for good
+        Engine.__init__ = made  # type: ignore[method-assign, assignment]  # for good
 
     def forget_pools(self) -> None:
         """Let every engine open connections anew.

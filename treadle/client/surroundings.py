@@ -170,7 +170,7 @@ class Surroundings:
             connection._dbapi_connection = None  # noqa: SLF001  # else SQLAlchemy would roll back what nobody began
             connection._Connection__can_reconnect = False  # type: ignore[attr-defined]  # noqa: SLF001  # likewise
 
-        DefaultDialect.initialize = initialize  # type: ignore[method-assign]  # for good
+        DefaultDialect.initialize = initialize  # type: ignore[method-assign, assignment]  # for good
 
     # For one client.
 
@@ -182,7 +182,8 @@ class Surroundings:
             opens: opens connections to the checked database; None for those of the gate.
         """
         self._blame = client.blame
-        self._opens = opens or functools.partial(gate_of(self._driver), client)
+        gate: Any = gate_of(self._driver)
+        self._opens = opens or functools.partial(gate, client)
         self.timekeeper.restart()
         self._seed(client.name)
         if self._identity is None:
@@ -310,7 +311,7 @@ def _silence() -> None:
         os.dup2(nothing, descriptor)
     if nothing > 2:  # noqa: PLR2004  # not one of those
         os.close(nothing)
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # for good
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115  # for good
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115  # likewise
     sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115  # likewise
     with contextlib.suppress(ValueError):  # only where the checker has the main thread

@@ -10,8 +10,11 @@ from treadle.parallel.crew import Crew
 from treadle.parallel.processes import Processes
 from treadle.scenario import Scenario
 
-ADDRESS = re.compile(r"(tcp|tls)://\S+:[0-9]+")
+ADDRESS = re.compile(r"(tcp|tls)://[!-~]{1,255}:[0-9]{1,5}")
 """The address of a Dask scheduler."""
+
+WORKERS_MAX = 1000
+"""How many processes may be asked for. Each takes memory before it does anything."""
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from treadle.search.graph import Graph
 from treadle.search.memory import resident
 from treadle.values.signals import NamesMatterError
 from treadle.world.content import Content
+from treadle.world.patience import patience_of
 
 FIRST = 0
 """The number of the part in which everything starts."""
@@ -196,6 +197,7 @@ class Part:
         self._taken: list[str] = []
         self._parted = False
         with contextlib.ExitStack() as stack:
+            stack.enter_context(patience_of(scenario))
             system = self._system = stack.enter_context(options.system(scenario))
             self._judge = Judge(scenario, system.sequel, system.serial, system.symmetry, ends_visible=system.shows_ends)
             self._explorer = Explorer(system.product, self._judge, system.symmetry, owns=self._owns)

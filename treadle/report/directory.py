@@ -41,7 +41,7 @@ class Directory:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-        except (OSError, ValueError) as error:  # no file system has names with a NUL
+        except (OSError, ValueError) as error:  # a NUL, or what no name can be made of, is a ValueError
             raise _unwritable(self.path, error) from error
 
     def write_text(self, scenario: str, text: str) -> Path:

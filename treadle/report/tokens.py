@@ -14,6 +14,9 @@ from treadle.values.display import prose, quoted, text_of
 from treadle.values.errors import TokenError
 from treadle.values.schedule import BARE_VERSION, Schedule
 
+_FILE_MAX_BYTES = 2**26
+"""The largest file that is read, in bytes: more than any report is long."""
+
 _TOKEN = re.compile(r"(?<![\w.-])t[0-9]+\.[A-Z][A-Za-z0-9.-]*[A-Za-z0-9]")
 
 
@@ -51,6 +54,12 @@ def find_tokens(argument: str) -> tuple[Token, ...]:
 
 def _in_file(path: Path) -> tuple[Token, ...]:
     try:
+        size = path.stat().st_size
+        if size > _FILE_MAX_BYTES:
+            raise TokenError(
+                f"{str(path)!r} has {size:,} bytes, and no report has more than {_FILE_MAX_BYTES:,}. Give a report "
+                "with a counterexample, or the token itself."
+            )
         found = read_tokens(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise TokenError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
-_SIZE = re.compile(r"([0-9]+)([KMGT]?)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)", re.IGNORECASE | re.ASCII)
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -80,7 +80,7 @@ def _allowed() -> Iterator[int]:
 
 def bytes_of(text: str) -> int | None:
     """Return how many bytes a size means, as in ``500M`` (units are powers of 1024); None if it is no size above 0."""
-    match = _SIZE.fullmatch(text.strip())
+    match = _SIZE.fullmatch(text)
     return int(match[1]) * _UNITS[match[2].upper()] or None if match else None
 
 

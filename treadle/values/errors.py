@@ -14,7 +14,8 @@
     ├── StuckClientError           a client did not reach its next operation in time
     ├── CounterexampleError        a property is violated (raised by Hypothesis machines)
     ├── PropertyError              a property's predicate failed or returned no verdict
-    └── SandboxError               the private directory could not be used
+    └── ResourceError              the check itself has not enough room, files, memory or processes
+        └── SandboxError           the private directory could not be used
 
     CheckInterrupted (a KeyboardInterrupt)  the user stopped a check, and what it found by then comes along
 
@@ -159,5 +160,9 @@ class CheckInterrupted(KeyboardInterrupt):  # what Ctrl-C does is no error, and 
         self.result = result
 
 
-class SandboxError(TreadleError):
+class ResourceError(TreadleError):
+    """The check itself has not enough of something: room, files, memory or processes."""
+
+
+class SandboxError(ResourceError):
     """The private directory of the worlds could not be used."""

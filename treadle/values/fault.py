@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
+
+from treadle.values.allowed import whole
 
 
 class Fault(enum.StrEnum):
@@ -55,5 +57,5 @@ class LockKind(enum.StrEnum):
 class FaultBudget:
     """How many faults of each kind one execution may contain."""
 
-    locked: int = field(default=0, validator=[validators.instance_of(int), validators.ge(0)])
-    crash: int = field(default=0, validator=[validators.instance_of(int), validators.ge(0)])
+    locked: int = field(default=0, validator=whole(least=0))
+    crash: int = field(default=0, validator=whole(least=0))

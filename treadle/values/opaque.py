@@ -23,8 +23,8 @@ def looking() -> Iterator[None]:
 
 def _asked(self: Opaque, *_: object) -> NoReturn:
     raise UnsupportedOperationError(
-        f"a property looks at {self!r}, which a client has returned or raised: it cannot leave the client's process, so "
-        "nothing can be told of it. Let the client return plain values."
+        f"a property looks at {self!r}, which a client has returned or raised: it cannot leave the client's process, "
+        "so nothing can be told of it. Let the client return plain values."
     )
 
 
@@ -42,7 +42,7 @@ class Opaque:
         object.__setattr__(self, "text", text)
 
     @property  # type: ignore[misc]  # what isinstance asks for
-    def __class__(self) -> type[Any]:  # type: ignore[override]  # likewise
+    def __class__(self) -> type[Any]:
         if _looking:
             _asked(self)
         return Opaque
@@ -59,8 +59,8 @@ class Opaque:
         """Return itself: nobody can change it."""
         return self
 
-    __bool__ = __call__ = __contains__ = __eq__ = __float__ = __format__ = __ge__ = __getitem__ = __gt__ = _asked  # type: ignore[assignment]  # no question is answered
-    __index__ = __int__ = __iter__ = __le__ = __len__ = __lt__ = __next__ = __str__ = _asked  # type: ignore[assignment]  # likewise
+    __bool__ = __call__ = __contains__ = __eq__ = __float__ = __format__ = __ge__ = __getitem__ = __gt__ = _asked
+    __index__ = __int__ = __iter__ = __le__ = __len__ = __lt__ = __next__ = __str__ = _asked
     __hash__ = object.__hash__
 
     def __getattr__(self, name: str) -> Any:

@@ -102,7 +102,7 @@ class Property:
                 return tuple(answer)
         except AssertionError as error:
             return (Breach(text_of(error) or f"not so: {self.clause}"),)
-        except (TreadleError, SignalError):
+        except (TreadleError, SignalError, MemoryError):  # memory is what the check lacks, and no predicate's fault
             raise
         except Exception as error:
             raise PropertyError(

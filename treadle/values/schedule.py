@@ -157,6 +157,11 @@ class Schedule:
         Raises:
             TokenError: the text is malformed, too long, or of another version.
         """
+        if not isinstance(token, str):
+            raise TokenError(
+                f"{quoted(token)} is no schedule token: a token is a text, as '{BARE_VERSION}.A3.B2'. Copy the whole "
+                "token from the report."
+            )
         token = token.strip()
         if len(token) > LENGTH_MAX:
             raise TokenError(

@@ -34,6 +34,7 @@ from treadle.values.operation import Kind, Operation
 from treadle.world.clock import Clock
 from treadle.world.holding import Lock, Stop, StopKind
 from treadle.world.library import BUSY_HANDLER, TRACER, UNTOUCHED_ROWID, Library
+from treadle.world.patience import Timer
 
 _NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "database", "converters"})
 _DEFAULT_TIMEOUT_S = 5.0
@@ -122,6 +123,7 @@ class Connection:
         library: its SQLite.
         journal: the journal mode of its database.
         timeout_ms: how long SQLite would wait for a lock.
+        timer: interrupts a call that computes for too long.
         cursors: its cursors, by the client's number.
         calls: its calls that have stopped, innermost last.
         closed: the client has closed it, and statements that were under way then still are.
@@ -134,6 +136,7 @@ class Connection:
     library: Library
     journal: str
     timeout_ms: int
+    timer: Timer
     cursors: dict[int, Any] = field(factory=dict)
     calls: list[Call] = field(factory=list)
     closed: bool = False
@@ -148,13 +151,24 @@ class Connection:
     _converters: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: Path, operation: Operation, clock: Clock, library: Library, journal: str) -> Connection:
-        """Open a connection as a client asked for it; nothing is read yet."""
+    def open(
+        cls, path: Path, operation: Operation, clock: Clock, library: Library, journal: str, *, max_step_s: float
+    ) -> Connection:
+        """Open a connection as a client asked for it; nothing is read yet.
+
+        Args:
+            path: the database file.
+            operation: the client's.
+            clock: the time of day of its SQL.
+            library: SQLite.
+            journal: the journal mode of the database.
+            max_step_s: how long one call may compute, in seconds.
+        """
         options = {name: value for name, value in operation.payload.items() if name not in _NOT_FOR_SQLITE}
         real = library.driver.connect(path, timeout=0, check_same_thread=False, **options)
         clock.install(real)
         timeout_ms = max(0, int(operation.payload.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))
-        made = cls(real, library, journal, timeout_ms)
+        made = cls(real, library, journal, timeout_ms, Timer(real, library, max_step_s))
         made._handler = BUSY_HANDLER(made._on_busy)  # of this class
         made._tracer = TRACER(made._on_statement)  # likewise
         made._converters = operation.payload.get("converters", ())  # likewise
@@ -231,6 +245,7 @@ class Connection:
         Raises:
             UnsupportedOperationError: the operation cannot be checked.
         """
+        self.timer.begin()
         if timeout:
             self.library.set_busy_timeout(self.real, self.timeout_ms)
         try:
@@ -238,6 +253,7 @@ class Connection:
         finally:
             if timeout:
                 self.note_timeout()
+            self.timer.end()
 
     def note_timeout(self) -> None:
         """Take over the busy timeout that a statement has set."""

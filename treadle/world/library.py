@@ -34,6 +34,9 @@ BUSY_HANDLER: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int
 TRACER: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 """A trace callback in C."""
 
+PROGRESS: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+"""A progress handler in C: answers whether SQLite shall end the statement."""
+
 _COMMIT_HOOK: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _REFUSE_COMMIT = _COMMIT_HOOK(lambda _: 1)
 _NO_HANDLER = BUSY_HANDLER()
@@ -51,6 +54,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sqlite3_get_autocommit": (ctypes.c_int, (_POINTER,)),
     "sqlite3_interrupt": (None, (_POINTER,)),
     "sqlite3_last_insert_rowid": (ctypes.c_int64, (_POINTER,)),
+    "sqlite3_progress_handler": (None, (_POINTER, ctypes.c_int, PROGRESS, _POINTER)),
     "sqlite3_set_last_insert_rowid": (None, (_POINTER, ctypes.c_int64)),
     "sqlite3_sql": (ctypes.c_char_p, (_POINTER,)),
     "sqlite3_stmt_busy": (ctypes.c_int, (_POINTER,)),
@@ -171,6 +175,13 @@ class Library:
     def set_tracer(self, connection: Any, tracer: Any) -> None:
         """Let SQLite call a ``TRACER`` before each statement, or nobody."""
         self._c.sqlite3_trace_v2(self._of(connection), _TRACE_STATEMENT if tracer else 0, tracer or _NO_TRACER, None)
+
+    def set_progress_handler(self, connection: Any, instructions: int, handler: Any) -> None:
+        """Let SQLite call a ``PROGRESS`` each time that a statement has executed so many instructions.
+
+        It must live as long as the connection. https://www.sqlite.org/c3ref/progress_handler.html
+        """
+        self._c.sqlite3_progress_handler(self._of(connection), instructions, handler, None)
 
     def refuse_commits(self, connection: Any, *, refuse: bool) -> None:
         """Let every COMMIT of a connection roll back, or end that (https://www.sqlite.org/c3ref/commit_hook.html)."""

@@ -26,6 +26,8 @@ from treadle.world.holding import Holding, Lock, Stop, StopKind
 from treadle.world.ledger import Ledger
 from treadle.world.library import library_of
 from treadle.world.observer import Observer
+from treadle.world.patience import patience
+from treadle.world.room import lacks_named, own_lack
 from treadle.world.state import IDLE, Book, Key, Mode, Result, Transition, WorldState
 
 _SPARES = 4
@@ -90,6 +92,7 @@ class World:
         self._connections: dict[Key, Connection] = {}
         self._spares: dict[tuple[int, bool], list[Connection]] = {}
         self._clock = Clock(START)
+        self._patience = patience()
         self._lexicon = lexicon
         self._footprints = footprints
         self._bookkeeper = Bookkeeper(book)
@@ -97,12 +100,17 @@ class World:
         self._load()
 
     def _load(self) -> None:
-        """Start over from the template."""
-        shutil.copyfile(self._template.path, self._path)
-        self._observer = Observer(self._path, self.journal, self._template.driver)
-        self._version = self._observer.data_version()
-        self._ledger = Ledger()
-        self.content = self._contents.read(self._observer.connection)
+        """Start over from the template.
+
+        Raises:
+            ResourceError: the check has not enough of something.
+        """
+        with lacks_named(self._path.parent):
+            shutil.copyfile(self._template.path, self._path)
+            self._observer = Observer(self._path, self.journal, self._template.driver)
+            self._version = self._observer.data_version()
+            self._ledger = Ledger()
+            self.content = self._contents.read(self._observer.connection)
         self._ledger.settle()
         self._move(self._book.state(self.content, {}))
 
@@ -274,7 +282,7 @@ class World:
         """Make the driver's call; return what is seen, where it has stopped, and how many rows were changed."""
         self._clock.clock_s = operation.clock_s
         if operation.kind is Kind.CONNECT:
-            self._connections[key] = Connection.open(self._path, operation, self._clock, self._library, self.journal)
+            self._connections[key] = self._open(operation)
         connection = self._connections[key]
         if operation.kind is Kind.CONFIGURE:
             self._lexicon.register(operation)
@@ -286,6 +294,8 @@ class World:
         end = self._call(key, operation, mode, footprint, effects)
         if connection.waited:
             raise NotLocalError
+        if isinstance(end, Done) and end.error is not None:
+            self._require_own(key, operation, end.error)
         if connection.gone:
             return _NOTHING_SEEN, None, 0
         changes = connection.real.total_changes - before if effects.may_write else 0
@@ -293,6 +303,33 @@ class World:
             self._note_stop(connection, end)
             return self._seen_at(connection, end), end, changes
         return self._seen(connection, operation, end), None, changes
+
+    def _open(self, operation: Operation) -> Connection:
+        """Open a connection.
+
+        Raises:
+            ResourceError: the check has not enough of something.
+        """
+        with lacks_named(self._path.parent):
+            return Connection.open(
+                self._path, operation, self._clock, self._library, self.journal, max_step_s=self._patience.max_step_s
+            )
+
+    def _require_own(self, key: Key, operation: Operation, error: Exception) -> None:
+        """Let an error be observed only if it is the client's own doing.
+
+        Raises:
+            StuckClientError: the statement computed for too long, and was interrupted.
+            ResourceError: the check has not enough of something.
+        """
+        connection = self._connections[key]
+        if connection.timer.expired:
+            self._unload()  # to interrupt a statement may roll back its transaction, and that is no state of anybody's
+            self._load()
+            raise self._patience.stuck(key[0], operation.sql)
+        lack = own_lack(error, connection.real, self._library, self._path.parent)
+        if lack is not None:
+            raise lack from error
 
     def _note_stop(self, connection: Connection, at: Stop) -> None:
         """Take over a busy timeout that is set already: SQLite does so when it compiles the statement."""

@@ -1,0 +1,33 @@
+"""The lowest versions that pyproject.toml allows, as constraints for pip.
+
+    python .ci/lowest.py > lowest.txt
+
+Tools that are pinned to a series of releases (``~=``) are left as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+_AT_LEAST = re.compile(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=([0-9.]+)")
+
+
+def lowest(project: Path) -> list[str]:
+    """Return a constraint for each requirement that has a lower bound; of packages that belong together, for both."""
+    settings = tomllib.loads(project.read_text(encoding="utf-8"))
+    named = [
+        *settings["project"]["dependencies"],
+        *settings["project"]["optional-dependencies"]["distributed"],
+        *settings["dependency-groups"]["dev"],
+    ]
+    found = {match[1]: match[2] for match in map(_AT_LEAST.match, named) if match is not None}
+    if "dask" in found:
+        found["distributed"] = found["dask"]
+    return [f"{name}=={version}" for name, version in found.items()]
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(lowest(Path(__file__).parent.parent / "pyproject.toml")) + "\n")

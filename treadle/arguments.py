@@ -1,0 +1,66 @@
+"""Arguments of the command line: numbers that are what they look like, and errors that stay readable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import click
+from attrs import frozen
+
+from treadle.values.display import quoted
+
+_DIGITS_MAX = 15
+"""Far more than anything can be counted to here, and far less than Python refuses to read."""
+
+
+@frozen
+class Rule:
+    """What a number must look like.
+
+    Attributes:
+        pattern: its spelling: ASCII digits, and no more than are of use.
+        least: what it must be at least; with ``open``, more than that.
+        open: the least itself is not allowed.
+        kind: what it becomes.
+        says: the rule, in words.
+        example: what one could write.
+    """
+
+    pattern: str
+    least: float
+    open: bool
+    kind: type[int | float]
+    says: str
+    example: str
+
+
+WHOLE = Rule(rf"[0-9]{{1,{_DIGITS_MAX}}}", 1, open=False, kind=int, says="a whole number, at least 1", example="1000")
+SECONDS = Rule(
+    r"[0-9]{1,9}(?:\.[0-9]{1,9})?",
+    0,
+    open=True,
+    kind=float,
+    says="a decimal number greater than 0",
+    example="60, or 0.5",
+)
+SEED = Rule(rf"-?[0-9]{{1,{_DIGITS_MAX}}}", -float("inf"), open=False, kind=int, says="a whole number", example="7")
+
+
+def number(rule: Rule) -> Callable[[click.Context, click.Parameter, str | None], int | float | None]:
+    """Return a callback that reads the value of an option, a number that keeps to a rule."""
+
+    def read(context: click.Context, option: click.Parameter, value: str | None) -> int | float | None:
+        if value is None:
+            return None
+        found = rule.kind(value) if re.fullmatch(rule.pattern, value) else None
+        if found is None or found < rule.least or (rule.open and found == rule.least):
+            raise click.BadParameter(
+                f"{quoted(value)} is not {rule.says}, with {_DIGITS_MAX} digits at most. Write for instance "
+                f"{option.opts[0]} {rule.example}.",
+                context,
+                option,
+            )
+        return found
+
+    return read
