@@ -57,6 +57,7 @@ REDUCTIONS = {
     "symmetry": "states that differ only in what interchangeable clients are called are visited once",
     "memory": "what a stretch of operations did is not walked again from another state",
     "fork": "a client goes on from a copy of its process, and not from its start",
+    "reuse": "a process runs its client again, until something speaks against it",
 }
 """What makes a search smaller or faster without changing its verdicts, by name."""
 
@@ -169,7 +170,7 @@ def check(
 
     # Until what was known is dropped, nothing is collected.
     with turn("check()", scenario.name), lacks_named(), collection_paused():
-        return _start_over_if_needed(run, isolate)
+        return _start_over_if_needed(run, True if "reuse" in off else isolate)
 
 
 def _search_together(scenario: Scenario, workers: int | str, options: Options, limits: Limits) -> Together:

@@ -125,8 +125,16 @@ class Live:
 
     learns = False
 
-    def __init__(self, trees: tuple[Tree, ...], world: World, server: ForkServer) -> None:
-        """Start nothing yet."""
+    def __init__(self, trees: tuple[Tree, ...], world: World, server: ForkServer, *, fresh: bool = True) -> None:
+        """Start nothing yet.
+
+        Args:
+            trees: what is known of the clients.
+            world: where they run.
+            server: starts them.
+            fresh: in fresh processes in any case.
+        """
+        self._fresh = fresh
         self._trees = trees
         self._world = world
         self._server = server
@@ -134,7 +142,7 @@ class Live:
 
     def roots(self) -> tuple[Node, ...]:
         """Start the clients, and return where they are."""
-        self._runs = tuple(LiveRun(tree, self._server) for tree in self._trees)
+        self._runs = tuple(LiveRun(tree, self._server, fresh=self._fresh) for tree in self._trees)
         return tuple(run.node for run in self._runs)
 
     def start(self) -> WorldState:

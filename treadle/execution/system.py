@@ -375,9 +375,13 @@ class System:
     # More executions.
 
     @contextlib.contextmanager
-    def live(self) -> Iterator[Product]:
-        """Give a product of live clients on a fresh database, for one execution: nothing is learned or left out."""
-        live = Live(self._trees, self._make_world(), self._server)
+    def live(self, *, fresh: bool = True) -> Iterator[Product]:
+        """Give a product of live clients on a fresh database, for one execution: nothing is learned or left out.
+
+        Args:
+            fresh: the clients have fresh processes in any case.
+        """
+        live = Live(self._trees, self._make_world(), self._server, fresh=fresh)
         try:
             yield self._make_product(live, local=False, memory=False)
         finally:

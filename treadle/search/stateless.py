@@ -106,7 +106,7 @@ class Stateless:
 
     def _run(self, prefix: _Prefix, judge: Judge, finding: Finding, *, start: object = None) -> str:
         """Run one execution, to its end or to a state that was met; return why it did not end, or an empty text."""
-        with self._system.live() as live:
+        with self._system.live(fresh=False) as live:
             state = live.root()
             self.path = []
             if start is not None:
