@@ -2,7 +2,7 @@
 
     python .ci/lowest.py > lowest.txt
 
-Tools that are pinned to a series of releases (``~=``) are left as they are.
+Tools that are pinned to a series of releases (``~=``) are left as they are, and so are stubs: they type nothing here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def lowest(project: Path) -> list[str]:
         *settings["project"]["optional-dependencies"]["distributed"],
         *settings["dependency-groups"]["dev"],
     ]
-    found = {match[1]: match[2] for match in map(_AT_LEAST.match, named) if match is not None}
+    matches = [match for match in map(_AT_LEAST.match, named) if match is not None]
+    found = {match[1]: match[2] for match in matches if not match[1].startswith("types-")}
     if "dask" in found:
         found["distributed"] = found["dask"]
     return [f"{name}=={version}" for name, version in found.items()]

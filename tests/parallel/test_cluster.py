@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -233,14 +234,15 @@ def test_somebody_else_at_the_address_is_refused(monkeypatch: pytest.MonkeyPatch
     """A server that is no scheduler."""
     monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
 
-    async def serve() -> None:
-        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            await asyncio.to_thread(check, example(examples.witnessed), workers=f"tcp://127.0.0.1:{port}")
-
-    with pytest.raises(UsageError, match="no Dask scheduler answers there"):
-        asyncio.run(serve())
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            with pytest.raises(UsageError, match="no Dask scheduler answers there"):
+                check(example(examples.witnessed), workers=f"tcp://127.0.0.1:{server.server_address[1]}")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_scheduler_without_workers_is_refused() -> None:

@@ -131,7 +131,7 @@ def test_a_client_that_ends_its_process_ends_the_check() -> None:
 @pytest.mark.parametrize("workers", [0, -1, "", "2", "localhost:8786", "tcp://localhost", "http://localhost:1"])
 def test_what_is_no_number_and_no_address_is_refused(workers: Any) -> None:
     """One clear error."""
-    with pytest.raises(UsageError, match="number of processes, at least 1, or the address"):
+    with pytest.raises(UsageError, match="number of processes, from 1 to 1,000, or the address"):
         check(examples.witnessed(), workers=workers)
 
 
