@@ -13,12 +13,17 @@ import os
 import sqlite3
 import sys
 import urllib.parse
-from collections.abc import Callable, Collection, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from treadle.client.patching import redirect
 from treadle.values.errors import UnsupportedOperationError
+
+try:
+    import _posixsubprocess
+except ImportError:  # there are no such systems that fork
+    _posixsubprocess = None  # type: ignore[assignment]  # likewise
 
 _BESIDE = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to the name of a database for the files beside it (https://www.sqlite.org/tempfiles.html)."""
@@ -41,6 +46,12 @@ _NAMES_FILES = {
 
 _IN_DIRECTORIES = frozenset({"os.link", "os.remove", "os.rename", "os.rmdir"})
 """Events whose next arguments are descriptors of the directories that these names are relative to, or -1."""
+
+_TELLING = frozenset(
+    ("arp", "cc", "date", "gcc", "getconf", "git", "hostname", "id", "ifconfig", "ip", "lanscan", "ld", "ldconfig")
+    + ("locale", "lsb_release", "netstat", "tput", "uname", "which", "whoami")
+)
+"""Programs that Python's own modules and others ask about the machine, and that open no database."""
 
 _STARTS = frozenset({"os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "subprocess.Popen"})
 """Events that start another program, which might open a file that its arguments name."""
@@ -143,6 +154,8 @@ class Guard:
         *,
         any_database: bool = False,
         but: Container[str] = (),
+        any_program: bool = False,
+        disarm: Callable[[Any], None] | None = None,
     ) -> None:
         """Guard files.
 
@@ -151,9 +164,13 @@ class Guard:
             refuse: told an error before it is raised, so that the check ends with it whatever becomes of it.
             any_database: refuse every file that is opened as a database, and not only those.
             but: these.
+            any_program: refuse every program that is started, but those that only tell about the machine.
+            disarm: told a connection that is being opened, which shall attach nothing that is guarded.
         """
         self.files = files
         self._but = but
+        self._any_program = any_program
+        self._disarm = disarm
         self._refuse = refuse
         self._any_database = any_database
         self._lifted = 0
@@ -173,16 +190,27 @@ class Guard:
             return
         if event == "sqlite3.connect":
             self._see_connect(arguments[0])
-        elif event == "sqlite3.connect/handle":
-            self.disarm(arguments[0])
+        elif event == "sqlite3.connect/handle" and self._disarm is not None:
+            self._disarm(arguments[0])
         elif event in _NAMES_FILES:
             count = _NAMES_FILES[event]
             directories = arguments[count : 2 * count] if event in _IN_DIRECTORIES else ()
             for path, directory in itertools.zip_longest(arguments[:count], directories):
                 if self.files.has(_inside(directory, path)) or (event != "open" and self.files.below(path)):
                     self._stop(f"{event}({path!r})")
-        elif event in _STARTS and any(map(self.files.mentioned, arguments[:2])):
-            self._stop(f"{event}{arguments[:2]!r}")
+        elif event in _STARTS:
+            self.see_start(event, arguments[:2])
+
+    def see_start(self, event: str, arguments: Sequence[Any]) -> None:
+        """Look at the start of another program: what it is, and with what."""
+        if any(map(self.files.mentioned, arguments)):
+            self._stop(f"{event}{tuple(arguments)!r}")
+        program = _program(arguments[0])
+        if self._any_program and program not in _TELLING:
+            self._end(
+                f"{event} starts {program!r}: what another program opens is not seen, be it the application's own "
+                "database. Leave that out of what is checked."
+            )
 
     def _see_connect(self, database: Any) -> None:
         path = file_of(database, uri=True)
@@ -190,28 +218,24 @@ class Guard:
             self._stop(f"connect({os.fsdecode(database)!r})")
 
     def _stop(self, what: str) -> None:
-        error = UnsupportedOperationError(
+        self._end(
             f"{what} would open a database file, and not the private copy that is checked: the application's own "
             "files are never opened. Connect through sqlite3.connect or the scenario's engine, to the scenario's "
             "database, and let only clients, schema and seed do so."
         )
+
+    def _end(self, why: str) -> None:
+        error = UnsupportedOperationError(why)
         self._refuse(error)
         raise error
 
-    def disarm(self, connection: Any) -> None:
-        """Let a connection attach no file that is guarded."""
-
-        def allows(action: int, file: str | None, *_: object) -> int:
-            if action != sqlite3.SQLITE_ATTACH or (file is not None and not file_of(file, uri=True)):
-                return sqlite3.SQLITE_OK  # of a name that is a parameter, nothing is told
-            try:
-                self._stop("ATTACH" if file is None else f"ATTACH {file!r}")
-            except UnsupportedOperationError:
-                return sqlite3.SQLITE_DENY
-            return sqlite3.SQLITE_OK
-
-        with contextlib.suppress(sqlite3.Error):  # it belongs to another thread, which alone can use it
-            connection.set_authorizer(allows)
+    def may_attach(self, file: str | None) -> bool:
+        """Tell whether a connection in memory may attach a database; of one that a parameter names, nothing is told."""
+        if file is not None and not file_of(file, uri=True):
+            return True
+        with contextlib.suppress(UnsupportedOperationError):
+            self._stop("ATTACH" if file is None else f"ATTACH {file!r}")
+        return False
 
     def lock_up(self, connection: Any, path: str) -> None:
         """Let a connection that was opened before do nothing at all."""
@@ -223,6 +247,27 @@ class Guard:
 
         with contextlib.suppress(sqlite3.Error):
             connection.set_authorizer(allows)
+
+
+def _program(command: Any) -> str:
+    """Return the name of the program that a command starts."""
+    first = command[0] if isinstance(command, (list, tuple)) and command else command
+    try:
+        words = os.fsdecode(first).split()
+    except TypeError:
+        return ""
+    return os.path.basename(words[0]) if words else ""  # noqa: PTH119  # a text
+
+
+def note_starts(guard: Guard) -> None:
+    """Let a guard see programs that are started without an audit event, as ``multiprocessing`` does."""
+
+    def starts(arguments: Any, executables: Any, *others: Any) -> Any:
+        guard.see("subprocess.Popen", (executables[0] if executables else None, arguments))
+        return original(arguments, executables, *others)
+
+    if _posixsubprocess is not None:
+        original = redirect(_posixsubprocess.fork_exec, starts)
 
 
 def note_directories(guard: Guard) -> None:

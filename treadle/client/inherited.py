@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -100,6 +101,14 @@ class Opened:
         return options
 
 
+def _other_drivers() -> Iterator[Callable[..., Any]]:
+    """Yield what opens connections in modules that are like ``sqlite3``."""
+    for module in tuple(sys.modules.values()):
+        names = vars(module) if isinstance(module, types.ModuleType) else {}
+        if "sqlite_version" in names and isinstance(names.get("connect"), types.BuiltinFunctionType):
+            yield names["connect"]
+
+
 @define(eq=False)
 class Inherited:
     """What this process has, found by going through all its objects once.
@@ -108,11 +117,13 @@ class Inherited:
         engines: of SQLAlchemy.
         names: the functions that open connections, each with what is bound to it.
         opened: connections that lead to files.
+        in_memory: connections that do not.
     """
 
     engines: list[Engine]
     names: list[tuple[Callable[..., Any], list[_Put]]]
     opened: list[Opened]
+    in_memory: list[Any] = field(factory=list)
     _kept: list[Any] = field(factory=list)
 
     @classmethod
@@ -125,11 +136,13 @@ class Inherited:
         """
         things = gc.get_objects()
         engines = [engine for engine in _of(things, Engine) if "pool" in vars(engine)]
-        functions = {sqlite3.connect, driver.connect}
+        functions = {sqlite3.connect, driver.connect, *_other_drivers()}
         found = cls(engines, [(function, references(function, (functions,))) for function in functions], [])
         for connection in _of(things, driver.Connection):
             path = path_of(connection)
-            if path:
+            if not path:
+                found.in_memory.append(connection)
+            else:
                 found.opened.append(Opened(connection, path, references(connection, (things, found, found.opened))))
         return found
 

@@ -13,6 +13,7 @@ import logging
 import os
 import random
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -27,10 +28,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
 from treadle.client.gate import Port, gate_of
-from treadle.client.guard import Files, Guard, file_of, note_directories, set_guard
+from treadle.client.guard import Files, Guard, file_of, note_directories, note_starts, set_guard
 from treadle.client.identity import Identity, install
 from treadle.client.inherited import Inherited, Opened
 from treadle.client.loading import meant_by
+from treadle.client.patching import replace_method
 from treadle.client.timekeeping import Timekeeper
 from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.instant import START
@@ -48,6 +50,16 @@ _UUID_TIMES = ("_last_timestamp", "_last_timestamp_v6")
 
 Opens = Callable[[dict[str, Any]], Any]
 """Opens a connection to the checked database, given the options of ``sqlite3.connect``."""
+
+
+class Library(Protocol):
+    """A driver's SQLite."""
+
+    def filename(self, connection: Any) -> str:
+        """Return the file of a connection, or an empty text."""
+
+    def refuse_attach(self, connection: Any, allows: Callable[[str | None], bool]) -> None:
+        """Let a connection attach only what is allowed."""
 
 
 class Inmate(Port, Protocol):
@@ -71,18 +83,20 @@ class Surroundings:
         path: of the application's database file, which stands for the checked database.
     """
 
-    def __init__(self, engine: Engine, driver: ModuleType, filename: Callable[[Any], str]) -> None:
+    def __init__(self, engine: Engine, driver: ModuleType, library: Library) -> None:
         """Look for what leads to databases: before the process is forked, for to look at all touches all memory.
 
         Args:
             engine: the application's.
             driver: the module of its driver.
-            filename: tells the file of a connection, or an empty text.
+            library: the SQLite of that driver.
         """
         self.path = path_of_engine(engine)
         self.timekeeper = Timekeeper(START)
         self._driver = driver
-        self._inherited = Inherited.of(driver, filename)
+        self._library = library
+        self._drivers = (sqlite3.connect, driver.connect)
+        self._inherited = Inherited.of(driver, library.filename)
         self._engines = tuple(self._inherited.engines)
         self._blame: Callable[[TreadleError], None] = _nobody
         self._opens: Opens | None = None
@@ -105,10 +119,13 @@ class Surroundings:
         inherited.forget_pools()
         sqlite = [engine for engine in inherited.engines if engine.dialect.name == "sqlite"]
         files = {self.path, *map(path_of_engine, sqlite), *(opened.path for opened in inherited.opened)} - {""}
-        self._guard = Guard(Files(files), self._end_with, any_database=True)
+        self._guard = Guard(Files(files), self._end_with, any_database=True, any_program=True, disarm=self._disarm)
         for opened in inherited.opened:
             if not self._is_own(opened):
                 self._guard.lock_up(opened.connection, opened.path)
+        for connection in inherited.in_memory:
+            self._disarm(connection)
+        self._keep_disarmed()
         self._lead_connect()
         self._lead_randomness()
         self._probe_apart()
@@ -117,7 +134,28 @@ class Surroundings:
         logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)
         set_guard(self._guard)
         note_directories(self._guard)
+        note_starts(self._guard)
         gc.freeze()  # what was there before is told from what was not
+
+    def _disarm(self, connection: Any) -> None:
+        """Let a connection in memory attach no file."""
+        if isinstance(connection, self._driver.Connection):  # that of another driver has another SQLite
+            self._library.refuse_attach(connection, self._guard.may_attach)
+
+    def _keep_disarmed(self) -> None:
+        """Let no connection lose what it was disarmed with when the application sets an authorizer of its own."""
+
+        def set_authorizer(connection: Any, authorizer_callback: Any) -> None:
+            def decides(action: int, *names: Any) -> int:
+                if action == sqlite3.SQLITE_ATTACH and not self._guard.may_attach(names[0]):
+                    return sqlite3.SQLITE_DENY
+                return int(authorizer_callback(action, *names))
+
+            original(connection, decides if authorizer_callback is not None else None)
+            if authorizer_callback is None:
+                self._disarm(connection)
+
+        original = replace_method(self._driver.Connection, "set_authorizer", set_authorizer)
 
     def _lead_connect(self) -> None:
         """Let every name for ``connect`` lead to the checked database."""
@@ -254,6 +292,12 @@ class Surroundings:
             raise self._refused(
                 f"a client connects to {os.fsdecode(database)!r}, and the scenario's database is {self.path!r}: one "
                 "database is checked. Give the scenario the engine that its clients use, as Database(..., engine=...)."
+            )
+        if original not in self._drivers:
+            raise self._refused(
+                f"a client connects to {os.fsdecode(database)!r} through {original.__module__!r}, and the scenario's "
+                f"engine uses {self._driver.__name__!r}: one driver is checked. Let the engine use that module, as "
+                "create_engine(..., module=...)."
             )
         if options.get("factory") not in {None, self._driver.Connection}:
             raise self._refused(

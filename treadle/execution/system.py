@@ -218,7 +218,7 @@ class System:
             self._refused: list[UnsupportedOperationError] = []
             path = path_of_engine(database.engine)
             stack.enter_context(guarded(Guard(Files([path] if path else []), self._refused.append)))
-            surroundings = Surroundings(database.engine, database.driver, library_of(database.driver).filename)
+            surroundings = Surroundings(database.engine, database.driver, library_of(database.driver))
             self._server = ForkServer(
                 self.scenario.clients,
                 database,

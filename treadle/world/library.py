@@ -11,7 +11,9 @@ import ctypes
 import functools
 import gc
 import os
+import sqlite3
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -37,6 +39,10 @@ TRACER: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint, ctypes.c_void_p, cty
 PROGRESS: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 """A progress handler in C: answers whether SQLite shall end the statement."""
 
+_AUTHORIZER: Any = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p
+)
+
 _COMMIT_HOOK: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _REFUSE_COMMIT = _COMMIT_HOOK(lambda _: 1)
 _NO_HANDLER = BUSY_HANDLER()
@@ -55,6 +61,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sqlite3_interrupt": (None, (_POINTER,)),
     "sqlite3_last_insert_rowid": (ctypes.c_int64, (_POINTER,)),
     "sqlite3_progress_handler": (None, (_POINTER, ctypes.c_int, PROGRESS, _POINTER)),
+    "sqlite3_set_authorizer": (ctypes.c_int, (_POINTER, _AUTHORIZER, _POINTER)),
     "sqlite3_set_last_insert_rowid": (None, (_POINTER, ctypes.c_int64)),
     "sqlite3_sql": (ctypes.c_char_p, (_POINTER,)),
     "sqlite3_stmt_busy": (ctypes.c_int, (_POINTER,)),
@@ -80,6 +87,7 @@ class Library:
             UsageError: it cannot be looked into.
         """
         self.driver = driver
+        self._kept: list[Any] = []
         own = sys.modules.get(f"{driver.__name__.partition('.')[0]}._sqlite3") or sys.modules.get("_sqlite3")
         try:
             self._c = ctypes.CDLL(getattr(own, "__file__", None))
@@ -113,6 +121,31 @@ class Library:
         """
         pointer = self._of(connection)
         return os.fsdecode(self._c.sqlite3_db_filename(pointer, _MAIN) or b"") if pointer else ""
+
+    def refuse_attach(self, connection: Any, allows: Callable[[str | None], bool]) -> None:
+        """Let a connection attach only what is allowed, also while the driver still opens it.
+
+        https://www.sqlite.org/c3ref/set_authorizer.html
+
+        Args:
+            connection: the driver's.
+            allows: told the name of the database, or None where a parameter has it.
+        """
+        pointer = self._of(connection)
+        if not pointer:  # it is closed
+            return
+
+        def decide(_: object, action: int, file: bytes | None, *__: object) -> int:
+            attaches = action == sqlite3.SQLITE_ATTACH
+            return (
+                sqlite3.SQLITE_DENY
+                if attaches and not allows(None if file is None else os.fsdecode(file))
+                else sqlite3.SQLITE_OK
+            )
+
+        callback = _AUTHORIZER(decide)
+        self._kept.append(callback)  # for as long as the process
+        self._c.sqlite3_set_authorizer(pointer, callback, None)
 
     def transaction(self, connection: Any) -> int:
         """Return 0 for no transaction, 1 for a read and 2 for a write transaction of the main database.
