@@ -13,6 +13,10 @@ from treadle.values.display import quoted
 _DIGITS_MAX = 15
 """Far more than anything can be counted to here, and far less than Python refuses to read."""
 
+_ERROR_MAX = 2000
+_HEAD = 500
+_TAIL = 1000
+
 
 @frozen
 class Rule:
@@ -64,3 +68,11 @@ def number(rule: Rule) -> Callable[[click.Context, click.Parameter, str | None],
         return found
 
     return read
+
+
+def readable(message: str) -> str:
+    """Return an error's text with its middle left out, if it is very long; the rule and the remedy stand at its end."""
+    if len(message) <= _ERROR_MAX:
+        return message
+    left_out = len(message) - _HEAD - _TAIL
+    return f"{message[:_HEAD]} ... ({left_out:,} characters are left out) ... {message[-_TAIL:]}"

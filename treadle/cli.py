@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import click
 from attrs import define, field, frozen
 
-from treadle.arguments import SECONDS, SEED, WHOLE, number
+from treadle.arguments import SECONDS, SEED, WHOLE, number, readable
 from treadle.checking import REDUCTIONS, SEARCHES
 from treadle.checking import check as run_check
 from treadle.checking import replay as run_replay
@@ -34,7 +34,7 @@ from treadle.scenario import Scenario
 from treadle.search.memory import bytes_of
 from treadle.targets import Found, configured, import_from, keep, only, resolve
 from treadle.values.canonical import printable
-from treadle.values.display import beginning, names, on_one_line, quoted, replaced, said
+from treadle.values.display import names, on_one_line, quoted, replaced, said
 from treadle.values.errors import CheckInterrupted, TargetError, TreadleError, UsageError
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.property import Kind
@@ -255,7 +255,7 @@ def _harmless(error: click.ClickException) -> click.ClickException:
     """Return a usage error that quotes arguments as data."""
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
         return error
-    text = on_one_line(beginning(error.format_message()))
+    text = on_one_line(readable(error.format_message()))
     # What stderr cannot show, click would write in another encoding.
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     shown = text.encode(encoding, "backslashreplace").decode(encoding)

@@ -394,8 +394,8 @@ def _convert(target: str, name: str, text: str, kind: type) -> Any:
         return _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError):
         raise TargetError(
-            f"-p {name}={prose(text)}: {quoted(target)} takes {quoted(name)} as {kind.__name__}, and {quoted(text)} is "
-            f"none. Give {'true or false' if kind is bool else 'a number'}."
+            f"-p {name}={quoted(text)}: {quoted(target)} takes {quoted(name)} as {kind.__name__}, and this is none. "
+            f" Give {'true or false' if kind is bool else 'a number'}."
         ) from None
 
 

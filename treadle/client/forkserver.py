@@ -172,12 +172,15 @@ class ForkServer:
             return self._idle[id(client)]
         return self._idle[0]
 
-    def why_not(self) -> str:
-        """Return why the server has ended before its time, or an empty text."""
+    def why_not(self) -> TreadleError:
+        """Return why the server has ended before its time."""
         try:
-            return self._control.recv_bytes().decode() if self._control.poll(0) else ""
+            if self._control.poll(_PATIENCE_S):
+                why: TreadleError = pickle.loads(self._control.recv_bytes())  # noqa: S301  # from a copy of this process
+                return why
         except (OSError, EOFError):
-            return ""
+            pass
+        return TreadleError("the fork server, of which all clients are copies, has ended: somebody has killed it.")
 
     def put_back(self, client: Client, process: Process) -> None:
         """Take back a process whose run is not needed any more; the client may run there again."""
@@ -241,9 +244,11 @@ class ForkServer:
             _adopt_orphans()
             self._surroundings.settle()
             self._serve(control)
-        except BaseException:  # noqa: BLE001  # it is told where it matters
+        except BaseException as error:  # noqa: BLE001  # it is told where it matters
+            lack = lack_of(error)
+            why = TreadleError(f"the fork server failed: {traceback.format_exc()}") if lack is None else lack.error()
             with contextlib.suppress(OSError):
-                control.send_bytes(traceback.format_exc().encode("utf-8", "backslashreplace"))
+                control.send_bytes(pickle.dumps(why))
         finally:
             _end_all()
             os._exit(0)

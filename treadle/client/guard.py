@@ -48,8 +48,10 @@ _IN_DIRECTORIES = frozenset({"os.link", "os.remove", "os.rename", "os.rmdir"})
 """Events whose next arguments are descriptors of the directories that these names are relative to, or -1."""
 
 _TELLING = frozenset(
-    ("arp", "cc", "date", "gcc", "getconf", "git", "hostname", "id", "ifconfig", "ip", "lanscan", "ld", "ldconfig")
-    + ("locale", "lsb_release", "netstat", "tput", "uname", "which", "whoami")
+    [
+        *("arp", "cc", "date", "gcc", "getconf", "git", "hostname", "id", "ifconfig", "ip", "lanscan", "ld"),
+        *("ldconfig", "locale", "lsb_release", "netstat", "tput", "uname", "which", "whoami"),
+    ]
 )
 """Programs that Python's own modules and others ask about the machine, and that open no database."""
 

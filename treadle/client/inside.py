@@ -39,6 +39,7 @@ from treadle.client.process import (
 from treadle.client.surroundings import Opens, Surroundings
 from treadle.client.threads import Threads
 from treadle.interning import the_operation
+from treadle.turn import misused_turn
 from treadle.values.errors import ForeignThreadError, TreadleError
 from treadle.values.observation import Observation
 from treadle.values.operation import RUNS_SQL, Kind, Operation
@@ -251,14 +252,22 @@ class Run:
             returned = call()
         except BaseException as error:  # noqa: BLE001  # whatever the client raises is its outcome
             self._end_child()
+            self._require_no_check()
             if self._again is not None:
                 raise _GivenUp from None
             _forget_frames(error)
             return Raised(error)  # type: ignore[arg-type]  # likewise
         self._end_child()
+        self._require_no_check()
         if self._again is not None:
             raise _GivenUp
         return Returned(returned)
+
+    def _require_no_check(self) -> None:
+        """End the check if the client has asked for another one."""
+        misuse = misused_turn()
+        if misuse is not None:
+            self.blame(misuse)
 
     def _end_child(self) -> None:
         """End a process that the client has forked: what it does is not asked for."""

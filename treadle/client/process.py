@@ -212,7 +212,7 @@ class Process:
         name: str,
         max_step_s: float | None,
         note_drawing: Callable[[str], None],
-        why_not: Callable[[], str] | None = None,
+        why_not: Callable[[], TreadleError] | None = None,
     ) -> None:
         """Make a pipe for a run; ``there`` is the end that belongs to the client's process.
 
@@ -220,7 +220,7 @@ class Process:
             name: the client's.
             max_step_s: how long it may compute between two operations, in seconds; None for any time.
             note_drawing: told the name when the client has drawn from what is seeded with it.
-            why_not: tells why no process was started; None for one that is to be a copy.
+            why_not: returns why no process was started; None for one that is to be a copy.
         """
         self.name = name
         self._max_step_s = max_step_s
@@ -303,7 +303,7 @@ class Process:
                 self.abandon()
                 if self._why_not is None:
                     raise CopyLostError from None
-                raise TreadleError(f"no process could be started for {self.name!r}: {self._why_not()}") from None
+                raise self._why_not() from None
             told = None
         return self._understood(told)
 
