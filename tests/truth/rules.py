@@ -616,7 +616,7 @@ RULES: Sequence[Rule] = (
     Rule(
         "a client can die before it has answered",
         "wal 0 / none leave: add",
-        _but(system, "Surroundings", lambda right, *given, answers: right(*given, answers=False)),
+        _but(system, "ForkServer", lambda right, *given, **options: right(*given, **{**options, "answers": False})),
         faults=(0, 1),
         cause=True,
     ),

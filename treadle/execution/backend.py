@@ -141,7 +141,9 @@ class Live:
         self._runs: tuple[LiveRun, ...] = ()
 
     def roots(self) -> tuple[Node, ...]:
-        """Start the clients, and return where they are."""
+        """Start the clients, and return where they start; once, for they only go forward."""
+        if self._runs:
+            return tuple(run.node.root for run in self._runs)
         self._runs = tuple(LiveRun(tree, self._server, fresh=self._fresh) for tree in self._trees)
         return tuple(run.node for run in self._runs)
 
