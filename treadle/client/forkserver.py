@@ -26,7 +26,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
-from multiprocessing.reduction import recv_handle, send_handle
+from multiprocessing.reduction import send_handle
 from typing import NoReturn
 
 from attrs import frozen
@@ -34,7 +34,7 @@ from attrs import frozen
 from treadle.client.carrying import pack_call
 from treadle.client.inside import Inside, Way
 from treadle.client.patching import copy_of
-from treadle.client.process import Again, Process, keep_from_forks
+from treadle.client.process import Again, Misused, Process, keep_from_forks, received_end
 from treadle.client.surroundings import Surroundings
 from treadle.scenario import Client, Database
 from treadle.values.errors import TreadleError
@@ -254,24 +254,26 @@ class ForkServer:
             os._exit(0)
 
     def _serve(self, control: Connection) -> None:
-        with contextlib.suppress(OSError, EOFError):
-            while True:
+        while True:
+            try:
                 order = pickle.loads(control.recv_bytes())  # noqa: S301  # from the process that this one was
-                pipe = Connection(recv_handle(control))
-                try:
-                    pid = os.fork()
-                except OSError as error:
-                    with contextlib.suppress(OSError):
-                        pipe.send_bytes(pickle.dumps(_no_process(error)))
-                    pid = -1
-                if pid == 0:
-                    control.close()
-                    if order.client is None:  # a call that travels takes the place of this one
-                        self._be_client(self._database.create, order, pipe)
-                    client = self._clients[order.client]
-                    self._be_client(client.run, order, pipe)
-                pipe.close()
-                _reap()
+            except (OSError, EOFError):
+                return
+            pipe = received_end(control)
+            try:
+                pid = os.fork()
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    pipe.send_bytes(pickle.dumps(Misused(_no_process(error))))
+                pid = -1
+            if pid == 0:
+                control.close()
+                if order.client is None:  # a call that travels takes the place of this one
+                    self._be_client(self._database.create, order, pipe)
+                client = self._clients[order.client]
+                self._be_client(client.run, order, pipe)
+            pipe.close()
+            _reap()
 
     def _be_client(self, run: Callable[[], object], order: _Order, pipe: Connection) -> NoReturn:
         try:

@@ -15,7 +15,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
 from typing import Any, NoReturn
 
 from treadle.client.carrying import Lent, pack_outcome, pack_payload, spelled, unpack_call
@@ -35,6 +34,7 @@ from treadle.client.process import (
     Left,
     Misused,
     Parted,
+    received_end,
 )
 from treadle.client.surroundings import Opens, Surroundings
 from treadle.client.threads import Threads
@@ -132,14 +132,14 @@ class Inside:
                 message = self._pipe.recv_bytes()
                 if message != COPY:
                     break
-                self._split(recv_handle(self._pipe))
             except (OSError, EOFError):
                 _exit(0)
+            with contextlib.suppress(OSError):  # there are too many files: it cannot be copied
+                self._split(received_end(self._pipe))
         return pickle.loads(message)  # noqa: S301  # from the process that this one was
 
-    def _split(self, handle: int) -> None:
+    def _split(self, end: Connection) -> None:
         """Copy this process; the copy talks over another pipe."""
-        end = Connection(handle)
         self._copies[:] = [pid for pid in self._copies if not _has_ended(pid)]
         pid = None
         if threading.active_count() == 1:  # of several threads, a copy has one

@@ -22,13 +22,14 @@ collected there (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_data
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pickle
 import select
 import signal
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection, Pipe
-from multiprocessing.reduction import send_handle
+from multiprocessing.reduction import recv_handle, send_handle
 from typing import Any
 
 from attrs import frozen
@@ -187,6 +188,18 @@ def close_pipes() -> None:
 
 
 os.register_at_fork(after_in_child=close_pipes)
+
+
+def received_end(pipe: Connection) -> Connection:
+    """Return the end of a pipe that is sent over another one.
+
+    Raises:
+        OSError: this process may open no more files.
+    """
+    try:
+        return Connection(recv_handle(pipe))
+    except RuntimeError as error:  # it came without what it was to bring
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
 
 
 def stuck_error(client: str, max_step_s: float) -> StuckClientError:
