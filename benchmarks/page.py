@@ -101,9 +101,11 @@ The requests' own code is more than half of the time: each live run (see that co
 beginning to learn what it does after one more history, or to confirm or spot-check. In A there are 62 different
 histories of a request, from its start to its end. To run the code for each of them once, and no more than once, with
 the database's answers from memory, takes 35 plain runs: all that was wanted of the whole. And a second way on from
-somewhere in a history takes the way there again: to copy the process there, as is done for long clients, costs 3 ms and
-then some 5 for the pages of memory that are copied when they are written to, and to run so short a client again up to
-there 2 or 3. The rest is spread over executing SQL, walking the product, and live executions."""
+somewhere in a history takes the way there again: to copy the process there costs 2 ms and then some 5 for the pages of
+memory that are copied when they are written to (3 microseconds each), and to run so short a client again up to there 2
+or 3. A fresh process costs 2 ms, and 15 to 35 until an ORM in it has compiled its statements; so processes are used
+again as long as nothing speaks against it, and the line `reuse` below shows what it costs where something does. The
+rest is spread over executing SQL, walking the product, and live executions."""
 
 WHY = {
     "A": _SMALL,
@@ -125,7 +127,7 @@ is that the states do not grow faster than that, and that the time for each stay
 There are few states, and the same number for every n, but each stands for more and longer statements.""",
     "F": """\
 After a fault all later dates are still to be done, so each of some 3n executions would cost what remains of a plain
-run, were it not for what they share: a forked copy of the client's process takes each fault, and goes on to the answer.
+run, were it not for what they share: a copy of the client's process takes each fault, and goes on to the answer.
 To make and to end a copy takes milliseconds, most of them for pages of memory that are copied when they are written to,
 and each operation in it crosses a pipe. `shipped-3.3.2` takes about ten operations more in each copy than
 `shipped-3.2.2`, because it deletes what it wrote before it answers; and what it deleted and committed, all dates up to
@@ -138,9 +140,8 @@ than a plain run: requests that are interleaved do a part of their work before t
 the first get a conflict at once. With 100 runs, it has a quarter more operations.""",
     "H": """\
 In a plain run an operation takes some 150 microseconds (divide the columns): SQLAlchemy takes most of it, and SQLite,
-on a file in memory, very little. A live execution adds the switch out of the client and back, putting together what was
-asked and seen so that it can be compared, and reading what was committed, which is most of it where a request is short.
-In H/2/2 each request also opens a connection of its own, as another process would, and compiles its statements there,
+on a file in memory, very little. A live execution adds two fresh processes, the way over a pipe and back for each
+operation, putting together what was asked and seen so that it can be compared, and reading what was committed. In H/2/2 each request also opens a connection of its own, as another process would, and compiles its statements there,
 where a plain run goes on with the one that made the tables: that alone is a ninth of a plain run.""",
     "W": """\
 The search and the spot checks are shared between the processes, and the rest is not: starting, putting the graph
