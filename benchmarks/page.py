@@ -141,8 +141,9 @@ the first get a conflict at once. With 100 runs, it has a quarter more operation
     "H": """\
 In a plain run an operation takes some 150 microseconds (divide the columns): SQLAlchemy takes most of it, and SQLite,
 on a file in memory, very little. A live execution adds two fresh processes, the way over a pipe and back for each
-operation, putting together what was asked and seen so that it can be compared, and reading what was committed. In H/2/2 each request also opens a connection of its own, as another process would, and compiles its statements there,
-where a plain run goes on with the one that made the tables: that alone is a ninth of a plain run.""",
+operation, putting together what was asked and seen so that it can be compared, and reading what was committed. In H/2/2
+each request also opens a connection of its own, as another process would, and compiles its statements there, where a
+plain run goes on with the one that made the tables: that alone is a ninth of a plain run.""",
     "W": """\
 The search and the spot checks are shared between the processes, and the rest is not: starting, putting the graph
 together, counting, and confirming. Each process also learns for itself what clients do, and what the world does, in the
