@@ -24,9 +24,6 @@ READY = $(VENV)/.ready
 # A file's tests stay together, because they share what its fixtures have learned.
 PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
 
-# Forks happen in processes of one thread only, and a worker of the parallel run has more.
-SINGLE = tests/checking/test_forked.py
-
 .PHONY: help check test truth bench docs lint format types clean venv always
 
 help: ## Say what there is to make.
@@ -37,7 +34,6 @@ check: $(READY) ## Check every scenario that pyproject.toml names.
 
 test: $(READY) ## Run the tests.
 	$(PYTEST) $(PYTEST_ARGS)
-	$(if $(PYTEST_ARGS),,$(BIN)/python -m pytest -q --no-header $(SINGLE))
 
 truth: $(READY) ## Compare fast paths with the slow truth; nightly-sized.
 	$(PYTEST) -m truth --no-header $(PYTEST_ARGS)
