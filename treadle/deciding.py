@@ -86,7 +86,7 @@ class Decider:
             self._judge.witnessed |= together.witnessed
             self._judge.outcomes |= together.outcomes
             self._judge.met |= together.met
-        system.verify()
+        self._verify(finding)
         # What is looked at from here on is for the reader, and is no part of the search.
         self._witnessed, outcomes = frozenset(self._judge.witnessed), frozenset(self._judge.outcomes)
         self._vacuous = self._why_vacuous(finding, together)
@@ -161,6 +161,14 @@ class Decider:
         finally:
             self._met_fault_point = product.met_fault_point
             self._untried = product.untried
+
+    def _verify(self, finding: Finding) -> None:
+        """Let fresh processes do what was learned in others."""
+        try:
+            self._system.verify()
+        except StuckClientError as error:
+            finding.exhausted = False
+            finding.why_not = finding.why_not or str(error)
 
     # Passes that prove nothing.
 

@@ -184,7 +184,7 @@ def test_random_sources_are_seeded_for_each_client() -> None:
     scenario = bank(add_in_place)
     seen: dict[str, set[tuple[str, float, bytes, str]]] = {"A": set(), "B": set()}
 
-    def draw() -> tuple[str, float, bytes, str]:
+    def draw(_: str) -> tuple[str, float, bytes, str]:
         add_in_place(scenario.database.engine)
         return str(uuid.uuid4()), random.random(), os.urandom(4), str(uuid.uuid1())
 
@@ -194,7 +194,7 @@ def test_random_sources_are_seeded_for_each_client() -> None:
             seen[name].add(drawn)
         return True
 
-    check(evolve(scenario, clients=[Client(name, draw) for name in "AB"], properties=[look]))
+    check(evolve(scenario, clients=[Client(name, partial(draw, name)) for name in "AB"], properties=[look]))
     assert (1, 1) == (len(seen["A"]), len(seen["B"]))
     assert not seen["A"] & seen["B"]
 
@@ -327,8 +327,8 @@ def test_a_connection_is_of_the_process_that_opened_it() -> None:
     assert not kept
 
 
-def test_a_lock_in_python_is_no_hang() -> None:
-    """A client that waits for what only another could give is stuck, and the run inconclusive."""
+def test_a_lock_in_python_keeps_nobody_else_out() -> None:
+    """It belongs to a process, as the client that holds it does."""
     scenario = bank(add_in_place)
     guard = threading.Lock()
 
@@ -336,7 +336,20 @@ def test_a_lock_in_python_is_no_hang() -> None:
         with guard:
             return add_in_place(scenario.database.engine)
 
-    stuck = evolve(scenario, clients=[Client("A", guarded), Client("B", guarded)], max_step_s=0.2)
+    beside = evolve(scenario, clients=[Client("A", guarded), Client("B", guarded)])
+    assert Verdict.HOLDS is check(beside)["every-increment-counts"].verdict
+
+
+def test_a_client_that_waits_for_itself_is_no_hang() -> None:
+    """It is stuck, and the run inconclusive."""
+    scenario = bank(add_in_place)
+    guard = threading.Lock()
+
+    def twice() -> int:
+        with guard, guard:
+            return add_in_place(scenario.database.engine)
+
+    stuck = evolve(scenario, clients=[Client("A", twice), Client("B", twice)], max_step_s=0.2)
     decision = check(stuck)["every-increment-counts"]
     assert Verdict.INCONCLUSIVE is decision.verdict
     assert "computed for more than" in decision.why

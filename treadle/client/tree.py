@@ -310,7 +310,7 @@ class Tree:
             process.abandon()
 
     def _leaves(self) -> Iterator[Node]:
-        queue = [self.root()]
+        queue = [] if self._root is None else [self._root]
         while queue:
             node = queue.pop()
             if node.outcome is not None:
