@@ -17,7 +17,9 @@ def run() -> None:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # this very program
     from treadle.cli import main  # noqa: PLC0415  # it takes long to import, which is done once
+    from treadle.client.loading import be_a_program  # noqa: PLC0415  # likewise
 
+    be_a_program()
     sys.exit(main())
 
 

@@ -158,7 +158,7 @@ def _read_write_and_return_much(engine: Engine) -> bytes:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory_is_a_bound(workers: int) -> None:
     """A search that would take more stops, and reports what it found."""
-    bound = resident() * (1 if workers == 1 else 1 + workers) + 100 * 2**20
+    bound = resident() * (1 if workers == 1 else 1 + workers) + 20 * 2**20
     scenario = bank(_read_write_and_return_much, clients=4)
     result = check(evolve(scenario, properties=[_NOBODY, _OTHER]), max_memory=bound, workers=workers)
     assert (False, bound) == (result.exhausted, result.bounds.max_memory)

@@ -30,7 +30,6 @@ _BESIDE = ("", "-wal", "-shm", "-journal")
 
 _NAMES_FILES = {
     "open": 1,
-    "os.rmdir": 1,
     "shutil.rmtree": 1,
     "os.chmod": 1,
     "os.chown": 1,
@@ -43,6 +42,9 @@ _NAMES_FILES = {
     "shutil.move": 2,
 }
 """Events whose first arguments are names of files."""
+
+_TAKES_DIRECTORIES = frozenset({"os.rename", "shutil.move", "shutil.rmtree"})
+"""Events of what moves or removes a directory with all that is in it."""
 
 _IN_DIRECTORIES = frozenset({"os.link", "os.remove", "os.rename", "os.rmdir"})
 """Events whose next arguments are descriptors of the directories that these names are relative to, or -1."""
@@ -108,9 +110,10 @@ class Files:
     def below(self, path: Any) -> bool:
         """Tell whether a path leads to a directory that one of them is in."""
         try:
-            name = os.path.realpath(os.fsdecode(path))
+            place, name = os.path.split(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100  # of a link, the link itself
         except TypeError:
             return False
+        name = f"{os.path.realpath(place)}{os.sep}{name}"
         return any(own.startswith(f"{name}{os.sep}") for own in self._names)
 
     def mentioned(self, thing: Any) -> bool:
@@ -198,7 +201,7 @@ class Guard:
             count = _NAMES_FILES[event]
             directories = arguments[count : 2 * count] if event in _IN_DIRECTORIES else ()
             for path, directory in itertools.zip_longest(arguments[:count], directories):
-                if self.files.has(_inside(directory, path)) or (event != "open" and self.files.below(path)):
+                if self.files.has(_inside(directory, path)) or (event in _TAKES_DIRECTORIES and self.files.below(path)):
                     self._stop(f"{event}({path!r})")
         elif event in _STARTS:
             self.see_start(event, arguments[:2])

@@ -99,7 +99,15 @@ def loading() -> Iterator[Loading]:
         _under_way.remove(found)
 
 
+_for_good: list[bool] = []
+
+
+def be_a_program() -> None:
+    """Let what is protected in this process be so until it has ended: it does nothing but check."""
+    _for_good.append(True)
+
+
 def protect(paths: Collection[str]) -> None:
-    """Let nothing in this process open these files any more, also when it ends."""
-    if paths:
+    """Let nothing in this process open these files any more, also when it ends, if it does nothing but check."""
+    if paths and _for_good:
         add_guard(Guard(Files(paths), lambda _: None))
