@@ -221,6 +221,8 @@ class ForkServer:
         except OSError as error:
             raise _no_process(error) from error
         if pid == 0:
+            with contextlib.suppress(OSError):  # the server has ended
+                os.setpgid(0, self._pid)  # Ctrl-C is for the checker here, too
             self._surroundings.settle()
             self._be_client(client.run, order, pipe)
         self._forked.append(pid)

@@ -163,7 +163,6 @@ class Tree:
         self._server = server
         self._kin = client.name if kin is None else kin
         self._copy_depth = math.inf if not copies else 0 if server.isolates else COPY_DEPTH
-        self._most_parked = _MOST_PARKED
         self._root: Node | None = None
         self._parked: dict[Node, Process] = {}
         self._wanted: set[Node] = set()
@@ -285,7 +284,7 @@ class Tree:
     def _park(self, process: Process, node: Node) -> None:
         """Leave a process where it stands."""
         self._parked[node] = process
-        if len(self._parked) > self._most_parked:
+        if len(self._parked) > _MOST_PARKED:
             self._parked.pop(next(iter(self._parked))).abandon()
 
     def _check(self, node: Node, stop: Operation | Outcome) -> None:
@@ -298,8 +297,9 @@ class Tree:
             NondeterminismError: it does something else.
         """
         longest: dict[OutcomeKey, Node] = {}
-        for leaf in self._leaves():
-            assert leaf.outcome_key is not None
+        for leaf in self._nodes():
+            if leaf.outcome_key is None:
+                continue
             known = longest.setdefault(leaf.outcome_key, leaf)
             if leaf.depth > known.depth:
                 longest[leaf.outcome_key] = leaf
@@ -309,23 +309,18 @@ class Tree:
             self._follow(process, self.root(), leaf)
             process.abandon()
 
-    def _leaves(self) -> Iterator[Node]:
+    def _nodes(self) -> Iterator[Node]:
+        """Yield all that was learned."""
         queue = [] if self._root is None else [self._root]
         while queue:
             node = queue.pop()
-            if node.outcome is not None:
-                yield node
+            yield node
             queue += node.children.values()
 
     def ran_sql(self) -> bool:
         """Tell whether some learned history has a statement in it."""
-        queue = [self.root()]
-        while queue:
-            node = queue.pop()
-            if node.operation is not None and node.operation.sql is not None:
-                return True
-            queue += node.children.values()
-        return False
+        self.root()
+        return any(node.operation is not None and node.operation.sql is not None for node in self._nodes())
 
     def abandon(self) -> None:
         """End all processes."""
