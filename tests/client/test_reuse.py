@@ -95,6 +95,7 @@ def test_what_differs_on_one_way_only_is_found_by_a_fresh_process() -> None:
 @pytest.mark.parametrize("leaves", ["a thread", "an event loop"])
 def test_who_leaves_something_running_has_fresh_processes(leaves: str) -> None:
     """What is left there is nothing to the next run."""
+    kept: list[asyncio.AbstractEventLoop] = []
 
     def wait() -> None:
         threading.Event().wait()
@@ -103,10 +104,22 @@ def test_who_leaves_something_running_has_fresh_processes(leaves: str) -> None:
         if leaves == "a thread":
             threading.Thread(target=wait, daemon=True).start()
         else:
-            asyncio.run(asyncio.sleep(0))
+            kept.append(asyncio.new_event_loop())
         return add_in_place(engine)
 
     assert check(_with(client)).exhausted
+    with pytest.raises(NondeterminismError, match="left threads or an event loop behind"):
+        check(_with(client), isolate=False)
+
+
+def test_a_loop_that_is_closed_is_nothing_left() -> None:
+    """The process runs its client again."""
+
+    def client(engine: Any) -> object:
+        asyncio.run(asyncio.sleep(0))
+        return add_in_place(engine)
+
+    assert check(_with(client), isolate=False).exhausted
 
 
 def test_a_client_that_does_not_let_go_is_run_in_another_process() -> None:

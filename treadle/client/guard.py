@@ -46,7 +46,7 @@ _NAMES_FILES = {
 _TAKES_DIRECTORIES = frozenset({"os.rename", "shutil.move", "shutil.rmtree"})
 """Events of what moves or removes a directory with all that is in it."""
 
-_IN_DIRECTORIES = frozenset({"os.link", "os.remove", "os.rename", "os.rmdir"})
+_IN_DIRECTORIES = frozenset({"os.link", "os.remove", "os.rename"})
 """Events whose next arguments are descriptors of the directories that these names are relative to, or -1."""
 
 _TELLING = frozenset(

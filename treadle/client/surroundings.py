@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,9 @@ from treadle.values.instant import START
 
 _NAMES = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory", "cached_statements", "uri")
 """The parameters of ``sqlite3.connect`` behind the first, in their order."""
+
+_LOOPS = "asyncio.base_events"
+"""The module of which every event loop of Python is."""
 
 _UUID_EPOCH = 0x01B21DD213814000
 """The start of 1970 in units of 100 ns since 1582."""
@@ -103,6 +107,8 @@ class Surroundings:
         self._entropy = random.Random("treadle")
         self._seeded: tuple[Any, ...] = ()
         self._identity: Identity | None = None
+        self._sees_loops = False
+        self._loops: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property
     def engines(self) -> tuple[Engine, ...]:
@@ -121,7 +127,7 @@ class Surroundings:
         files = {self.path, *map(path_of_engine, sqlite), *(opened.path for opened in inherited.opened)} - {""}
         self._guard = Guard(Files(files), self._end_with, any_database=True, any_program=True, disarm=self._disarm)
         for opened in inherited.opened:
-            if not self._is_own(opened):
+            if not self._is_own(meant_by(opened.path)):
                 self._guard.lock_up(opened.connection, opened.path)
         for connection in inherited.in_memory:
             self._disarm(connection)
@@ -129,6 +135,7 @@ class Surroundings:
         self._lead_connect()
         self._lead_randomness()
         self._probe_apart()
+        self._see_loops()
         self.timekeeper.install()
         # A pool logs each connection that cannot be reset: with faults at ROLLBACK, thousands.
         logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)
@@ -180,13 +187,26 @@ class Surroundings:
 
     def reusable(self) -> bool:
         """Tell whether nothing shows that the process is another one than before its client ran."""
-        return threading.active_count() == 1 and not self._loops()
+        return threading.active_count() == 1 and not self._may_have_loop()
 
-    @staticmethod
-    def _loops() -> bool:
-        """Tell whether an event loop was made: it has a thread's state, and a clock."""
-        events = sys.modules.get("asyncio.base_events")
-        return events is not None and bool(getattr(events.BaseEventLoop, "treadle_made", False))
+    def _may_have_loop(self) -> bool:
+        """Tell whether an event loop is open, as far as that is known: one that is left goes on with the next run."""
+        if _LOOPS not in sys.modules:
+            return False
+        return not self._sees_loops or any(not loop.is_closed() for loop in self._loops)
+
+    def _see_loops(self) -> None:
+        """Know the event loops that will be made, if the module that makes them is there already."""
+        module = sys.modules.get(_LOOPS)
+        if module is None:
+            return
+        self._sees_loops, loops, make = True, self._loops, module.BaseEventLoop.__init__
+
+        def made(loop: Any, *arguments: Any, **options: Any) -> None:
+            make(loop, *arguments, **options)
+            loops.add(loop)
+
+        module.BaseEventLoop.__init__ = made
 
     def _probe_apart(self) -> None:
         """Let SQLAlchemy get to know SQLite on a database in memory.
@@ -227,7 +247,7 @@ class Surroundings:
         if self._identity is None:
             self._identity = install(client.name)
         for opened in self._inherited.opened:
-            if self._is_own(opened):
+            if self._is_own(meant_by(opened.path)):
                 self._replace(opened)
 
     def _seed(self, name: str) -> None:
@@ -288,7 +308,7 @@ class Surroundings:
         path = file_of(database, uri=bool(options.get("uri")))
         if not path:
             return original(database, **options)
-        if os.path.realpath(path) != os.path.realpath(self.path) and not self._same(path):
+        if not self._is_own(path):
             raise self._refused(
                 f"a client connects to {os.fsdecode(database)!r}, and the scenario's database is {self.path!r}: one "
                 "database is checked. Give the scenario the engine that its clients use, as Database(..., engine=...)."
@@ -309,12 +329,10 @@ class Surroundings:
         options.pop("factory", None)
         return self._opens(options)
 
-    def _is_own(self, opened: Opened) -> bool:
-        """Tell whether a connection leads to what stands for the checked database."""
-        meant = meant_by(opened.path)
-        return os.path.realpath(meant) == os.path.realpath(self.path) or self._same(meant)
-
-    def _same(self, path: str) -> bool:
+    def _is_own(self, path: str) -> bool:
+        """Tell whether a path leads to the file that stands for the checked database, be it there or not."""
+        if os.path.realpath(path) == os.path.realpath(self.path):
+            return True
         try:
             return Path(path).samefile(self.path)
         except OSError:
