@@ -162,7 +162,9 @@ def check(
             policy: Search = Stateless(system, merge=merge)
             if not (live or known.history):
                 policy = _policy(search, system, seed, merge=merge)
-            decider = Decider(system, limits, seed, max_memory, known, Challenges(challenge, challenges))
+            decider = Decider(
+                system, limits, seed, max_memory, known, Challenges(challenge, max(challenges, known.challenges))
+            )
             result = decider.decide(policy, search, together=together)
         if interruption.asked:
             raise CheckInterrupted(result)

@@ -14,10 +14,11 @@ from attrs import evolve
 
 from tests.checking.bank import add_in_place, bank, read_then_write
 from treadle import Client, FaultBudget, NondeterminismError, Scenario, View, at_end, check
-from treadle.execution.system import Known, System
+from treadle.execution.system import Known, System, less_known
 from treadle.judge import Judge
 from treadle.search.exhaustive import Exhaustive
 from treadle.search.protocol import Limits
+from treadle.values.errors import ChallengeError
 
 
 def _with(client: Callable[[Any], object], *, clients: int = 2) -> Scenario:
@@ -148,3 +149,13 @@ def test_nothing_is_left_when_a_system_ends() -> None:
         assert system.processes
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_what_one_challenge_of_many_has_found_is_challenged_as_often_again() -> None:
+    """Otherwise a mistake that the default number of challenges does not show would be absorbed."""
+    error = ChallengeError("t1.A1", "rows", "A1", "why")
+    error.count = 77
+    known = less_known(Known(), error)
+    assert (True, 77) == (known.isolated, known.challenges)
+    with pytest.raises(ChallengeError):
+        less_known(known, error)

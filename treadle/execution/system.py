@@ -59,6 +59,7 @@ class Known:
         locality: operations can be taken for local.
         history: what may depend on the whole execution, or an empty text.
         isolated: nothing of a client outlives its run: every run has a fresh process.
+        challenges: how many there must be at least, for one of so many has found something that was not isolated.
     """
 
     keep_logs: bool = False
@@ -67,6 +68,7 @@ class Known:
     locality: bool = True
     history: str = ""
     isolated: bool = False
+    challenges: int = 0
 
 
 Surprise = SignalError | NondeterminismError | ChallengeError
@@ -88,8 +90,10 @@ def less_known(known: Known, error: Surprise) -> Known:
             return evolve(known, ends_visible=True)
         case NotLocalError() if known.locality:
             return evolve(known, locality=False)
-        case NondeterminismError() | ChallengeError() if not known.isolated:
+        case NondeterminismError() if not known.isolated:
             return evolve(known, isolated=True)
+        case ChallengeError() if not known.isolated:
+            return evolve(known, isolated=True, challenges=error.count)
         case HistoryNeededError():
             return evolve(known, history=str(error))
     raise error

@@ -153,6 +153,9 @@ class Challenger:
                 self._execute(uniform=count % 2 == 0)
             except (OperationBoundError, StuckClientError) as error:
                 return Met(count, str(error))
+            except ChallengeError as error:
+                error.count = count + 1
+                raise
             count += 1
         return Met(count)
 

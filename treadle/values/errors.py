@@ -93,6 +93,7 @@ class ChallengeError(TreadleError):
         what: what it shows.
         place: the operation at which it and what was learned part.
         why: how.
+        count: how many executions were run by then.
     """
 
     def __init__(self, token: str, what: str, place: str, why: str) -> None:
@@ -105,6 +106,7 @@ class ChallengeError(TreadleError):
         self.what = what
         self.place = place
         self.why = why
+        self.count = 0
 
     def __reduce__(self) -> tuple[type[ChallengeError], tuple[str, str, str, str]]:
         """Let it travel between processes."""
