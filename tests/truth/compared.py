@@ -302,16 +302,19 @@ class Settings:
     options: dict[str, Any] = field(factory=dict)
 
 
-def compare(case: Case, settings: Settings, tally: Counter[str] | None = None) -> list[Mismatch]:
+def compare(
+    case: Case, settings: Settings, tally: Counter[str] | None = None, real: Explored | None = None
+) -> list[Mismatch]:
     """Return the first difference of each kind between the checker and real executions.
 
     Args:
         case: what is executed and checked.
         settings: how much is tried.
         tally: counts what there was.
+        real: what real executions showed, if that is known.
     """
     tally = Counter() if tally is None else tally
-    real = explore_case(case, settings.executions, settings.seed)
+    real = explore_case(case, settings.executions, settings.seed) if real is None else real
     tally["executions"] += real.executions
     tally["complete"] += real.complete
     found = checked(case, max_seconds=settings.max_seconds, **settings.options)

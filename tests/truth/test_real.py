@@ -196,7 +196,7 @@ def test_two_sqlites_show_the_same_at_length() -> None:
 
 # The checker.
 
-SOME = 200
+SOME = 40
 """How many programs the default tests compare."""
 
 MANY = 2_000

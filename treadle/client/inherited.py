@@ -14,6 +14,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import compress
 from types import ModuleType
 from typing import Any
 
@@ -23,11 +24,14 @@ from sqlalchemy import Engine
 _Put = Callable[[Any], None]
 """Puts something else where a reference was found."""
 
+_Defaults = dict[int, list[types.FunctionType]]
+"""Functions, by the ids of the tuples that are the defaults of their parameters."""
 
-def _of(things: list[Any], kind: type[Any]) -> list[Any]:
+
+def _of(things: list[Any], kinds: list[type[Any]], kind: type[Any]) -> list[Any]:
     """Return the objects of a type, subtypes included: each type is looked at once, and not each object."""
-    kinds = {found for found in set(map(type, things)) if issubclass(found, kind)}
-    return [thing for thing in things if type(thing) in kinds]
+    wanted = {found for found in set(kinds) if issubclass(found, kind)}
+    return list(compress(things, map(wanted.__contains__, kinds)))
 
 
 def _slots(thing: Any) -> Iterator[str]:
@@ -36,25 +40,27 @@ def _slots(thing: Any) -> Iterator[str]:
         yield from (names,) if isinstance(names, str) else names
 
 
-def _places(target: Any, holder: Any) -> Iterator[_Put]:
-    """Return how to put something else where a holder refers to an object."""
+def _places(holder: Any, targets: dict[int, Any], functions: _Defaults) -> Iterator[tuple[int, _Put]]:
+    """Yield which of the targets a holder refers to, each with how to put something else there.
+
+    Args:
+        holder: what refers to some of them.
+        targets: by their ids.
+        functions: by the ids of what their parameters have as defaults.
+    """
     if isinstance(holder, (dict, list)):
-        pairs = holder.items() if isinstance(holder, dict) else enumerate(holder)
-        yield from [partial(holder.__setitem__, key) for key, value in pairs if value is target]
+        pairs = list(holder.items() if isinstance(holder, dict) else enumerate(holder))
+        yield from [(id(value), partial(holder.__setitem__, key)) for key, value in pairs if id(value) in targets]
     elif isinstance(holder, types.CellType):
-        yield partial(setattr, holder, "cell_contents")
+        yield id(holder.cell_contents), partial(setattr, holder, "cell_contents")
     elif isinstance(holder, tuple):
-        yield from [partial(_put_default, function, target) for function in _with_defaults(holder)]
-    elif type(holder) is partial and holder.func is target:
-        yield partial(_put_function, holder)
+        for function in functions.get(id(holder), ()):
+            yield from [(id(each), partial(_put_default, function, each)) for each in holder if id(each) in targets]
+    elif type(holder) is partial and id(holder.func) in targets:
+        yield id(holder.func), partial(_put_function, holder)
     elif not isinstance(holder, types.FunctionType):
-        yield from [partial(setattr, holder, name) for name in _slots(holder) if getattr(holder, name, 0) is target]
-
-
-def _with_defaults(defaults: tuple[Any, ...]) -> list[types.FunctionType]:
-    """Return the functions whose parameters have these defaults."""
-    functions = [holder for holder in gc.get_referrers(defaults) if isinstance(holder, types.FunctionType)]
-    return [function for function in functions if function.__defaults__ is defaults]
+        values = [(name, id(getattr(holder, name, None))) for name in _slots(holder)]
+        yield from [(value, partial(setattr, holder, name)) for name, value in values if value in targets]
 
 
 def _put_default(function: types.FunctionType, target: Any, value: Any) -> None:
@@ -66,16 +72,28 @@ def _put_function(holder: partial[Any], value: Any) -> None:
     holder.__setstate__((value, holder.args, holder.keywords, vars(holder)))  # type: ignore[attr-defined]  # as pickle does
 
 
-def references(target: Any, beside: Iterable[Any]) -> list[_Put]:
-    """Return how to put something else wherever an object is referred to.
+def references(targets: list[Any], things: list[Any], beside: Iterable[Any]) -> dict[int, list[_Put]]:
+    """Return how to put something else wherever objects are referred to, by the ids of these.
+
+    The heap is gone through once for all of them: that of a test runner has a million objects.
 
     Args:
-        target: the object.
-        beside: what refers to it and shall go on doing so.
+        targets: the objects.
+        things: all that there are.
+        beside: what refers to some of them and shall go on doing so.
     """
-    apart = {id(holder) for holder in beside}
-    holders = [holder for holder in gc.get_referrers(target) if id(holder) not in apart]
-    return [put for holder in holders for put in _places(target, holder)]
+    apart = {id(targets), id(things), *map(id, beside)}
+    holders = [holder for holder in gc.get_referrers(*targets) if id(holder) not in apart]
+    functions: _Defaults = {}
+    for function in gc.get_referrers(*[holder for holder in holders if type(holder) is tuple]):
+        if type(function) is types.FunctionType:
+            functions.setdefault(id(function.__defaults__), []).append(function)
+    known = {id(target): target for target in targets}
+    puts: dict[int, list[_Put]] = {id(target): [] for target in targets}
+    for holder in holders:
+        for target, put in _places(holder, known, functions):
+            puts[target].append(put)
+    return puts
 
 
 @define(eq=False)
@@ -135,16 +153,20 @@ class Inherited:
             path_of: tells the file of a connection, or an empty text.
         """
         things = gc.get_objects()
-        engines = [engine for engine in _of(things, Engine) if "pool" in vars(engine)]
-        functions = {sqlite3.connect, driver.connect, *_other_drivers()}
-        found = cls(engines, [(function, references(function, (functions,))) for function in functions], [])
-        for connection in _of(things, driver.Connection):
-            path = path_of(connection)
-            if not path:
-                found.in_memory.append(connection)
-            else:
-                found.opened.append(Opened(connection, path, references(connection, (things, found, found.opened))))
-        return found
+        kinds = list(map(type, things))
+        engines = [engine for engine in _of(things, kinds, Engine) if "pool" in vars(engine)]
+        connections = _of(things, kinds, driver.Connection)
+        paths = [path_of(connection) for connection in connections]
+        in_memory = [connection for connection, path in zip(connections, paths, strict=True) if not path]
+        functions = list({sqlite3.connect, driver.connect, *_other_drivers()})
+        targets = [*functions, *compress(connections, paths)]
+        puts = references(targets, things, (functions, kinds, connections, in_memory))
+        return cls(
+            engines,
+            [(function, puts[id(function)]) for function in functions],
+            [Opened(each, path, puts[id(each)]) for each, path in zip(connections, paths, strict=True) if path],
+            in_memory,
+        )
 
     def note_engines(self) -> None:
         """Know the engines that will be made, too."""
@@ -161,6 +183,8 @@ class Inherited:
 
         https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork
         """
+        first = not self._kept
         for engine in self.engines:
-            self._kept.append(engine.pool)  # what is in it stays open: closing would touch the file
+            if first:
+                self._kept.append(engine.pool)  # what is in it stays open: closing would touch the file
             engine.dispose(close=False)
