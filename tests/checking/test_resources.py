@@ -19,7 +19,9 @@ from sqlalchemy import Engine
 
 from tests.checking.bank import add_in_place, bank
 from treadle import Client, ResourceError, Returned, Scenario, TreadleError, Verdict, check, sometimes
+from treadle.execution import connecting
 from treadle.values.lack import Want, lack_of
+from treadle.values.operation import Kind
 
 _HERE = Path(__file__).parents[2]
 
@@ -150,6 +152,27 @@ def test_no_client_is_told_what_the_check_lacks(
 
     with pytest.raises(ResourceError, match=getattr(error, "sqlite_errorname", "MemoryError")):
         check(_scenario(insert), **options)
+
+
+@pytest.mark.parametrize("error", [*_ERRORS, MemoryError()], ids=str)
+def test_no_client_is_told_what_a_challenge_lacks(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Nor where nothing is between the client and SQLite."""
+    plain = connecting._class_of(sqlite3.dbapi2)  # as SQLAlchemy calls it
+    traced = plain.traced
+
+    def fail(self: Any, kind: Any, *, first: bool) -> Any:
+        if kind is Kind.EXECUTE and self.actor._asked[1] and "INSERT" in self.actor._asked[1]:
+            raise error
+        return traced(self, kind, first=first)
+
+    monkeypatch.setattr(plain, "traced", fail)
+
+    def insert(engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO account VALUES (2, 0)")
+
+    with pytest.raises(ResourceError, match=getattr(error, "sqlite_errorname", "MemoryError")):
+        check(_scenario(insert), challenges=1)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from treadle.values.operation import Kind
 from treadle.world.clock import Clock
 from treadle.world.holding import Lock
 from treadle.world.library import BUSY_HANDLER, TRACER, Library, library_of
+from treadle.world.room import own_lack
 
 _NOT_FOR_THE_DRIVER = frozenset({"factory", "check_same_thread", "uri", "database"})
 _DEFAULT_TIMEOUT_S = 5.0
@@ -133,7 +134,11 @@ class Actor:
         connection = _class_of(self.library.driver)
         self.point(None, Kind.CONNECT)
         with self._client.lifted():
-            opened = connection(self._path, timeout=0, check_same_thread=False, **given)
+            try:
+                opened = connection(self._path, timeout=0, check_same_thread=False, **given)
+            except (self.library.driver.Error, MemoryError) as error:
+                self.require_own(error, None)
+                raise
         opened.begin(self, timeout_ms)
         return opened
 
@@ -180,6 +185,12 @@ class Actor:
         at = next((place for place, one in enumerate(self.connections) if one is self._at), None)
         locks = tuple([None if one.closed else one.lock() for one in self.connections])
         return Note(None if at is None or self._at.closed else at, self._waits, self.refused, locks)
+
+    def require_own(self, error: Exception, connection: Any) -> None:
+        """Let a client be told only of what is its own doing: what the check lacks ends the check."""
+        lack = own_lack(error, connection, self.library, self._path.parent)
+        if lack is not None:
+            self._client.blame(lack)
 
     def leave(self) -> None:
         """Close what is open, commit nothing, and end the process."""
@@ -326,8 +337,13 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
                 self.library.set_busy_timeout(self, self._timeout_ms)
             try:
                 yield
-            except driver.OperationalError as error:
-                self.actor.refused = self.actor.refused or Failure.of(error).busy
+            except (driver.Error, MemoryError) as error:
+                self.actor.require_own(error, self)
+                if not self.closed:
+                    self._arm()  # to find that out may take the handler away
+                self.actor.refused = self.actor.refused or (
+                    isinstance(error, driver.OperationalError) and Failure.of(error).busy
+                )
                 raise
             finally:
                 if self.actor.over:
