@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 from pathlib import Path
 
 import pytest
 
 from properties.systems import SYSTEMS, scenarios
+from tests.sampled import one_in
 from treadle import Scenario, UsageError, Verdict, check
 from treadle.values.property import Kind
 
@@ -50,8 +52,7 @@ def named(scenario: Scenario) -> str:
     return scenario.name
 
 
-@pytest.mark.parametrize("journal", ["wal", "delete"])
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("journal", "system"), one_in(2, itertools.product(["wal", "delete"], SYSTEMS)))
 def test_the_mistake_shows_and_every_repair_holds(system: str, journal: str) -> None:
     """In the mode that each variant is written for, in both journal modes."""
     buggy, *repaired = scenarios(journal=journal, system=system)
@@ -63,8 +64,7 @@ def test_the_mistake_shows_and_every_repair_holds(system: str, journal: str) -> 
         assert set() == violated(scenario), scenario.name
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("system", "mode"), one_in(5, itertools.product(SYSTEMS, MODES)))
 def test_every_verdict_is_expected_in_every_transaction_mode(system: str, mode: str) -> None:
     """What is expected depends on the mode, and is exactly what is found."""
     if mode == "autocommit-off" and sys.version_info < (3, 12):

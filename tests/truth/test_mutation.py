@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sampled import one_in
 from tests.truth.challenges import PAGE, rows_of
 from tests.truth.rules import RIGHT, RULES, Rule, executed, seen_in_force, verdict_of, what_comes_of
 
@@ -19,11 +20,7 @@ _HARMLESS = {"EXPLAIN reads nothing", "a statement that is over is not under way
 
 @pytest.mark.parametrize(
     "rule",
-    [
-        rule if place % 3 == 0 else pytest.param(rule, marks=pytest.mark.truth)
-        for place, rule in enumerate(RULES)
-        if not any(rule.faults)
-    ],
+    one_in(3, [rule for rule in RULES if not any(rule.faults)]),
     ids=str,
 )
 def test_with_all_rules_in_force_real_executions_show_what_a_check_sees(rule: Rule) -> None:
@@ -38,7 +35,7 @@ def test_with_all_rules_in_force_real_executions_show_what_a_check_sees(rule: Ru
     assert not explored.complete or ends == real
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("rule", one_in(2, RULES), ids=str)
 def test_broken_rule_is_noticed(rule: Rule) -> None:
     """Real executions end otherwise, or the check fails, or it finds out and starts over."""
     assert rule.noticed == what_comes_of(rule).of_it
@@ -51,7 +48,7 @@ def test_every_rule_makes_a_difference() -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    [rule if place % 5 == 0 else pytest.param(rule, marks=pytest.mark.truth) for place, rule in enumerate(RULES)],
+    one_in(5, RULES),
     ids=str,
 )
 def test_challenge_notices_what_the_page_says(rule: Rule) -> None:
