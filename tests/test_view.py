@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from treadle import Committed, PropertyError, Returned, View
 from treadle.values.view import Record, Records, Row, Table
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 CELLS = st.sampled_from([None, 0, 0.0, False, 1, 1.0, True, 2.5, "", "1", b"", b"1"])
 COLUMNS = st.sampled_from([("a", "b"), ("b", "a"), ("a", "c")])
 

@@ -15,6 +15,8 @@ from tests.checking.bank import add_in_place, bank, read_then_write
 from treadle import Scenario, ScheduleMismatchError, at_end, check, cli, replay
 from treadle.values.schedule import Schedule, Step
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 APPLICATION = """
 from functools import partial
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, insert, select, text, update

@@ -29,6 +29,8 @@ from treadle import (
 )
 from treadle.targets import Origin, resolve
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 

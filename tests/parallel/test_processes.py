@@ -31,6 +31,8 @@ from treadle import (
 from treadle.parallel.processes import Processes
 from treadle.values import errors, signals
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 ROOT = Path(__file__).parents[2]
 
 

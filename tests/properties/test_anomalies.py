@@ -16,6 +16,8 @@ from tests.sampled import one_in
 from treadle import Committed, Decision, Returned, UsageError, Verdict, View, check, replay
 from treadle.values.view import Table
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 PAGE = (Path(__file__).parents[2] / "docs" / "anomalies.md").read_text(encoding="utf-8")
 
 JOURNALS = ("wal", "delete")

@@ -14,6 +14,8 @@ from tests.sampled import one_in
 from treadle import Scenario, UsageError, Verdict, check
 from treadle.values.property import Kind
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 MODEL = Path(__file__).parents[2] / "model" / "systems"
 
 MODES = ("legacy", "begin", "immediate", "autocommit-off")

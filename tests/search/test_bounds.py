@@ -25,6 +25,8 @@ from tests.checking.bank import add_in_place, bank, read_then_write
 from treadle import CheckInterrupted, Client, FaultBudget, Result, Scenario, UsageError, Verdict, always, at_end, check
 from treadle.search.memory import bytes_of, fair_share, peak, resident, spoken
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 ROOT = Path(__file__).parents[2]
 _COUNTS = "every-increment-counts"
 

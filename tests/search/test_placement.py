@@ -14,6 +14,8 @@ from properties.backfill import scenarios
 from tests.checking.bank import Account, add_in_place, bank
 from treadle import FaultBudget, Placement, Scenario, Verdict, at_end, check
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 
 def _add_and_swallow(engine: Engine) -> str:
     """Add one, and tell nobody if that is refused; there is no savepoint."""

@@ -36,6 +36,8 @@ from treadle.hypothesis import close_machines, state_machine
 from treadle.values.fault import Fault
 from treadle.values.schedule import Choice
 
+pytestmark = pytest.mark.usefixtures("few_challenges")
+
 
 @pytest.fixture
 def forbidden(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[State, Choice]]]:

@@ -229,10 +229,14 @@ def checked(case: Case, *, max_seconds: float, faults: FaultBudget | None = None
     return found
 
 
+_CHALLENGES = 3
+"""A check asks reality itself; here it is asked by somebody else."""
+
+
 def _checking(found: Checked, scenario: Scenario, *, max_seconds: float, **options: Any) -> Result | None:
     try:
         with alarm(3 * max_seconds + 10):
-            return check(scenario, max_seconds=max_seconds, **options)
+            return check(scenario, max_seconds=max_seconds, challenges=_CHALLENGES, **options)
     except TreadleError as error:
         found.trouble = f"{type(error).__name__}: {error}"
     except (Exception, SlowError) as error:  # noqa: BLE001  # whatever it is, it is no verdict
