@@ -379,13 +379,14 @@ class System:
     # More executions.
 
     @contextlib.contextmanager
-    def live(self, *, fresh: bool = True) -> Iterator[Product]:
+    def live(self, *, fresh: bool = True, sources: bool = False) -> Iterator[Product]:
         """Give a product of live clients on a fresh database, for one execution: nothing is learned or left out.
 
         Args:
             fresh: the clients have fresh processes in any case.
+            sources: the lines of the application that ask for operations are told.
         """
-        live = Live(self._trees, self._make_world(), self._server, fresh=fresh)
+        live = Live(self._trees, self._make_world(), self._server, fresh=fresh, sources=sources)
         try:
             yield self._make_product(live, local=False, memory=False)
         finally:

@@ -92,6 +92,7 @@ def _event(number: int, taken: Taken, holders: tuple[str, ...]) -> Event:
         held_after=held[1],
         changes=() if contents[0] is contents[1] else changes(contents[0].committed, contents[1].committed),
         outcome=taken.after.locals[client].node.outcome,
+        source=taken.source,
     )
 
 

@@ -11,6 +11,7 @@ from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
 from treadle.values.property import Breach
 from treadle.values.schedule import Schedule
+from treadle.values.source import Source
 from treadle.values.view import Row
 
 
@@ -46,6 +47,7 @@ class Event:
         held_after: the same afterwards.
         changes: the committed rows that this event published, changed or removed.
         outcome: how the client ended, if it ended here.
+        source: the line of the application that asked for the operation, where that is known.
     """
 
     number: int
@@ -60,6 +62,7 @@ class Event:
     held_after: str = "none"
     changes: tuple[Change, ...] = ()
     outcome: Outcome | None = None
+    source: Source | None = None
 
     @property
     def waits(self) -> bool:
