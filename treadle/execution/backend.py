@@ -155,7 +155,9 @@ class Live:
         """Start the clients, and return where they start; once, for they only go forward."""
         if self._runs:
             return tuple(run.node.root for run in self._runs)
-        self._runs = tuple(LiveRun(tree, self._server, fresh=self._fresh, sources=self._sources) for tree in self._trees)
+        self._runs = tuple(
+            LiveRun(tree, self._server, fresh=self._fresh, sources=self._sources) for tree in self._trees
+        )
         return tuple(run.node for run in self._runs)
 
     def start(self) -> WorldState:
