@@ -93,12 +93,13 @@ def _verdict(decision: Decision, result: Result, width: int) -> list[str]:
         return wrap(start, width, indent=" " * 4)
     if decision.verdict is not Verdict.VIOLATED:
         return []
-    names = [spelled(one.property.name) for one in result.decisions if one.verdict is Verdict.VIOLATED]
-    start = f"  known  {item.ljust(max(map(len, names)))}"
+    known = [one for one in result.decisions if one.verdict is Verdict.VIOLATED and one.as_expected]
+    start = f"  known  {item.ljust(max(len(spelled(one.property.name)) for one in known))}"
     if example is None:
         return wrap(f"{start}  {prose(decision.why)}", width, indent=" " * 9)
     size = _size(example)
-    line = f"{start}  {size.ljust(8)}  {example.schedule.token}"
+    longest = max(len(_size(one.counterexample)) for one in known if one.counterexample is not None)
+    line = f"{start}  {size.ljust(longest)}  {example.schedule.token}"
     return [line] if len(line) <= width else [f"{start}  {size}", f"         {example.schedule.token}"]
 
 
@@ -189,7 +190,10 @@ def render_examples(
         cases = cases_of(result, _surprises)
         if not cases and expected:
             cases = cases_of(result, lambda decision: decision.verdict is Verdict.VIOLATED)[:1]
-    return "\n".join(page(_case(case, result, width, command, verbose=verbose)) + "\n" for case in cases)
+    found: list[str] = []
+    for case in cases:
+        found += [*([""] if found else []), *_case(case, result, width, command, verbose=verbose)]
+    return page(found) + "\n" if found else ""
 
 
 def _case(case: Case, result: Result, width: int, command: Command | None, *, verbose: bool) -> list[str]:
@@ -199,7 +203,8 @@ def _case(case: Case, result: Result, width: int, command: Command | None, *, ve
     stands = "as expected" if first.as_expected else "NOT as expected"
     sign = "Known:" if first.as_expected else FAILED
     found = wrap(f"{sign} {spelled(first.property.name)}: {prose(first.property.clause)}", width, indent="  ")
-    found += wrap(f"  Broken: {prose(example.why)}", width, indent="    ")
+    if not example.why.endswith(first.property.clause):  # a predicate that tells no more than that it is not so
+        found += wrap(f"  Broken: {prose(example.why)}", width, indent="    ")
     again = "run again live: the same" if example.confirmed else "NOT confirmed live"
     faults = count(example.faults, "injected fault") if example.faults else "no injected fault"
     found += wrap(
@@ -285,15 +290,15 @@ def render_replayed(trace: Trace, broken: Sequence[str], *, width: int = WIDTH) 
         width: of the text, in characters.
     """
     story = story_of(trace, broken)
-    found = render_story(trace, story, width)
+    found = [*render_story(trace, story, width), ""]
     for item in broken:
         breaches = trace.breaches[item]
         for breach in breaches[:_LEFT_MAX]:
-            found += wrap(f"  {spelled(item)} is broken: {prose(breach.why)}", width, indent="    ")
+            found += wrap(f"{spelled(item)} is broken: {prose(breach.why)}", width, indent="  ")
         if len(breaches) > _LEFT_MAX:
-            found.append(f"  {spelled(item)} is broken in {count(len(breaches) - _LEFT_MAX, 'more way')}.")
+            found.append(f"{spelled(item)} is broken in {count(len(breaches) - _LEFT_MAX, 'more way')}.")
     found += [*_left(story, trace, width), *no_help(story, width)]
-    return page(found) + "\n"
+    return page(found).rstrip("\n") + "\n"
 
 
 # --- All together ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from treadle.values.canonical import canonical
 from treadle.values.operation import Kind
 from treadle.values.property import Breach
 from treadle.values.trace import Change, Trace
@@ -32,14 +33,19 @@ def _has(after: Row, row: Row) -> bool:
         return False
 
 
+def shown_by(breaches: Iterable[Breach]) -> tuple[tuple[str, Row], ...]:
+    """Return the rows that show some breach, with their tables, each once."""
+    rows = {(table, canonical(list(row.items()))): (table, row) for breach in breaches for table, row in breach.rows}
+    return tuple(rows.values())
+
+
 def offending(trace: Trace, breaches: Iterable[Breach]) -> dict[int, int]:
     """Return the numbers of the events that committed rows which show a breach, each with how many of them."""
     found: dict[int, int] = {}
-    for breach in breaches:
-        for table, row in breach.rows:
-            number = made_durable(trace, table, row)
-            if number is not None:
-                found[number] = found.get(number, 0) + 1
+    for table, row in shown_by(breaches):
+        number = made_durable(trace, table, row)
+        if number is not None:
+            found[number] = found.get(number, 0) + 1
     return found
 
 

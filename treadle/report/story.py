@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from attrs import define, evolve, field, frozen
 
 from treadle.report import extra, phrases
-from treadle.report.durable import made_durable, offending, too_late
+from treadle.report.durable import made_durable, offending, shown_by, too_late
 from treadle.report.entries import Entry, Reader, fails_or_waits, shortened
 from treadle.report.extra import Extra
 from treadle.report.phrases import PUBLISHED
@@ -141,11 +141,10 @@ class _Teller:
     def tell(self) -> Story:
         told = _joined(list(self._told()))
         found = [self._finished(one) for one in told]
-        rows = {(table, id(row)): (table, row) for breach in self.breaches for table, row in breach.rows}
         return Story(
             entries=tuple(shortened(found, _MOST, _KEPT)),
             hidden=len(self.trace.events) - self._seen,
-            left=tuple(self._left(table, row) for table, row in rows.values()),
+            left=tuple(self._left(table, row) for table, row in shown_by(self.breaches)),
             too_late=self._too_late,
             at_once={
                 event.number: event.lock_kind
