@@ -383,13 +383,17 @@ class TestCheck:
         assert one == two
 
     def test_writes_reports(self, tmp_path: Path) -> None:
-        """--report writes a text for each scenario, and the document."""
+        """--report writes a text for each scenario, the document, and a directory for each violated property."""
         result = run("check", SCENARIOS, "-v", "--report", str(tmp_path / "reports"))
         assert result.exit_code == 0
-        written = {path.name: path.read_text() for path in (tmp_path / "reports").iterdir()}
+        written = {path.name: path.read_text() for path in (tmp_path / "reports").iterdir() if path.is_file()}
         assert sorted(written) == ["bank-one-statement.txt", "bank-read-then-write.txt", "results.json"]
         assert written["bank-one-statement.txt"] in result.stdout
         assert len(json.loads(written["results.json"])["results"]) == 2
+        case = tmp_path / "reports" / "bank-read-then-write" / "no-lost-update"
+        files = ["report.md", "reproduce.py", "test_regression.py", "timeline.html", "trace.json"]
+        assert files == sorted(path.name for path in case.iterdir())
+        assert "The property holds in: `bank/one-statement`." in (case / "report.md").read_text()
 
 
 class TestFailures:
@@ -491,6 +495,21 @@ class TestReplay:
         result = run("replay", str(tmp_path / "results.json"), SCENARIOS)
         assert result.exit_code == 0
         assert f"schedule  {token}\n" in result.stdout
+
+    def test_takes_the_trace_of_a_counterexample(self, token: str, tmp_path: Path) -> None:
+        """And the report in Markdown; a trace leads to the scenario as well."""
+        run("check", SCENARIOS, "--report", str(tmp_path))
+        case = tmp_path / "bank-read-then-write" / "no-lost-update"
+        for arguments in ([case / "trace.json"], [case / "report.md", "-k", "*/read-*"]):
+            result = run("replay", str(arguments[0]), SCENARIOS, *map(str, arguments[1:]))
+            assert result.exit_code == 0
+            assert f"schedule  {token}\n" in result.stdout
+
+    def test_refuses_the_trace_of_another_version(self, tmp_path: Path) -> None:
+        """It may mean something else."""
+        (tmp_path / "trace.json").write_text('{"format": "treadle-trace", "version": 2, "schedule": "t1.A1"}')
+        result = run("replay", str(tmp_path / "trace.json"), f"{BANK}:fixed")
+        assert (result.exit_code, "of version 2" in result.stderr) == (2, True)
 
     def test_refuses_the_document_of_another_scenario(self, tmp_path: Path) -> None:
         """A token is never run on a scenario that it does not belong to, where that is known."""

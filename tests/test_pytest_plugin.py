@@ -94,7 +94,7 @@ class TestPlugin:
         pytester.makepyfile(FAILING)
         result = pytester.runpytest_inprocess(*arguments)
         result.assert_outcomes(failed=1)
-        result.stdout.fnmatch_lines([f"schedule  {failure.tokens[0]}"])
+        result.stdout.fnmatch_lines([f"  Replay  treadle.replay(scenario, '{failure.tokens[0]}')"])
         result.stdout.no_fnmatch_line("*pytest_plugin.py*")
 
     def test_is_quick_to_load(self) -> None:

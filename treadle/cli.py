@@ -37,10 +37,12 @@ from treadle.report import (
     render_totals,
     version,
 )
-from treadle.report.brief import is_quiet
+from treadle.report.brief import is_quiet, keepers
+from treadle.report.markdown import Around
 from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code, replay_exit_code
 from treadle.report.tokens import Token, find_tokens
+from treadle.report.tracefile import cases_in
 from treadle.scenario import Scenario
 from treadle.search.memory import bytes_of
 from treadle.targets import Found, configured, import_from, keep, only, resolve
@@ -464,6 +466,7 @@ class Session:
     shows: Shows
     results: list[Result] = field(factory=list, init=False)
     _examples: list[str] = field(factory=list, init=False)
+    _checked: list[Found] = field(factory=list, init=False)
     interrupted: bool = field(default=False, init=False)
 
     def check(self, scenarios: Sequence[Found]) -> None:
@@ -505,6 +508,7 @@ class Session:
             return self.selection.replay(found, token)
 
         self.results.append(result)
+        self._checked.append(found)
         shows, width = self.shows, self.screen.width
         if shows.verbose and shows.only is None:
             self._show(render_result(result, width=width, command=command) + "\n\n")
@@ -535,7 +539,17 @@ class Session:
             self._show("".join(f"\n{text}" for text in shown) + ("\n" if shown else "") + render_totals(self.results))
         if self.directory is not None:
             self.directory.write_document(self.results)
+            self._write_cases(self.directory)
             self.screen.say(f"Reports are in {quoted(str(self.directory.path))}.")
+
+    def _write_cases(self, directory: Directory) -> None:
+        """Write a directory for each violated property."""
+        parameters = self.selection.parameters
+        for found, result in zip(self._checked, self.results, strict=True):
+            for case in cases_in(result):
+                command = self.selection.replay(found, case.trace.schedule.token)
+                keeps = keepers(self.results, case.decision.property.name)
+                directory.write_case(case, Around(command, keeps=keeps), found.target, parameters)
 
     @property
     def exit_code(self) -> int:

@@ -138,7 +138,7 @@ class TestMarks:
     def test_name_what_made_a_row_durable(self) -> None:
         """The row stays, and the rollback comes too late."""
         story = tell(self.orphan(), Breach("an item is left", [("item", {"id": 1, "stock": 5})]))
-        assert story.entries[0].notes == ("▶ +item\u00a01   ◀ this row stays",)
+        assert story.entries[0].notes == ("▶ +item\u00a01   ◀\u00a0this\u00a0row\u00a0stays",)
         assert story.entries[0].source == "orders.py:31"
         assert {9: 2} == story.too_late
         assert [("item 1 (stock 5)", 2)] == [(str(left), left.number) for left in story.left]

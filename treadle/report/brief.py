@@ -203,7 +203,7 @@ def _case(case: Case, result: Result, width: int, command: Command | None, *, ve
     stands = "as expected" if first.as_expected else "NOT as expected"
     sign = "Known:" if first.as_expected else FAILED
     found = wrap(f"{sign} {spelled(first.property.name)}: {prose(first.property.clause)}", width, indent="  ")
-    if not example.why.endswith(first.property.clause):  # a predicate that tells no more than that it is not so
+    if not why_not_told(example.why, first.property.clause):
         found += wrap(f"  Broken: {prose(example.why)}", width, indent="    ")
     again = "run again live: the same" if example.confirmed else "NOT confirmed live"
     faults = count(example.faults, "injected fault") if example.faults else "no injected fault"
@@ -225,6 +225,11 @@ def _case(case: Case, result: Result, width: int, command: Command | None, *, ve
     else:
         found.append(f"  {'Token'.ljust(_LABEL)}{example.schedule.token}")
     return found
+
+
+def why_not_told(why: str, clause: str) -> bool:
+    """Tell whether a reason says no more than the clause: the predicate tells only that it is not so."""
+    return why.endswith(clause)
 
 
 def _why(decision: Decision) -> str:
@@ -307,3 +312,13 @@ def render_replayed(trace: Trace, broken: Sequence[str], *, width: int = WIDTH) 
 def is_quiet(result: Result) -> bool:
     """Tell whether a result needs no look: every verdict is as expected, and none is inconclusive."""
     return result.as_expected and not result.inconclusive
+
+
+def keepers(results: Sequence[Result], name: str) -> tuple[str, ...]:
+    """Return the names of the scenarios in which a property holds."""
+    return tuple(
+        result.scenario
+        for result in results
+        for decision in result.decisions
+        if decision.property.name == name and decision.verdict is Verdict.HOLDS
+    )

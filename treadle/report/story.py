@@ -21,7 +21,7 @@ from treadle.report.entries import Entry, Reader, fails_or_waits, shortened
 from treadle.report.extra import Extra
 from treadle.report.phrases import PUBLISHED
 from treadle.report.plot import Plot
-from treadle.report.sql import literal
+from treadle.report.sql import NO_BREAK, literal
 from treadle.values.display import name
 from treadle.values.fault import LockKind
 from treadle.values.property import Breach
@@ -241,7 +241,8 @@ class _Teller:
         text = phrases.briefly_published(told.changes)
         stay = sum(self._durable.get(one, 0) for one in told.numbers)
         if stay:
-            text += f"   {phrases.STAYS} {'this row stays' if stay == 1 else 'these rows stay'}"
+            stays = f"{phrases.STAYS} {'this row stays' if stay == 1 else 'these rows stay'}"
+            text += f"   {stays.replace(' ', NO_BREAK)}"
         if len(told.numbers) > 1:
             statement = f"{len(told.numbers)}x {_verb(statement)}"
         return evolve(told.entry, statement=statement, notes=(text, *more, *told.entry.notes))

@@ -71,6 +71,29 @@ class Event:
 
 
 @frozen
+class Setting:
+    """Where an execution took place: all that is needed to do it again without the application.
+
+    Attributes:
+        journal: the journal mode.
+        transactions: the driver's transaction mode.
+        driver: the name of the driver's module.
+        sqlite_version: of the library that ran.
+        sqlalchemy_version: of SQLAlchemy.
+        python_version: of Python.
+        dump: the statements that make the schema and the rows that were there from the start.
+    """
+
+    journal: str
+    transactions: str
+    driver: str
+    sqlite_version: str
+    sqlalchemy_version: str
+    python_version: str
+    dump: tuple[str, ...] = field(repr=False)
+
+
+@frozen
 class Parting:
     """Where a replay parts from what its token recorded.
 
@@ -103,6 +126,7 @@ class Trace:
         replayed: for a replay, the schedule of its token, with the digests that are in the token.
         parting: for a replay, where it parts from what the token recorded; None if it does not, as far as the token
             tells. Where it does, the token's schedule was not replayed, whatever this execution breaks.
+        setting: where it took place, if that is known.
     """
 
     scenario: str
@@ -113,6 +137,7 @@ class Trace:
     breaches: dict[str, tuple[Breach, ...]] = field(factory=dict)
     replayed: Schedule | None = None
     parting: Parting | None = None
+    setting: Setting | None = None
 
     @property
     def unfinished(self) -> tuple[str, ...]:
