@@ -162,6 +162,8 @@ class TestUsageErrors:
             ["check", SCENARIOS, "--without", "nothing"],
             ["check", SCENARIOS, "--format", "yaml"],
             ["check", SCENARIOS, "--report", "/proc/treadle"],
+            ["check", SCENARIOS, "--only", "no-such-property"],
+            ["check", SCENARIOS, "-v", "-q"],
             ["replay"],
             ["replay", "t1.A3.x", f"{BANK}:fixed"],
             ["replay", "t9.A3", f"{BANK}:fixed"],
@@ -299,22 +301,46 @@ class TestOptions:
 
 class TestCheck:
     def test_shows_a_report_and_a_summary(self) -> None:
-        """Text has the report of each scenario, and one line for each at the end."""
+        """Text has a line for each scenario, one for each violation that is expected, and one for all at the end."""
         text = run("check", SCENARIOS).stdout
-        assert text.startswith("bank/read-then-write: as expected\n=====")
-        last = text.splitlines()[-1]
+        first, known, second, *_, last = text.splitlines()
+        assert first.startswith("bank/read-then-write  1 violated, as expected; 1 holds; all 14 schedules, ")
+        assert known.startswith("  known  no-lost-update  3 turns   t2.")
+        assert second.startswith("bank/one-statement  2 hold; all 4 schedules, ")
         assert last.startswith("2 scenarios in ")
         assert last.endswith("2 as expected")
 
     def test_shows_a_command_that_replays(self, token: str) -> None:
         """The command below a counterexample can be run as it is."""
-        text = run("check", SCENARIOS, "-p", "transactions=legacy").stdout
+        text = run("check", SCENARIOS, "-p", "transactions=legacy", "-v").stdout
         (line,) = (line for line in text.splitlines() if line.startswith("replay "))
         _, program, *arguments = line.split()
         assert program == "treadle"
         result = run(*arguments)
         assert result.exit_code == 0
         assert f"schedule  {token}" in result.stdout
+
+    def test_shows_the_example_of_a_single_scenario(self) -> None:
+        """Who checks one scenario wants to see what is known of it; -q shows nothing of it."""
+        text = run("check", SCENARIOS, "-k", "*/read-*").stdout
+        assert "\nKnown: no-lost-update: every withdrawal counts\n" in text
+        quiet = run("check", SCENARIOS, "-k", "*/read-*", "-q").stdout.splitlines()
+        assert [line.endswith("1 as expected") for line in quiet] == [True]
+
+    def test_shows_what_is_not_as_expected(self) -> None:
+        """First a line for each scenario, then the story, with the application's own lines."""
+        text = run("check", f"{BANK}:surprising", SCENARIOS, "-q").stdout
+        assert text.startswith("bank/surprising  1 violated, NOT as expected; ")
+        assert "bank/one-statement" not in text
+        assert text.count("\n✗ no-lost-update: every withdrawal counts\n") == 1
+        assert "bank.py:28  UPDATE account SET balance=? (88)" in text
+
+    def test_shows_one_property(self) -> None:
+        """--only shows a counterexample whether it is expected or not; -v shows it step by step."""
+        arguments = ["check", f"{BANK}:surprising", SCENARIOS, "--only", "no-lost-update"]
+        brief, long = run(*arguments).stdout, run(*arguments, "-v").stdout
+        assert (brief.count("no-lost-update: every"), long.count("no-lost-update: every")) == (2, 2)
+        assert ("SELECT account.balance" in brief, "SELECT account.balance" in long) == (False, True)
 
     def test_shows_nothing_but_the_document(self) -> None:
         """With --format json stdout is one document; what clients print goes nowhere."""
@@ -357,13 +383,17 @@ class TestCheck:
         assert one == two
 
     def test_writes_reports(self, tmp_path: Path) -> None:
-        """--report writes a text for each scenario, and the document."""
-        result = run("check", SCENARIOS, "--report", str(tmp_path / "reports"))
+        """--report writes a text for each scenario, the document, and a directory for each violated property."""
+        result = run("check", SCENARIOS, "-v", "--report", str(tmp_path / "reports"))
         assert result.exit_code == 0
-        written = {path.name: path.read_text() for path in (tmp_path / "reports").iterdir()}
+        written = {path.name: path.read_text() for path in (tmp_path / "reports").iterdir() if path.is_file()}
         assert sorted(written) == ["bank-one-statement.txt", "bank-read-then-write.txt", "results.json"]
         assert written["bank-one-statement.txt"] in result.stdout
         assert len(json.loads(written["results.json"])["results"]) == 2
+        case = tmp_path / "reports" / "bank-read-then-write" / "no-lost-update"
+        files = ["report.md", "reproduce.py", "test_regression.py", "timeline.html", "trace.json"]
+        assert files == sorted(path.name for path in case.iterdir())
+        assert "The property holds in: `bank/one-statement`." in (case / "report.md").read_text()
 
 
 class TestFailures:
@@ -465,6 +495,21 @@ class TestReplay:
         result = run("replay", str(tmp_path / "results.json"), SCENARIOS)
         assert result.exit_code == 0
         assert f"schedule  {token}\n" in result.stdout
+
+    def test_takes_the_trace_of_a_counterexample(self, token: str, tmp_path: Path) -> None:
+        """And the report in Markdown; a trace leads to the scenario as well."""
+        run("check", SCENARIOS, "--report", str(tmp_path))
+        case = tmp_path / "bank-read-then-write" / "no-lost-update"
+        for arguments in ([case / "trace.json"], [case / "report.md", "-k", "*/read-*"]):
+            result = run("replay", str(arguments[0]), SCENARIOS, *map(str, arguments[1:]))
+            assert result.exit_code == 0
+            assert f"schedule  {token}\n" in result.stdout
+
+    def test_refuses_the_trace_of_another_version(self, tmp_path: Path) -> None:
+        """It may mean something else."""
+        (tmp_path / "trace.json").write_text('{"format": "treadle-trace", "version": 2, "schedule": "t1.A1"}')
+        result = run("replay", str(tmp_path / "trace.json"), f"{BANK}:fixed")
+        assert (result.exit_code, "of version 2" in result.stderr) == (2, True)
 
     def test_refuses_the_document_of_another_scenario(self, tmp_path: Path) -> None:
         """A token is never run on a scenario that it does not belong to, where that is known."""

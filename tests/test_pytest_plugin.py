@@ -63,7 +63,7 @@ class TestCheck:
     def test_fails_with_the_report(self, failure: CheckFailed) -> None:
         """The text is the report, and says how to replay."""
         assert f"treadle.replay(scenario, '{failure.tokens[0]}')" in str(failure)
-        assert "no-lost-update is broken" in str(failure)
+        assert "Broken: the balance is 89, and should be 77" in str(failure)
 
     def test_fails_when_it_is_inconclusive(self) -> None:
         """A search that did not finish is never a pass."""
@@ -94,7 +94,7 @@ class TestPlugin:
         pytester.makepyfile(FAILING)
         result = pytester.runpytest_inprocess(*arguments)
         result.assert_outcomes(failed=1)
-        result.stdout.fnmatch_lines([f"schedule  {failure.tokens[0]}"])
+        result.stdout.fnmatch_lines([f"  Replay  treadle.replay(scenario, '{failure.tokens[0]}')"])
         result.stdout.no_fnmatch_line("*pytest_plugin.py*")
 
     def test_is_quick_to_load(self) -> None:

@@ -216,7 +216,7 @@ def replay(scenario: Scenario, token: str) -> Trace:
             judge.start(system.product.root())
             fitting, misfit = _fitting(system.product, schedule, names)
             taken = run_live(system, fitting)
-            trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)))
+            trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)), system.setting())
             return evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
 
     with turn("replay()", scenario.name), lacks_named():

@@ -26,10 +26,23 @@ from treadle.checking import REDUCTIONS, SEARCHES
 from treadle.checking import check as run_check
 from treadle.checking import replay as run_replay
 from treadle.parallel.crews import ADDRESS, WORKERS_MAX
-from treadle.report import Directory, render_document, render_replay, render_result, render_summary, version
+from treadle.report import (
+    Directory,
+    render_document,
+    render_examples,
+    render_line,
+    render_replay,
+    render_result,
+    render_summary,
+    render_totals,
+    version,
+)
+from treadle.report.brief import is_quiet, keepers
+from treadle.report.markdown import Around
 from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code, replay_exit_code
 from treadle.report.tokens import Token, find_tokens
+from treadle.report.tracefile import cases_in
 from treadle.scenario import Scenario
 from treadle.search.memory import bytes_of
 from treadle.targets import Found, configured, import_from, keep, only, resolve
@@ -356,6 +369,9 @@ def cli() -> None:
     help="Of what is printed; json is one document and nothing else.",
 )
 @click.option("--report", type=Path, metavar="DIR", help="Also write reports to this directory.")
+@click.option("--only", metavar="PROPERTY", help="Show the counterexample of this property, and no other.")
+@click.option("-v", "--verbose", is_flag=True, help="Show all that was decided, and every counterexample step by step.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only what is not as expected.")
 @click.pass_context
 def check(
     context: click.Context,
@@ -370,6 +386,9 @@ def check(
     report: Path | None,
     no_reduction: bool,
     challenge: tuple[float, int],
+    only: str | None,
+    verbose: bool,
+    quiet: bool,
     **options: Any,
 ) -> None:
     """Check scenarios, and say for each property whether it holds.
@@ -383,11 +402,47 @@ def check(
         directory = None if report is None else Directory(report)
         if directory is not None:
             directory.prepare()
+        shows = Shows(only, verbose=verbose, quiet=quiet, document=form == "json")
+        shows.require_property([one.scenario for one in found])
         options["reduction"] = not no_reduction
         options["challenge"], options["challenges"] = challenge
-        session = Session(shown, selection, directory, options, quiet=form == "json")
+        session = Session(shown, selection, directory, options, shows)
         session.check(found)
     context.exit(session.exit_code)
+
+
+@frozen
+class Shows:
+    """What is shown of results.
+
+    Attributes:
+        only: the name of the one property whose counterexample is shown; None for those that are not as expected.
+        verbose: all that was decided, and every counterexample step by step.
+        quiet: only what is not as expected.
+        document: nothing but the JSON document.
+    """
+
+    only: str | None = field(default=None)
+    verbose: bool = field(default=False, kw_only=True)
+    quiet: bool = field(default=False, kw_only=True)
+    document: bool = field(default=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the options do not contradict each other."""
+        if self.verbose and self.quiet:
+            raise UsageError("-v shows all and -q as little as possible, so there is no both. Leave one of them away.")
+
+    def require_property(self, scenarios: Sequence[Scenario]) -> None:
+        """Check that some scenario has the property.
+
+        Raises:
+            UsageError: none has.
+        """
+        known = dict.fromkeys(item.name for scenario in scenarios for item in scenario.properties)
+        if self.only is not None and self.only not in known:
+            raise UsageError(
+                f"--only {quoted(self.only)}: no scenario has such a property. Name one of {names(known)}."
+            )
 
 
 @define
@@ -399,7 +454,7 @@ class Session:
         selection: which scenarios are meant.
         directory: where reports are written, if anywhere.
         options: what every scenario is checked with.
-        quiet: whether nothing but the document is shown.
+        shows: what is shown.
         results: what was decided so far.
         interrupted: whether the user stopped it.
     """
@@ -408,8 +463,10 @@ class Session:
     selection: Selection
     directory: Directory | None
     options: dict[str, Any]
-    quiet: bool = field(kw_only=True)
+    shows: Shows
     results: list[Result] = field(factory=list, init=False)
+    _examples: list[str] = field(factory=list, init=False)
+    _checked: list[Found] = field(factory=list, init=False)
     interrupted: bool = field(default=False, init=False)
 
     def check(self, scenarios: Sequence[Found]) -> None:
@@ -417,7 +474,7 @@ class Session:
         whole, partly = 0, ""
         try:
             for found in scenarios:
-                self._report(found, self._check(found.scenario))
+                self._report(found, self._check(found.scenario), single=len(scenarios) == 1)
                 whole += 1
         except CheckInterrupted as stop:
             self.interrupted, partly = True, ", and one in part"
@@ -446,26 +503,53 @@ class Session:
         self.screen.say(f"Error: scenario {quoted(scenario.name)} is inconclusive: {why}")
         return undecided(scenario, why, self.options)
 
-    def _report(self, found: Found, result: Result) -> None:
+    def _report(self, found: Found, result: Result, *, single: bool = False) -> None:
         def command(token: str) -> str:
             return self.selection.replay(found, token)
 
         self.results.append(result)
-        if not self.quiet:
-            text = render_result(result, width=self.screen.width, command=command)
-            self.screen.report(text + "\n\n")
+        self._checked.append(found)
+        shows, width = self.shows, self.screen.width
+        if shows.verbose and shows.only is None:
+            self._show(render_result(result, width=width, command=command) + "\n\n")
+        else:
+            if not (shows.quiet and is_quiet(result)):
+                self._show(render_line(result, width=width))
+            expected = single and not shows.quiet
+            self._examples.append(
+                render_examples(
+                    result, only=shows.only, expected=expected, width=width, command=command, verbose=shows.verbose
+                )
+            )
         if self.directory is not None:
             self.directory.write_text(result.scenario, render_result(result, command=command))
 
+    def _show(self, text: str) -> None:
+        if not self.shows.document:
+            self.screen.report(text)
+
     def _close(self) -> None:
         """Report on all scenarios together."""
-        if self.quiet:
+        if self.shows.document:
             self.screen.document(render_document(self.results))
+        elif self.shows.verbose and self.shows.only is None:
+            self._show(render_summary(self.results, width=self.screen.width))
         else:
-            self.screen.report(render_summary(self.results, width=self.screen.width))
+            shown = [text for text in self._examples if text]
+            self._show("".join(f"\n{text}" for text in shown) + ("\n" if shown else "") + render_totals(self.results))
         if self.directory is not None:
             self.directory.write_document(self.results)
+            self._write_cases(self.directory)
             self.screen.say(f"Reports are in {quoted(str(self.directory.path))}.")
+
+    def _write_cases(self, directory: Directory) -> None:
+        """Write a directory for each violated property."""
+        parameters = self.selection.parameters
+        for found, result in zip(self._checked, self.results, strict=True):
+            for case in cases_in(result):
+                command = self.selection.replay(found, case.trace.schedule.token)
+                keeps = keepers(self.results, case.decision.property.name)
+                directory.write_case(case, Around(command, keeps=keeps), found.target, parameters)
 
     @property
     def exit_code(self) -> int:

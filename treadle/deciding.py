@@ -283,7 +283,7 @@ class Decider:
             )
         own = {item.name: breaches[item.name]}
         why = breaches[item.name][0].why
-        trace = trace_of(self._system.scenario, taken, own)
+        trace = trace_of(self._system.scenario, taken, own, self._system.setting())
         counterexample = Counterexample(trace.schedule, trace, confirmed=True, why=why)
         return Decision(item, Verdict.VIOLATED, Verdict.HOLDS, why=why, counterexample=counterexample)
 

@@ -60,12 +60,16 @@ class Treadle:
 def failure(result: Result) -> CheckFailed:
     """Return the failure that reports a result."""
     # Imported here for the same reason.
-    from treadle.report import render_result  # noqa: PLC0415
+    from treadle.report import render_examples, render_line  # noqa: PLC0415
     from treadle.values.display import name  # noqa: PLC0415
 
     examples = [item.counterexample for item in result.decisions if item.counterexample is not None]
     tokens = list(dict.fromkeys(example.schedule.token for example in examples))
-    text = render_result(result, command=lambda token: f"treadle.replay(scenario, {token!r})")
+    text = (
+        render_line(result)
+        + "\n"
+        + render_examples(result, command=lambda token: f"treadle.replay(scenario, {token!r})")
+    )
     surprises = [f"{name(item.property.name)} {item.verdict}" for item in result.decisions if not item.as_expected]
     first = f"{name(result.scenario)}: {', '.join(surprises)}" + (f" ({tokens[0]})" if tokens else "")
     return CheckFailed(f"{first}\n\n{text}", result, tokens)

@@ -306,8 +306,8 @@ class TestCommandLine:
     def test_shows_a_command_that_replays(self) -> None:
         """It can be copied, whatever the scenario is called."""
         done = run("check", SCENARIOS)
-        shown = next(line for line in done.stdout.decode().splitlines() if line.startswith("replay "))
-        command = shown.removeprefix("replay ").strip().replace("treadle ", f"{sys.executable} -m treadle ", 1)
+        shown = next(line for line in done.stdout.decode().splitlines() if line.startswith("  Replay "))
+        command = shown.removeprefix("  Replay ").strip().replace("treadle ", f"{sys.executable} -m treadle ", 1)
         again = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=False)
         assert 1 == again.returncode, again.stderr
 

@@ -129,7 +129,13 @@ class ForkServer:
     # In the checker.
 
     def start(
-        self, client: Client, way: Way | None = None, *, answers: bool | None = None, fresh: bool = False
+        self,
+        client: Client,
+        way: Way | None = None,
+        *,
+        answers: bool | None = None,
+        fresh: bool = False,
+        sources: bool = False,
     ) -> Process:
         """Start a client.
 
@@ -138,13 +144,14 @@ class ForkServer:
             way: how its connections are opened; None for those of the gate. It must pickle.
             answers: to give its answer is an operation; by default as the server says.
             fresh: in a fresh process in any case.
+            sources: the line of the application that asks is told with each operation.
 
         Raises:
             TreadleError: no process can be started.
         """
         number = next((place for place, known in enumerate(self._clients) if known is client), None)
         packed = self._packed(client) if number is None else None
-        again = Again(client.name, way, self.answers if answers is None else answers, packed, self._warm)
+        again = Again(client.name, way, self.answers if answers is None else answers, packed, self._warm, sources)
         idle = self._idle_of(client)
         while idle and not fresh:
             process = idle.pop()

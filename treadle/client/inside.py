@@ -38,6 +38,7 @@ from treadle.client.process import (
 )
 from treadle.client.surroundings import Opens, Surroundings
 from treadle.client.threads import Threads
+from treadle.client.whereabouts import whereabouts
 from treadle.interning import the_operation
 from treadle.turn import misused_turn
 from treadle.values.errors import ForeignThreadError, TreadleError
@@ -207,6 +208,7 @@ class Run:
         self._lent: list[Callable[..., Any]] = []
         self._again: Again | None = None
         self._caught = 0
+        self._tells_sources = False
 
     @property
     def clock_s(self) -> float:
@@ -222,6 +224,7 @@ class Run:
         """
         inside = self._inside
         inside.current = self
+        self._tells_sources = order.sources
         inside.surroundings.begin(self, None if order.way is None else order.way(self))
         try:
             outcome = self._outcome(call)
@@ -317,9 +320,9 @@ class Run:
                 self._followed += 1
                 return observation
             self._known.clear()
-            inside.tell(Parted(self._followed, Asks(self._spelled(operation))))
+            inside.tell(Parted(self._followed, self._asks(operation)))
         else:
-            inside.tell(Asks(self._spelled(operation)))
+            inside.tell(self._asks(operation))
         while True:
             told = inside.heard()
             if isinstance(told, Observation):
@@ -333,6 +336,9 @@ class Run:
             elif isinstance(told, Again):
                 self._again = told
                 raise _GivenUp
+
+    def _asks(self, operation: Operation) -> Asks:
+        return Asks(self._spelled(operation), whereabouts(Run.live.__code__) if self._tells_sources else None)
 
     def _spelled(self, operation: Operation) -> Any:
         payload = operation.payload

@@ -40,6 +40,7 @@ from treadle.values.observation import Observation
 from treadle.values.operation import Operation, OperationKey
 from treadle.values.outcome import Outcome, ProcessEnded, Raised
 from treadle.values.signals import CopyLostError
+from treadle.values.source import Source
 
 _DYING_S = 2.0
 """How long a process may take to die after its pipe was closed, in seconds."""
@@ -63,9 +64,15 @@ class Here:
 
 @frozen
 class Asks:
-    """The client asks for an operation."""
+    """The client asks for an operation.
+
+    Attributes:
+        operation: what it asks for.
+        source: the line of the application that asks, where that is wanted.
+    """
 
     operation: Spelled
+    source: Source | None = None
 
 
 @frozen
@@ -148,6 +155,7 @@ class Again:
         answers: to give its answer is an operation of the client.
         call: what is run, if it is not the client of the process.
         warm: how connections are opened in a run before, of which nobody hears; None for no such run.
+        sources: the line of the application that asks is told with each operation.
     """
 
     name: str
@@ -155,6 +163,7 @@ class Again:
     answers: bool
     call: bytes | None = None
     warm: Callable[[Any], Any] | None = None
+    sources: bool = False
 
 
 class PartedError(Exception):
@@ -218,6 +227,7 @@ class Process:
         name: the client's.
         used: it has run the client before.
         reusable: nothing shows that it is another one than before it ran.
+        source: the line of the application that asked for the last operation, where that is told.
     """
 
     def __init__(
@@ -241,6 +251,7 @@ class Process:
         self._why_not = why_not
         self.used = False
         self.reusable = True
+        self.source: Source | None = None
         self._pid: int | None = None
         self._again: Again | None = None
         self._pipe, self.there = Pipe()
@@ -332,6 +343,7 @@ class Process:
             self.abandon()
             raise told.error
         if isinstance(told, Asks):
+            self.source = told.source
             return operation_of(told.operation, self._borrow)
         if isinstance(told, Ended):
             self.reusable = told.reusable

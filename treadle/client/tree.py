@@ -28,6 +28,7 @@ from treadle.values.observation import Observation
 from treadle.values.operation import Operation
 from treadle.values.outcome import Crashed, Outcome, OutcomeKey
 from treadle.values.signals import CopyLostError
+from treadle.values.source import Source
 
 COPY_DEPTH = 60
 """From how many operations on to copy a process pays where it could run again: about 0.1 ms for each, against 5 ms."""
@@ -346,17 +347,18 @@ def _difference(client: str, node: Node, instead: str) -> NondeterminismError:
 class LiveRun:
     """One live run of a client beside its tree: nothing is taken from the tree, all is compared with it."""
 
-    def __init__(self, tree: Tree, server: ForkServer, *, fresh: bool = True) -> None:
+    def __init__(self, tree: Tree, server: ForkServer, *, fresh: bool = True, sources: bool = False) -> None:
         """Start the client.
 
         Args:
             tree: what is known of it.
             server: starts it.
             fresh: in a fresh process in any case.
+            sources: the lines of the application that ask are told.
         """
         self._tree = tree
         self._server = server
-        self._process = server.start(tree.client, fresh=fresh)
+        self._process = server.start(tree.client, fresh=fresh, sources=sources)
         tree.live_runs += 1
         self.stop: Operation | Outcome = self._process.first()
         self.node = tree.root()
@@ -377,6 +379,11 @@ class LiveRun:
             child = self.node.children[observation] = Node(self.stop, self.node, observation)
         self._check(child)
         self.node = child
+
+    @property
+    def source(self) -> Source | None:
+        """The line of the application that asks for the operation at which the client stands, where that is told."""
+        return self._process.source
 
     def abandon(self) -> None:
         """Need the run no more."""

@@ -12,6 +12,7 @@ from treadle.client.tree import LiveRun, Node, Tree
 from treadle.execution.state import State
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
+from treadle.values.source import Source
 from treadle.world.effects import Effects
 from treadle.world.holding import Holding
 from treadle.world.learned import LearnedWorld, LocalRun
@@ -58,6 +59,9 @@ class Backend(Protocol):
 
     def knows(self, world: WorldState) -> bool:
         """Tell whether operations can be performed in a state of the world."""
+
+    def source(self, client: int) -> Source | None:
+        """Return the line of the application at which a client stands, where that is known."""
 
 
 class Learned:
@@ -107,6 +111,9 @@ class Learned:
         }
         return self._book.state(state.content, holdings)
 
+    def source(self, client: int) -> Source | None:
+        """Return nothing: what was learned is of many runs."""
+
     def alone(self, state: State, client: int) -> LocalRun:
         """Return a client's connections, for operations that no other connection can notice."""
         return self._world.alone(self.at(state), client)
@@ -125,7 +132,9 @@ class Live:
 
     learns = False
 
-    def __init__(self, trees: tuple[Tree, ...], world: World, server: ForkServer, *, fresh: bool = True) -> None:
+    def __init__(
+        self, trees: tuple[Tree, ...], world: World, server: ForkServer, *, fresh: bool = True, sources: bool = False
+    ) -> None:
         """Start nothing yet.
 
         Args:
@@ -133,8 +142,10 @@ class Live:
             world: where they run.
             server: starts them.
             fresh: in fresh processes in any case.
+            sources: the lines of the application that ask for operations are told.
         """
         self._fresh = fresh
+        self._sources = sources
         self._trees = trees
         self._world = world
         self._server = server
@@ -144,7 +155,9 @@ class Live:
         """Start the clients, and return where they start; once, for they only go forward."""
         if self._runs:
             return tuple(run.node.root for run in self._runs)
-        self._runs = tuple(LiveRun(tree, self._server, fresh=self._fresh) for tree in self._trees)
+        self._runs = tuple(
+            LiveRun(tree, self._server, fresh=self._fresh, sources=self._sources) for tree in self._trees
+        )
         return tuple(run.node for run in self._runs)
 
     def start(self) -> WorldState:
@@ -172,6 +185,10 @@ class Live:
         """Return where the world is: always in the state that an execution has come to."""
         assert state.content is self._world.content
         return self._world.state
+
+    def source(self, client: int) -> Source | None:
+        """Return the line of the application at which a client stands, if that is told."""
+        return self._runs[client].source if self._runs else None
 
     def knows(self, world: WorldState) -> bool:
         """Tell whether operations can be performed in a state of the world."""

@@ -12,6 +12,8 @@ database on which nothing else was executed. A call that waits really waits ther
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from treadle.execution.state import State
 from treadle.execution.system import System
 from treadle.execution.taken import Taken
@@ -20,7 +22,7 @@ from treadle.values.schedule import Schedule
 
 
 def run_live(system: System, schedule: Schedule) -> list[Taken]:
-    """Run a schedule live, compare each step with what was learned, and return what each choice did.
+    """Run a schedule live, compare each step with what was learned, and return what each choice did, and where.
 
     Raises:
         NondeterminismError: something was different.
@@ -28,11 +30,13 @@ def run_live(system: System, schedule: Schedule) -> list[Taken]:
     """
     script = list(system.product.walk(schedule.choices))
     names = [client.name for client in system.scenario.clients]
-    with system.live() as live:
+    sourced = []
+    with system.live(sources=True) as live:
         state = live.root()
         for learned in script:
             client = learned.choice.client
             depth = state.locals[client].node.depth + 1
+            sourced.append(evolve(learned, source=live.source(client)))
             taken = live.take(state, learned.choice)
             if taken.observation is not learned.observation or taken.waits is not learned.waits:
                 expected = f"{_seen(learned)} from {learned.operation}"
@@ -40,7 +44,7 @@ def run_live(system: System, schedule: Schedule) -> list[Taken]:
             if taken.after != learned.after:
                 raise NondeterminismError(names[client], depth, "the rows and locks that were learned", "others")
             state = taken.after
-    return script
+    return sourced
 
 
 def _seen(taken: Taken) -> str:

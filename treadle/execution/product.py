@@ -27,6 +27,7 @@ from treadle.values.observation import LOCKED, Observation
 from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step, letters
 from treadle.values.signals import OperationBoundError, UnreachedError
+from treadle.values.source import Source
 from treadle.world.content import Content
 from treadle.world.footprint import Footprint, Footprints
 from treadle.world.holding import Holding, Lock, StopKind
@@ -103,6 +104,10 @@ class Product:
         """Return the state in which no client has started."""
         nodes = self._backend.roots()
         return State(tuple(self._locals.of(node, ()) for node in nodes), self._backend.start().content, *self._budget)
+
+    def source(self, client: int) -> Source | None:
+        """Return the line of the application at which a client stands, in a live execution that tells it."""
+        return self._backend.source(client)
 
     # What may happen.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import sqlalchemy
 from attrs import evolve, frozen
 
 from treadle.client.forkserver import ForkServer
@@ -37,6 +39,7 @@ from treadle.values.signals import (
     NotLocalError,
     SignalError,
 )
+from treadle.values.trace import Setting
 from treadle.values.view import SerialEnd
 from treadle.world.content import ContentStore
 from treadle.world.effects import Lexicon
@@ -209,6 +212,7 @@ class System:
         self._footprints = Footprints(scenario.database.journal, placement, local=known.locality)
         self._stack = contextlib.ExitStack()
         self._serial: dict[tuple[str, ...], SerialEnd] = {}
+        self._setting: Setting | None = None
         self._directories = 0
         self._live_runs = 0
 
@@ -292,6 +296,28 @@ class System:
     def live_runs(self) -> int:
         """How often client code was started."""
         return sum(tree.live_runs for tree in dict.fromkeys(self._trees)) + self._alone.live_runs + self._live_runs
+
+    def setting(self) -> Setting:
+        """Return where executions take place, with the statements that make what is there from the start."""
+        if self._setting is None:
+            database, template = self.scenario.database, self._template
+            reader = template.driver.connect(template.path, isolation_level=None)
+            try:
+                dump = tuple(reader.iterdump())
+            except (template.driver.Error, UnicodeError):  # what no text can say, as a name that is no UTF-8
+                dump = ()
+            finally:
+                reader.close()
+            self._setting = Setting(
+                template.journal,
+                database.transactions,
+                template.driver.__name__,
+                template.driver.sqlite_version,
+                sqlalchemy.__version__,
+                platform.python_version(),
+                dump,
+            )
+        return self._setting
 
     # Worlds.
 
@@ -379,13 +405,14 @@ class System:
     # More executions.
 
     @contextlib.contextmanager
-    def live(self, *, fresh: bool = True) -> Iterator[Product]:
+    def live(self, *, fresh: bool = True, sources: bool = False) -> Iterator[Product]:
         """Give a product of live clients on a fresh database, for one execution: nothing is learned or left out.
 
         Args:
             fresh: the clients have fresh processes in any case.
+            sources: the lines of the application that ask for operations are told.
         """
-        live = Live(self._trees, self._make_world(), self._server, fresh=fresh)
+        live = Live(self._trees, self._make_world(), self._server, fresh=fresh, sources=sources)
         try:
             yield self._make_product(live, local=False, memory=False)
         finally:

@@ -12,6 +12,7 @@ from treadle.values.fault import LockKind
 from treadle.values.observation import Observation
 from treadle.values.operation import Kind, Operation
 from treadle.values.schedule import Choice, Fail, Step
+from treadle.values.source import Source
 from treadle.world.content import Content
 from treadle.world.state import Transition
 
@@ -32,6 +33,7 @@ class Taken:
         reachable: for an injected ``locked``: whether SQLite could have answered so.
         free: the fault costs nothing, since all clients wait.
         waits: SQLite waits for a lock.
+        source: the line of the application that asked, where that is known.
     """
 
     choice: Choice
@@ -45,6 +47,7 @@ class Taken:
     reachable: bool = True
     free: bool = False
     waits: bool = False
+    source: Source | None = None
 
     @property
     def pauses(self) -> bool:

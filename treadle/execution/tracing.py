@@ -15,7 +15,7 @@ from treadle.values.operation import Operation
 from treadle.values.property import Breach
 from treadle.values.record import recorded
 from treadle.values.schedule import Fail, Schedule
-from treadle.values.trace import Change, Event, Trace
+from treadle.values.trace import Change, Event, Setting, Trace
 from treadle.values.view import Committed, Row, Table
 from treadle.world.holding import StopKind
 
@@ -92,16 +92,23 @@ def _event(number: int, taken: Taken, holders: tuple[str, ...]) -> Event:
         held_after=held[1],
         changes=() if contents[0] is contents[1] else changes(contents[0].committed, contents[1].committed),
         outcome=taken.after.locals[client].node.outcome,
+        source=taken.source,
     )
 
 
-def trace_of(scenario: Scenario, taken: list[Taken], breaches: dict[str, tuple[Breach, ...]]) -> Trace:
+def trace_of(
+    scenario: Scenario,
+    taken: list[Taken],
+    breaches: dict[str, tuple[Breach, ...]],
+    setting: Setting | None = None,
+) -> Trace:
     """Return the trace of an execution.
 
     Args:
         scenario: what was run.
         taken: what each choice did, from the start.
         breaches: how its last state breaks properties.
+        setting: where it took place.
     """
     names = tuple(client.name for client in scenario.clients)
     last = [local.node for local in taken[-1].after.locals] if taken else []
@@ -113,4 +120,5 @@ def trace_of(scenario: Scenario, taken: list[Taken], breaches: dict[str, tuple[B
         events=events,
         outcomes={name: node.outcome for name, node in zip(names, last, strict=False) if node.outcome is not None},
         breaches=breaches,
+        setting=setting,
     )

@@ -1,4 +1,4 @@
-"""Colours for a report on a terminal; the text itself stays as it is."""
+"""Colours for a report on a terminal; the text itself stays as it is. Red is what is not as expected."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ THEME = Theme(
         "treadle.good": "green",
         "treadle.open": "yellow",
         "treadle.published": "bold magenta",
+        "treadle.refused": "yellow",
+        "treadle.source": "blue",
         "treadle.token": "bold cyan",
         "treadle.quiet": "dim",
     }
@@ -23,11 +25,14 @@ class _Report(RegexHighlighter):
     highlights = (
         r"(?P<bad>NOT as expected|NOT exhausted|NOT confirmed live)",
         r"(?<!NOT )(?P<good>\bas expected\b)",
-        r"(?m)^(?P<bad>violated)\b",
+        r"(?m)^(?P<bad>violated, NOT as expected)\b",
         r"(?m)^(?P<good>holds)\b",
         r"(?P<open>\binconclusive\b)",
-        r"(?P<published>▶ published [^\n]*?)(?=   |$|\n)",
-        r"(?P<bad>✗ [^\n]*?)(?=   |$|\n)",
+        r"(?P<published>[▶◀] [^\n]*?)(?=   |$|\n)",
+        r"(?P<refused>✗ [^\n]*?)(?=   |$|\n)",
+        r"(?m)^(?P<bad>✗ [^\n]*)$",
+        r"(?m)^  (?P<bad>✗ [^\n]*NOT as expected)$",
+        r"(?P<source>(?<![\w./-])[\w./-]+\.py:[0-9]+\b)",
         r"(?P<token>\bt[12](?:\.[A-Z]+(?:[0-9]+|-(?:locked|crash)))+(?:\.[0-9a-z]+\b)?)",
         r"(?m)^ *(?P<quiet>[0-9]+)  ",
     )

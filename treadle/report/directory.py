@@ -1,15 +1,28 @@
-"""A directory of reports: a text for each scenario, and the JSON document of all."""
+"""A directory of reports: a text for each scenario, the JSON document of all, and a directory for each violation.
+
+::
+
+    results.json
+    create-backfill-shipped-3.2.2.txt
+    create-backfill-shipped-3.2.2/all-or-nothing/
+        report.md  reproduce.py  test_regression.py  timeline.html  trace.json
+"""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from treadle.report.document import render_document
+from treadle.report.markdown import Around, render_markdown
+from treadle.report.regression import render_regression
+from treadle.report.reproduction import UnreproducibleError, render_reproduction
+from treadle.report.tracefile import Case, render_trace
+from treadle.report.webpage import render_webpage
 from treadle.values.display import prose, quoted, text_of
 from treadle.values.errors import UsageError
 from treadle.values.verdict import Result
@@ -59,6 +72,36 @@ class Directory:
             UsageError: it cannot be written.
         """
         return self._write(DOCUMENT, render_document(results))
+
+    def write_case(
+        self, case: Case, around: Around, target: str | None = None, parameters: Mapping[str, str] | None = None
+    ) -> Path:
+        """Write all that there is about one violated property, and return the directory where it is.
+
+        Args:
+            case: the property, and how it is broken.
+            around: what the report says besides.
+            target: the TARGET that leads to the scenario; None where nothing does.
+            parameters: those of the target.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        where = self._free(f"{slug(case.scenario)}/{slug(case.decision.property.name)}")
+        try:
+            (self.path / where).mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise _unwritable(self.path / where, error) from error
+        try:
+            self._write(f"{where}/reproduce.py", render_reproduction(case))
+        except UnreproducibleError as why:
+            around = evolve(around, script=str(why))
+        self._write(f"{where}/trace.json", render_trace(case))
+        self._write(f"{where}/report.md", render_markdown(case, around))
+        self._write(f"{where}/timeline.html", render_webpage(case, around))
+        if target is not None:
+            self._write(f"{where}/test_regression.py", render_regression(case, target, parameters or {}))
+        return self.path / where
 
     def _free(self, name: str) -> str:
         """Return the name, with a number if this directory object wrote such a file before."""

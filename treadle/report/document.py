@@ -35,6 +35,11 @@ def render_document(results: Sequence[Result]) -> str:
     """Return the document as text: valid JSON in characters that any UTF-8 has, none of which a terminal would obey."""
     with _numbers_of_any_size():
         text = json.dumps(build_document(results), indent=2, ensure_ascii=False, allow_nan=False)
+    return without_signs(text)
+
+
+def without_signs(text: str) -> str:
+    """Return a JSON text, on lines, with an escape for each character that a terminal would obey."""
     return "\n".join([replaced(line, _escape) for line in text.split("\n")]) + "\n"
 
 

@@ -49,6 +49,7 @@ class Entry:
         notes: what must be read in full: errors, waiting, publishing, outcomes.
         held: for each client, what it held when this happened: "none", "waits", "read" or "write".
         usual: nothing failed here, nobody waited, and no client ended.
+        source: the line of the application, where it is shown.
     """
 
     number: int
@@ -58,30 +59,37 @@ class Entry:
     notes: tuple[str, ...]
     held: tuple[str, ...]
     usual: bool = field(default=False, eq=False)
+    source: str = ""
 
 
 def entries(trace: Trace, *, verbose: bool = False) -> tuple[Entry, ...]:
     """Return the entries of a trace; ``verbose`` folds nothing away."""
-    found = _Reader(trace, verbose).read()
-    return found if verbose else tuple(_shortened(found))
+    found = Reader(trace, verbose).read()
+    return found if verbose else tuple(shortened(found))
 
 
-def _shortened(found: Sequence[Entry]) -> Iterator[Entry]:
-    """Leave out the middle of each long stretch in which one client does nothing remarkable."""
+def shortened(found: Sequence[Entry], most: int = STRETCH_MAX, kept: int = _KEPT) -> Iterator[Entry]:
+    """Leave out the middle of each long stretch in which one client does nothing remarkable.
+
+    Args:
+        found: the entries.
+        most: the length of the longest stretch that is shown whole.
+        kept: how many entries of a longer one are shown at each end.
+    """
     for (_, usual), group in itertools.groupby(found, key=lambda entry: (entry.client, entry.usual)):
         stretch = list(group)
-        if not usual or len(stretch) <= STRETCH_MAX:
+        if not usual or len(stretch) <= most:
             yield from stretch
             continue
-        middle = stretch[_KEPT:-_KEPT]
+        middle = stretch[kept:-kept]
         what = f"{ELLIPSIS} {count(len(middle), 'entry', 'entries')} like these left out, up to {middle[-1].number:,}"
-        yield from stretch[:_KEPT]
-        yield evolve(middle[0], statement="", extras=(), notes=(what,), held=middle[-1].held)
-        yield from stretch[-_KEPT:]
+        yield from stretch[:kept]
+        yield evolve(middle[0], statement="", extras=(), notes=(what,), held=middle[-1].held, source="")
+        yield from stretch[-kept:]
 
 
 @define
-class _Reader:
+class Reader:
     """Walks through a trace once."""
 
     trace: Trace
@@ -92,12 +100,13 @@ class _Reader:
         self.holdings = Holdings(self.trace.clients)
 
     def read(self) -> tuple[Entry, ...]:
+        """Return the entries."""
         found: list[Entry] = []
         events = self.trace.events
         at = 0
         while at < len(events):
             event = events[at]
-            fetched = self._fetches(at)
+            fetched = self.fetches(at)
             if self.verbose or self._matters(event):
                 found.append(self._entry(event, fetched))
             for passed in (event, *fetched):
@@ -105,7 +114,7 @@ class _Reader:
             at += 1 + len(fetched)
         return tuple(found)
 
-    def _fetches(self, at: int) -> list[Event]:
+    def fetches(self, at: int) -> list[Event]:
         """Return the events after a statement that only use up its cursor, before anybody else goes on."""
         first = self.trace.events[at]
         if self.verbose or first.operation is None or first.operation.kind not in RUNS_SQL or _tells(first):
@@ -156,7 +165,7 @@ class _Reader:
             extras=self._extras(event, fetched),
             notes=tuple(filter(None, notes)),
             held=self.holdings.during(event),
-            usual=event.outcome is None and not _fails_or_waits(event),
+            usual=event.outcome is None and not fails_or_waits(event),
         )
 
     def _statement(self, event: Event) -> str:
@@ -174,7 +183,7 @@ class _Reader:
         found = [
             None if self.verbose else extra.long(operation),
             Extra("(again)") if self._again(event) else extra.parameters(operation, verbose=self.verbose),
-            self._result(event, fetched),
+            self.result(event, fetched),
             Extra(f"lock: {event.held_before} {ARROW} {event.held_after}")
             if self.verbose and event.held_before != event.held_after
             else None,
@@ -185,7 +194,7 @@ class _Reader:
         """Return whether the client has waited with this operation."""
         return self.holdings.waits_for(event.client) is not None
 
-    def _result(self, event: Event, fetched: Sequence[Event]) -> Extra | None:
+    def result(self, event: Event, fetched: Sequence[Event]) -> Extra | None:
         """Return what came back, unless it goes without saying."""
         operation, seen = event.operation, event.observation
         if operation is None or seen is None or seen.failure is not None:
@@ -203,10 +212,10 @@ class _Reader:
 
 def _tells(event: Event) -> bool:
     """Return whether an event has more to tell than its operation, its result and how the client ended."""
-    return bool(event.changes) or _fails_or_waits(event)
+    return bool(event.changes) or fails_or_waits(event)
 
 
-def _fails_or_waits(event: Event) -> bool:
+def fails_or_waits(event: Event) -> bool:
     """Return whether something went wrong at an event, or its client waits."""
     failed = event.observation is not None and event.observation.failure is not None
     return bool(event.fault or event.lock_kind or event.waits or failed)

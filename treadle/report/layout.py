@@ -18,7 +18,7 @@ from attrs import frozen
 from treadle.report.entries import Entry
 from treadle.report.extra import Extra
 from treadle.report.phrases import ENDED, FAILED, PUBLISHED, WAITS, titles
-from treadle.report.sql import fit, wrap
+from treadle.report.sql import fit, shorten, wrap
 from treadle.values.display import ELLIPSIS
 from treadle.values.schedule import letters
 
@@ -43,12 +43,14 @@ class Page:
         clients: the names of all clients.
         last: the highest number of an entry.
         verbose: whether everything is shown in full.
+        dense: whether there are no empty lines, and statements take one line.
     """
 
     width: int
     clients: tuple[str, ...]
     last: int
     verbose: bool = False
+    dense: bool = False
 
     @property
     def margin(self) -> int:
@@ -73,20 +75,33 @@ def lines(page: Page, entries: Sequence[Entry]) -> list[str]:
     return draw(page, entries)
 
 
-def legend(entries: Sequence[Entry], text: Sequence[str]) -> list[str]:
-    """Explain the signs that are used."""
+_IN_FULL = {
+    "write": "| holds the write lock",
+    "read": ": holds a read lock or a snapshot",
+    "waits": f"{WAITS} waits",
+    PUBLISHED: f"{PUBLISHED} now visible to everybody, and durable",
+    FAILED: f"{FAILED} fails",
+    ENDED: f"{ENDED} ends",
+    ELLIPSIS: f"{ELLIPSIS} left out",
+}
+"""What the signs mean."""
+
+_IN_FEW_WORDS = {
+    "write": "| write lock",
+    "read": ": read lock, snapshot",
+    "waits": f"{WAITS} waits",
+    PUBLISHED: f"{PUBLISHED} committed",
+    FAILED: f"{FAILED} fails",
+    ENDED: f"{ENDED} ends",
+}
+
+
+def legend(entries: Sequence[Entry], text: Sequence[str], *, dense: bool = False) -> list[str]:
+    """Explain the signs that are used, in few words if there is little room."""
     bars = {bar for entry in entries for bar in entry.held}
     signs = {line.strip(" |:~0123456789")[:1] for line in text}
-    meanings = (
-        ("| holds the write lock", "write" in bars),
-        (": holds a read lock or a snapshot", "read" in bars),
-        (f"{WAITS} waits", "waits" in bars),
-        (f"{PUBLISHED} now visible to everybody, and durable", PUBLISHED in signs),
-        (f"{FAILED} fails", FAILED in signs),
-        (f"{ENDED} ends", ENDED in signs),
-        (f"{ELLIPSIS} left out", any(ELLIPSIS in line for line in text)),
-    )
-    return [meaning for meaning, used in meanings if used]
+    used = bars | signs | ({ELLIPSIS} if any(ELLIPSIS in line for line in text) else set())
+    return [meaning for sign, meaning in (_IN_FEW_WORDS if dense else _IN_FULL).items() if sign in used]
 
 
 def _body(page: Page, entry: Entry, width: int) -> list[str]:
@@ -95,12 +110,31 @@ def _body(page: Page, entry: Entry, width: int) -> list[str]:
     if page.verbose:
         shown = [extra.render() for extra in entry.extras]
         found = wrap(" ".join([entry.statement, *shown]), width, indent=indent)
+    elif page.dense:
+        found = _dense(entry, width, indent)
+        for extra in entry.extras:
+            _append(found, extra, width, indent)
     else:
         found = fit(entry.statement, width, indent=indent)
         for extra in entry.extras:
             _append(found, extra, width, indent)
     notes = [line for note in entry.notes for line in wrap(note, width, indent=indent)]
     return [*filter(None, found), *notes]
+
+
+_STATEMENT_MIN = 18
+"""The least room beside a source line in which a statement is shown, in characters."""
+
+
+def _dense(entry: Entry, width: int, indent: str) -> list[str]:
+    """Return the source line and the statement on one line; on two, if there is little room."""
+    if not entry.source:
+        return [shorten(entry.statement, width)]
+    source = _shortened(entry.source, width)
+    room = width - len(source) - _GAP
+    if len(entry.statement) <= room or room >= _STATEMENT_MIN:
+        return [f"{source}{' ' * _GAP}{shorten(entry.statement, room)}".rstrip()]
+    return [source, *filter(None, [indent + shorten(entry.statement, width - len(indent))])]
 
 
 def _append(found: list[str], extra: Extra, width: int, indent: str) -> None:
@@ -114,8 +148,7 @@ def _append(found: list[str], extra: Extra, width: int, indent: str) -> None:
 
 
 def _columns(page: Page, entries: Sequence[Entry]) -> list[str]:
-    gap = " " * _GAP
-    bar_width = 2
+    gap, bar_width = " " * _GAP, 2
 
     def line(number: str, cells: Sequence[str]) -> str:
         padded = gap.join(cell.ljust(page.column) for cell in cells)
@@ -128,7 +161,7 @@ def _columns(page: Page, entries: Sequence[Entry]) -> list[str]:
     ]
     last: Entry | None = None
     for entry in entries:
-        if last is not None and last.client != entry.client:
+        if last is not None and last.client != entry.client and not page.dense:
             found.append(line("", _between(last, entry)))
         last = entry
         for at, text in enumerate(_body(page, entry, page.column - bar_width)):
@@ -155,7 +188,7 @@ def _stacked(page: Page, entries: Sequence[Entry]) -> list[str]:
     found = [f"{' ' * page.margin}{line}" for title in titled for line in title]
     last: int | None = None
     for entry in entries:
-        if entry.client != last:
+        if entry.client != last and not page.dense:
             found.append("")
         last = entry.client
         bar = BARS[entry.held[entry.client]]

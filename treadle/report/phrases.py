@@ -18,6 +18,7 @@ PUBLISHED = "▶"
 ENDED = "■"
 WAITS = "~"
 ARROW = "→"
+STAYS = "◀"
 
 _VALUE = 30
 """How much is shown of a value that changed, in characters."""
@@ -88,6 +89,24 @@ def failure(event: Event, clients: Sequence[str], lock: str = "the lock") -> str
     return f"{FAILED} {name(seen.type)}: {prose(seen.message)}"
 
 
+def refusal(event: Event, clients: Sequence[str], lock: str = "the lock") -> str:
+    """Return the error that the client saw in few words; empty if it saw none."""
+    if event.lock_kind is None:
+        return failure(event, clients, lock)
+    who = holders(event, clients)
+    held = f"; {who} {'holds' if len(event.holders) == 1 else 'hold'} {lock}" if who else ""
+    match event.lock_kind:
+        case LockKind.SNAPSHOT | LockKind.UPGRADE:
+            why = f"{event.lock_kind}, refused at once{held}"
+        case LockKind.NO_WAIT:
+            why = f"no-wait, for the busy timeout is 0{held}"
+        case LockKind.TIMEOUT:
+            why = f"timeout, after waiting for {who or 'the lock'}"
+        case LockKind.OUTSIDE:
+            why = f"injected, {'as SQLite can answer' if event.reachable else 'though SQLite would not answer so'} here"
+    return f"{FAILED} database is locked: {why}"
+
+
 def waiting(event: Event, clients: Sequence[str]) -> str:
     """Return for whom the client waits; empty if it does not."""
     return f"waits for {holders(event, clients) or 'the lock'}" if event.waits else ""
@@ -142,6 +161,28 @@ def _values(column: str, old: object, new: object) -> str:
     return f"{name(column)} {was}{NO_BREAK}{ARROW}{NO_BREAK}{now}"
 
 
+BRIEFLY_MAX = 3
+"""How many rows that were published are named in a story."""
+
+
+def briefly_published(changes: Sequence[Change]) -> str:
+    """Return what an event published: the keys of few rows with what changed, or how many there are."""
+    if len(changes) <= BRIEFLY_MAX:
+        return f"{PUBLISHED} {', '.join(map(_briefly, changes))}"
+    counts = Counter((change.table, _sign(change)) for change in changes)
+    tables = ", ".join(f"{sign}{number:,}{NO_BREAK}{name(table)}" for (table, sign), number in counts.items())
+    return f"{PUBLISHED} {count(len(changes), 'row')}: {tables}"
+
+
+def _briefly(change: Change) -> str:
+    """Return one change: the row's table and key, and what is new in it."""
+    if change.before is not None and change.after is not None:
+        return _difference(change)
+    row = change.after if change.after is not None else change.before
+    key = next((f"{NO_BREAK}{literal(value, limit=_VALUE)}" for value in (row or {}).values()), "")
+    return f"{_sign(change)}{name(change.table)}{key}"
+
+
 def change(change: Change) -> str:
     """Return one committed change with all values."""
 
@@ -156,6 +197,16 @@ def change(change: Change) -> str:
             return f"- {table} {shown(before)}"
         case before, after:
             return f"~ {table} {shown(before)} is now {shown(after)}"
+
+
+_ENDED_MAX = 100
+"""How much is shown in a story of how a client ended, in characters."""
+
+
+def briefly_ended(outcome: Outcome | None) -> str:
+    """Return how the client ended, or the beginning of that."""
+    text = ended(outcome)
+    return text if len(text) <= _ENDED_MAX else f"{text[:_ENDED_MAX]}{ELLIPSIS}"
 
 
 def ended(outcome: Outcome | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from attrs import frozen
 
+from treadle.report.brief import render_replayed
 from treadle.report.matrix import render_matrices
 from treadle.report.phrases import several, titles, unfinished
 from treadle.report.sql import NO_BREAK, count, number, page, wrap
@@ -50,17 +51,21 @@ def render_replay(
     width: int = WIDTH,
     verbose: bool = False,
 ) -> str:
-    """Return a replayed schedule as text: what it breaks, and its timeline.
+    """Return a replayed schedule as text: what it breaks, and its story.
 
     Args:
         trace: what happened.
         broken: the names of the properties that it breaks.
         expected: the names of the properties that are expected to be violated.
         width: of the text, in characters.
-        verbose: show everything in full.
+        verbose: show everything in full, and not the story.
     """
     head = [*wrap(f"{spelled(trace.scenario)}: {_found(trace, broken, expected)}", width), *_replay_facts(trace, width)]
-    return page([*head, ""]) + "\n" + render_timeline(trace, width=width, verbose=verbose, properties=broken)
+    if verbose:
+        shown = render_timeline(trace, width=width, verbose=True, properties=broken)
+    else:
+        shown = render_replayed(trace, broken, width=width)
+    return page([*head, ""]) + "\n" + shown
 
 
 def replay_exit_code(trace: Trace, broken: Collection[str], expected: Collection[str]) -> int:
@@ -138,10 +143,22 @@ def render_summary(results: Sequence[Result], *, width: int = WIDTH) -> str:
     for result in sorted(results, key=_rank_of_result):
         start = f"{standing(result).ljust(stands)}  {spelled(result.scenario).ljust(names)}  "
         lines += wrap(start + _tally(result), width, indent=_indent(start, width))
+    return _with_matrices(results, [*lines, _totals(results)])
+
+
+def render_totals(results: Sequence[Result]) -> str:
+    """Return a matrix of scenarios that were checked in several modes, and one line for all results."""
+    return _with_matrices(results, [_totals(results)])
+
+
+def _totals(results: Sequence[Result]) -> str:
     seconds = sum(result.stats.seconds for result in results)
     kinds = [standing(result) for result in results]
     totals = ", ".join(f"{kinds.count(kind)} {kind}" for kind in _STANDINGS if kind in kinds)
-    lines.append(f"{count(len(results), 'scenario')} in {seconds:.1f} s: {totals or 'nothing was decided'}")
+    return f"{count(len(results), 'scenario')} in {seconds:.1f} s: {totals or 'nothing was decided'}"
+
+
+def _with_matrices(results: Sequence[Result], lines: Sequence[str]) -> str:
     matrices = render_matrices(results)
     return (f"{matrices}\n" if matrices else "") + page(lines) + "\n"
 

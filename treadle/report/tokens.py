@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
+from treadle.report.tracefile import FORMAT, FORMAT_VERSION
 from treadle.values.display import prose, quoted, text_of
 from treadle.values.errors import TokenError
 from treadle.values.schedule import BARE_VERSION, Schedule
@@ -82,12 +83,32 @@ def _in_document(text: str) -> tuple[Token, ...]:
     """Return the tokens of a document's counterexamples; none if the text is no document."""
     try:
         document: Any = json.loads(text)
+        if document.get("format") == FORMAT:
+            return _in_trace(document)
         found = tuple(
             Token(item["counterexample"]["schedule"], result["scenario"])
             for result in document["results"]
             for item in result["properties"]
             if item["counterexample"] is not None
         )
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ()
+    return _if_texts(found)
+
+
+def _in_trace(document: Any) -> tuple[Token, ...]:
+    """Return the token of a trace.
+
+    Raises:
+        TokenError: the trace has another version.
+    """
+    if document.get("version") != FORMAT_VERSION:
+        raise TokenError(
+            f"this is a trace of version {quoted(document.get('version'))}, and only version {FORMAT_VERSION} is "
+            "known. Use the version of Treadle that wrote it, or give the token itself."
+        )
+    return _if_texts((Token(document["schedule"], document["scenario"]),))
+
+
+def _if_texts(found: tuple[Token, ...]) -> tuple[Token, ...]:
     return found if all(isinstance(part, str) for token in found for part in (token.text, token.scenario)) else ()

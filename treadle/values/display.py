@@ -23,7 +23,7 @@ from attrs import define, frozen
 
 ELLIPSIS = "…"
 
-MARKS = "▶✗■→…"
+MARKS = "▶◀✗■→…"
 """The signs of reports that are no ASCII."""
 
 

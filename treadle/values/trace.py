@@ -11,6 +11,7 @@ from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
 from treadle.values.property import Breach
 from treadle.values.schedule import Schedule
+from treadle.values.source import Source
 from treadle.values.view import Row
 
 
@@ -46,6 +47,7 @@ class Event:
         held_after: the same afterwards.
         changes: the committed rows that this event published, changed or removed.
         outcome: how the client ended, if it ended here.
+        source: the line of the application that asked for the operation, where that is known.
     """
 
     number: int
@@ -60,11 +62,35 @@ class Event:
     held_after: str = "none"
     changes: tuple[Change, ...] = ()
     outcome: Outcome | None = None
+    source: Source | None = None
 
     @property
     def waits(self) -> bool:
         """Whether the client now waits for a lock and will retry this operation."""
         return self.operation is not None and self.observation is None
+
+
+@frozen
+class Setting:
+    """Where an execution took place: all that is needed to do it again without the application.
+
+    Attributes:
+        journal: the journal mode.
+        transactions: the driver's transaction mode.
+        driver: the name of the driver's module.
+        sqlite_version: of the library that ran.
+        sqlalchemy_version: of SQLAlchemy.
+        python_version: of Python.
+        dump: the statements that make the schema and the rows that were there from the start.
+    """
+
+    journal: str
+    transactions: str
+    driver: str
+    sqlite_version: str
+    sqlalchemy_version: str
+    python_version: str
+    dump: tuple[str, ...] = field(repr=False)
 
 
 @frozen
@@ -100,6 +126,7 @@ class Trace:
         replayed: for a replay, the schedule of its token, with the digests that are in the token.
         parting: for a replay, where it parts from what the token recorded; None if it does not, as far as the token
             tells. Where it does, the token's schedule was not replayed, whatever this execution breaks.
+        setting: where it took place, if that is known.
     """
 
     scenario: str
@@ -110,6 +137,7 @@ class Trace:
     breaches: dict[str, tuple[Breach, ...]] = field(factory=dict)
     replayed: Schedule | None = None
     parting: Parting | None = None
+    setting: Setting | None = None
 
     @property
     def unfinished(self) -> tuple[str, ...]:

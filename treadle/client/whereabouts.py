@@ -1,0 +1,98 @@
+"""Whereabouts: the line of the application that a client stands at, as its stack shows.
+
+::
+
+    checker, fork server          whoever called check(): where the search for the line ends
+      Run.live
+        sell()                    shop.py:31                 the application: this one
+          Session.execute         sqlalchemy/orm/...         a library
+            GateCursor.execute    treadle/client/gate.py     the checker
+"""
+
+from __future__ import annotations
+
+import functools
+import site
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType
+
+from treadle.values.source import Source
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Names of the directories in which packages are installed."""
+
+_BETWEEN = frozenset({"treadle", "sqlalchemy", "aiosqlite", "greenlet", "pysqlite3"})
+"""Packages that stand between an application and its database."""
+
+
+@functools.cache
+def _library_roots() -> tuple[str, ...]:
+    """Return the directories of Python's own code, and of the checker."""
+    paths = sysconfig.get_paths()
+    found = {paths["stdlib"], paths["platstdlib"], str(Path(functools.__file__).parent)}
+    return tuple(sorted(f"{path}/" for path in (*found, Path(__file__).parents[1])))
+
+
+@functools.cache
+def _package_roots() -> tuple[str, ...]:
+    """Return the directories in which packages are installed."""
+    paths = sysconfig.get_paths()
+    return tuple(sorted({f"{path}/" for path in (paths["purelib"], paths["platlib"], *site.getsitepackages())}))
+
+
+@functools.cache
+def _is_installed(file: str) -> bool:
+    """Tell whether a file is of an installed package, but for those that stand in between."""
+    parts = Path(file).parts
+    at = next((place for place, part in enumerate(parts) if part in _INSTALLED), None)
+    return at is not None and parts[at + 1] not in _BETWEEN
+
+
+@functools.cache
+def _is_own(file: str) -> bool:
+    """Tell whether a file is the application's, and no package's: what exec() made is in no file."""
+    strangers = (*_library_roots(), *_package_roots(), "<")
+    return not file.startswith(strangers) and not _INSTALLED & set(Path(file).parts)
+
+
+def whereabouts(end: CodeType) -> Source | None:
+    """Return the innermost line of the application on the stack of this thread.
+
+    A worker thread has none where a library gave it a call; then the stack of the main thread is looked at. An
+    application may be an installed package, too, if there is nothing else. None if there is nothing at all.
+
+    Args:
+        end: the code below which there is no application any more.
+    """
+    threads = [sys._getframe(1)]  # noqa: SLF001  # there is no other way to a stack
+    if threading.current_thread() is not threading.main_thread():
+        frames = sys._current_frames()  # noqa: SLF001  # likewise
+        threads += filter(None, [frames.get(threading.main_thread().ident or 0)])
+    for fits in (_is_own, _is_installed):
+        for frame in threads:
+            found = _innermost(frame, end, fits)
+            if found is not None:
+                return found
+    return None
+
+
+def _innermost(frame: FrameType | None, end: CodeType, fits: Callable[[str], bool]) -> Source | None:
+    while frame is not None and frame.f_code is not end:
+        code = frame.f_code
+        if fits(code.co_filename):
+            return Source(_shown(code.co_filename), frame.f_lineno, code.co_qualname)
+        frame = frame.f_back
+    return None
+
+
+@functools.cache
+def _shown(file: str) -> str:
+    """Return a path relative to the working directory, if it is below it."""
+    try:
+        return str(Path(file).resolve().relative_to(Path.cwd()))
+    except (OSError, ValueError, RuntimeError):
+        return file
