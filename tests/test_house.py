@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = (
     ("treadle.values",),
-    ("treadle.isomorphism",),
+    ("treadle.application", "treadle.isomorphism"),
     ("treadle.interning", "treadle.scenario", "treadle.serial", "treadle.turn"),
     ("treadle.client", "treadle.world"),
     ("treadle.execution",),

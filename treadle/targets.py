@@ -14,8 +14,8 @@ from typing import Any, get_type_hints
 
 from attrs import evolve, frozen
 
+from treadle.application.files import path_of_engine
 from treadle.client.loading import Loading, loading, protect
-from treadle.client.surroundings import path_of_engine
 from treadle.scenario import Scenario
 from treadle.values.display import names, prose, quoted, said, text_of
 from treadle.values.errors import TargetError, UnsupportedOperationError, UsageError

@@ -12,10 +12,11 @@ from typing import Any, Self
 
 from attrs import evolve, frozen
 
+from treadle.application.files import path_of_engine
 from treadle.client.forkserver import ForkServer
 from treadle.client.guard import Files, Guard, guarded
 from treadle.client.inside import Run
-from treadle.client.surroundings import Surroundings, path_of_engine
+from treadle.client.surroundings import Surroundings
 from treadle.client.tree import Tree
 from treadle.execution.alone import Alone, run_to_end
 from treadle.execution.backend import Learned, Live
@@ -319,6 +320,8 @@ class System:
         database = self.scenario.database
         path = self._template_path
         driver = database.driver
+        if database.copy is not None:
+            path.write_bytes(database.copy.content)
         first = driver.connect(path, isolation_level=None)
         try:
             first.execute(f"PRAGMA journal_mode = {database.journal}")
