@@ -22,8 +22,9 @@ LAYERS = (
     ("treadle.parallel",),
     ("treadle.deciding",),
     ("treadle.checking",),
-    ("treadle.report",),
+    ("treadle.racing", "treadle.report"),
     ("treadle.arguments", "treadle.targets"),
+    ("treadle.shortcuts",),
     ("treadle.cli", "treadle.pytest_plugin", "treadle.hypothesis"),
     ("treadle.__main__", "treadle"),
 )

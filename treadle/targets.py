@@ -149,6 +149,36 @@ def resolve(targets: Iterable[str], parameters: Mapping[str, str]) -> tuple[Foun
     return found
 
 
+def functions(targets: Iterable[str], database: str | None = None) -> tuple[tuple[Callable[..., Any], ...], Any]:
+    """Return the functions that targets name, and the database of theirs that is meant.
+
+    Args:
+        targets: each ``module:function``.
+        database: the path of a file, or ``module:attribute`` of an engine or a Database; None for none.
+
+    Raises:
+        TargetError: one cannot be found, or is no function.
+    """
+    with loading():
+        found = tuple(_function(target) for target in targets)
+        if database is None or not all(map(_dotted, database.partition(":")[::2])):
+            return found, database
+        return found, _attribute(database)
+
+
+def _function(target: str) -> Callable[..., Any]:
+    try:
+        named = _attribute(target)
+    except UnsupportedOperationError as error:
+        raise TargetError(f"Target {quoted(target)}: {error}") from error
+    if isinstance(named, Scenario) or not callable(named):
+        raise TargetError(
+            f"Target {quoted(target)} is {quoted(named)}, and no function: a race is between what requests or jobs "
+            "call. Name a function; scenarios are for 'treadle check'."
+        )
+    return named  # type: ignore[no-any-return]  # whatever the application has
+
+
 def keep(found: Sequence[Found], globs: Sequence[str]) -> tuple[Found, ...]:
     """Return the scenarios whose names match one of the patterns; all of them without a pattern.
 

@@ -81,12 +81,9 @@ def copied(path: str, driver: ModuleType) -> Copy:
     Raises:
         UsageError: it has no tables; or it cannot be read.
     """
-    stand_in = stand_in_for(path)
-    for place in (path, stand_in):
-        if place is not None and Path(place).is_file() and Path(place).stat().st_size:
-            content = _content(os.path.realpath(place), driver)
-            if _tables(content, driver):
-                return Copy(path, content, "wal" if content[_FORMAT] == _WAL else "delete")
+    found = _found(path, driver)
+    if found is not None:
+        return found
     missing = "has no tables" if Path(path).exists() else "does not exist"
     raise UsageError(
         f"{quoted(path)} {missing}, so there is nothing to copy: the schema and rows of a check come from a database "
@@ -96,10 +93,21 @@ def copied(path: str, driver: ModuleType) -> Copy:
 
 
 def has_tables(path: str, driver: ModuleType) -> bool:
-    """Tell whether there is a file with tables, or the application made such a one in its place while it was loaded."""
-    with contextlib.suppress(UsageError):
-        return bool(copied(path, driver))
-    return False
+    """Tell whether there is a file with tables, or the application made such a one in its place while it was loaded.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return _found(path, driver) is not None
+
+
+def _found(path: str, driver: ModuleType) -> Copy | None:
+    for place in (path, stand_in_for(path)):
+        if place is not None and Path(place).is_file() and Path(place).stat().st_size:
+            content = _content(os.path.realpath(place), driver)
+            if _tables(content, driver):
+                return Copy(path, content, "wal" if content[_FORMAT] == _WAL else "delete")
+    return None
 
 
 def _tables(content: bytes, driver: ModuleType) -> int:

@@ -333,18 +333,18 @@ class Surroundings:
         self._blame(error)
 
     def _other_database(self, name: str, path: str) -> UnsupportedOperationError:
-        error = self._refused(
-            f"a client connects to {name!r}, and the scenario's database is {self.path!r}: one file is checked, because "
-            "SQLite commits each file by itself, and nothing would take back what a run leaves in the other one. Give "
-            "the scenario the engine that its clients use, as Database(..., engine=...), or lead both to one file for "
-            "the check."
+        return self._refused(
+            f"a client connects to {name!r}, and the scenario's database is {self.path!r}: one file is checked, "
+            "because SQLite commits each file by itself, and nothing would take back what a run leaves in the other "
+            "one. Give the scenario the engine that its clients use, as Database(..., engine=...), or lead both to one "
+            "file for the check.",
+            path,
         )
-        error.path = path
-        return error
 
-    def _refused(self, text: str) -> UnsupportedOperationError:
+    def _refused(self, text: str, path: str = "") -> UnsupportedOperationError:
         """Return an error that the check ends with, whatever the client makes of it."""
         error = UnsupportedOperationError(text)
+        error.path = path
         self._blame(error)
         return error
 
