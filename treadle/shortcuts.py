@@ -21,6 +21,7 @@ from treadle.racing.race import Race, race_of
 from treadle.racing.script import require_writable, script_of, written
 from treadle.report import render_replay, render_result, render_summary
 from treadle.report.screen import Screen, screen
+from treadle.report.sql import wrap
 from treadle.report.text import exit_code, replay_exit_code
 from treadle.targets import functions, import_from
 from treadle.values.display import quoted
@@ -126,7 +127,7 @@ def _checked(shown: Screen, found: Race, again: _Again, max_seconds: float | Non
     shown.report(render_result(result, width=shown.width, command=again.replay) + "\n\n")
     shown.report(render_summary([result], width=shown.width) + "\n")
     if found.note:
-        shown.report(f"\nNote: {found.note}\n")
+        shown.report("\n" + "\n".join(wrap(f"Note: {found.note}", shown.width)) + "\n")
     if found.source.path:  # and no Database that only Python can make
         script()
     return exit_code([result]) if not interrupted else INCONCLUSIVE

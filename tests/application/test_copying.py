@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sqlite3
 import subprocess
 import sys
@@ -63,10 +62,15 @@ def used(path: Path, journal: str, does: str) -> Iterator[None]:
 def looks(path: Path) -> dict[str, tuple[str, int, int, int]]:
     """Return the files of a database as they are: their bytes, when they were written, and which they are."""
     return {
-        end: (hashlib.sha256(there.read_bytes()).hexdigest(), *(os.stat(there)[index] for index in (1, 6, 8)))
+        end: (hashlib.sha256(there.read_bytes()).hexdigest(), *_of(there))
         for end in BESIDE
         if (there := Path(f"{path}{end}")).exists()
     }
+
+
+def _of(path: Path) -> tuple[int, int, int]:
+    there = path.stat()
+    return there.st_ino, there.st_size, there.st_mtime_ns
 
 
 @pytest.mark.parametrize("journal", JOURNALS)
@@ -116,7 +120,8 @@ def test_the_clients_get_what_was_copied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:///{}", "sqlite:///file:{}?mode=rw&uri=true", "sqlite:///file://{}?uri=true", "sqlite+aiosqlite:///{}"]
+    "url",
+    ["sqlite:///{}", "sqlite:///file:{}?mode=rw&uri=true", "sqlite:///file://{}?uri=true", "sqlite+aiosqlite:///{}"],
 )
 def test_engines_name_their_file(tmp_path: Path, url: str) -> None:
     """An engine leads to its file, by a path or by a URI, and an asynchronous one does, too."""

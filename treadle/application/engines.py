@@ -109,6 +109,8 @@ def near(functions: Sequence[Callable[..., Any]], kinds: tuple[type[Any], ...]) 
 
 def _package(thing: Any) -> str:
     """Return the package that a function or a module is of."""
+    while isinstance(thing, partial):
+        thing = thing.func
     name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
     return str(name).partition(".")[0]
 

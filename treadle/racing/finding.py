@@ -26,6 +26,11 @@ from treadle.values.operation import RUNS_SQL
 
 _SETS_WAL = re.compile(r"\s*pragma\s+(\w+\s*\.\s*)?journal_mode\s*[=(]\s*['\"]?wal\b", re.IGNORECASE)
 
+NOTHING_KNOWN = Known(keep_logs=True, names_alike=False, ends_visible=True, locality=False, history="-", isolated=True)
+"""Nothing is taken for granted of what is run once: nothing is learned of it."""
+
+_ONE = "One file is checked, because SQLite commits each by itself."
+
 _REMEDY = "Say which is meant: --database FILE or --database MODULE:ENGINE, in Python race(..., database=...)."
 
 
@@ -76,31 +81,39 @@ def _named_place(named: Any) -> Place:
         path = file_of(named, uri=True)
         if not path:
             raise UsageError(f"database={quoted(named)}: this names no file. Write its path, as 'app.db'.")
-        return next(
-            (place for place in places() if os.path.realpath(place.path) == os.path.realpath(path)), Place(path, None)
-        )
+        return _place_of(path, places())
     engine = require_engine(named)
     return Place(path_of_engine(engine), engine)
 
 
 def _place(functions: Sequence[Function], clients: Sequence[Client]) -> Place:
-    """Return the one file that functions use: that of their modules, else of all that is loaded, else as they say."""
-    for there in (places_near(functions), places()):
-        if len(there) == 1:
-            return there[0]
-        if there:
-            each = names(f"{place.path}" for place in there)
-            raise UsageError(
-                f"{len(there)} database files are led to by what is loaded: {each}. One file is checked. {_REMEDY}"
-            )
-    for client in clients:
-        path = _wanted_by(client)
-        if path:
-            return Place(path, None)
+    """Return the one file that functions use: that of their modules, else what they connect to, else all there is."""
+    close = places_near(functions)
+    if len(close) == 1:
+        return close[0]
+    wanted = {client.name: path for client in clients if (path := _wanted_by(client))}
+    there = close or places()
+    paths = {os.path.realpath(path): path for path in wanted.values()}
+    if len(paths) == 1:
+        (path,) = paths.values()
+        return _place_of(path, [*close, *places()])
+    if paths:
+        each = names(f"{name} connects to {path}" for name, path in wanted.items())
+        raise UsageError(f"the functions use {len(paths)} database files: {each}. {_ONE} {_REMEDY}")
+    if len(there) == 1:
+        return there[0]
+    if there:
+        each = names(place.path for place in there)
+        raise UsageError(f"{len(there)} database files are led to by what is loaded: {each}. {_ONE} {_REMEDY}")
     raise UsageError(
         f"no database was found: no engine and no connection that leads to an SQLite file is loaded, and none of "
         f"{names(client.name for client in clients)} connects to one. {_REMEDY}"
     )
+
+
+def _place_of(path: str, there: Sequence[Place]) -> Place:
+    real = os.path.realpath(path)
+    return next((place for place in there if os.path.realpath(place.path) == real), Place(path, None))
 
 
 def _wanted_by(client: Client) -> str:
@@ -108,7 +121,7 @@ def _wanted_by(client: Client) -> str:
     nowhere = create_engine(URL.create("sqlite", database=f"{OWN}nowhere.db"))
     database = Database(lambda _: None, engine=nowhere)
     try:
-        with System(Scenario("race", database, [client], [serial_equivalence()])) as system:
+        with System(Scenario("race", database, [client], [serial_equivalence()]), NOTHING_KNOWN) as system:
             system.alone(client)
     except UnsupportedOperationError as error:
         return error.path
@@ -190,7 +203,7 @@ def _with_journal(scenario: Scenario, journal: str) -> Scenario:
 def _runs(scenario: Scenario, *, must: bool = False) -> tuple[Noted, ...] | None:
     """Return a run of each client; None if the application sets another journal mode."""
     try:
-        with System(scenario, Known(isolated=True)) as system:
+        with System(scenario, NOTHING_KNOWN) as system:
             return tuple(system.alone(client) for client in scenario.clients)
     except UsageError:
         if must:

@@ -75,7 +75,7 @@ def script_of(race: Race, targets: Sequence[str]) -> str:
         "",
         *functions,
         "scenario = Scenario(",
-        f"    {race.scenario.name!r},",
+        f"    {_text(race.scenario.name)},",
         f"    {database},",
         *[f"    {line}" for line in ["[", *[f"    {client}," for client in clients], "],"]],
         f"    [{', '.join(f'{name}()' for name in race.properties)}],",
@@ -100,7 +100,7 @@ def _clients(found: Sequence[Racer], targets: Sequence[str], names: _Names) -> t
         if is_asynchronous(racer.function):
             called, run = run, f"run_{place + 1}"
             defined += ["", f"def {run}():", f"    return asyncio.run({called}())", ""]
-        runs += [(number, place, f"Client({client.name!r}, {run})") for number, client in enumerate(racer.clients)]
+        runs += [(number, place, f"Client({_text(client.name)}, {run})") for number, client in enumerate(racer.clients)]
     return [*defined, ""] if defined else [], [line for *_, line in sorted(runs)]
 
 
@@ -113,20 +113,25 @@ def _database(race: Race, names: _Names) -> tuple[str, list[str]]:
             "the scenario by hand, or pass an engine or a path."
         )
     place = name_of_engine(source.engine) if source.engine is not None else ""
-    engine = names.use(place) if place else repr(_path(source.path))
+    engine = names.use(place) if place else _text(_path(source.path))
     if source.metadata is None:
         assert database.copy is not None
-        journal = "" if database.journal == database.copy.journal else f", journal={database.journal!r}"
+        journal = "" if database.journal == database.copy.journal else f", journal={_text(database.journal)}"
         return f"Database.copy_of({engine}{journal})", []
     extra: list[str] = []
     if not place:
         extra, engine = (
             ["from sqlalchemy import create_engine"],
-            f"create_engine({f'sqlite:///{_path(source.path)}'!r})",
+            f"create_engine({_text(f'sqlite:///{_path(source.path)}')})",
         )
     metadata = place_of(source.metadata)
     first = f"{names.use(metadata)}, " if metadata else ""
-    return f"Database({first}engine={engine}, journal={database.journal!r})", extra
+    return f"Database({first}engine={engine}, journal={_text(database.journal)})", extra
+
+
+def _text(text: str) -> str:
+    """Return a text as Python reads it, in double quotes where these are enough."""
+    return f'"{text}"' if text.isprintable() and not set(text) & {'"', "\\"} else repr(text)
 
 
 def _path(path: str) -> str:
