@@ -32,7 +32,7 @@ from treadle.report.text import exit_code, replay_exit_code
 from treadle.report.tokens import Token, find_tokens
 from treadle.scenario import Scenario
 from treadle.search.memory import bytes_of
-from treadle.shortcuts import race
+from treadle.shortcuts import doctor, race
 from treadle.targets import Found, configured, import_from, keep, only, resolve
 from treadle.values.canonical import printable
 from treadle.values.display import names, on_one_line, quoted, said
@@ -544,6 +544,7 @@ def _broken(trace: Trace, scenario: Scenario) -> list[str]:
 
 
 cli.add_command(race)
+cli.add_command(doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The commands that need no scenario: ``treadle race``.
+"""The commands that need no scenario: ``treadle race`` and ``treadle doctor``.
 
 ::
 
@@ -17,13 +17,16 @@ from attrs import frozen
 from treadle.arguments import SECONDS, WHOLE, faults, number, shell_word
 from treadle.checking import check, replay
 from treadle.client.loading import protect
+from treadle.examining.examination import examine
+from treadle.examining.text import render_examination
 from treadle.racing.race import Race, race_of
 from treadle.racing.script import require_writable, script_of, written
 from treadle.report import render_replay, render_result, render_summary
 from treadle.report.screen import Screen, screen
 from treadle.report.sql import wrap
 from treadle.report.text import exit_code, replay_exit_code
-from treadle.targets import functions, import_from
+from treadle.scenario import Scenario
+from treadle.targets import functions, import_from, makes_scenarios, resolve
 from treadle.values.display import quoted
 from treadle.values.errors import CheckInterrupted
 from treadle.values.fault import FaultBudget
@@ -98,6 +101,47 @@ def race(
 
             code = _checked(shown, found, _Again(function, clients, database, faults), max_seconds, script)
     context.exit(code)
+
+
+_DOCTOR_EXIT_CODES = """\b
+Exit code:
+  0  each client could be run
+  2  usage error
+  3  some client could not be run"""
+
+
+@click.command(epilog=_DOCTOR_EXIT_CODES)
+@click.argument("target", nargs=-1, required=True, metavar="TARGET...")
+@click.option(
+    "--database",
+    metavar="FILE|MODULE:ENGINE",
+    help="The application's database, where it is not to be looked for.",
+)
+@click.pass_context
+def doctor(context: click.Context, /, *, target: tuple[str, ...], database: str | None) -> None:
+    """Run each client once, alone, and say what it does: nothing is checked.
+
+    TARGET is module:function, as for race, or leads to scenarios, as for check. A function of a module that uses
+    Treadle is called for its scenarios; any other is run itself.
+    """
+    import_from(Path.cwd())
+    with screen() as shown:
+        scenarios = _scenarios(target, database)
+        examinations = []
+        for scenario in scenarios:
+            examinations.append(examine(scenario))
+            shown.report(render_examination(examinations[-1], width=shown.width) + "\n")
+    stopped = any(patient.stopped for each in examinations for patient in each.patients)
+    context.exit(INCONCLUSIVE if stopped else 0)
+
+
+def _scenarios(targets: tuple[str, ...], database: str | None) -> list[Scenario]:
+    if database is None and any(map(makes_scenarios, targets)):
+        return [found.scenario for found in resolve(targets, {})]
+    named, there = functions(targets, database)
+    found = race_of(named, clients=1, database=there)
+    protect({found.source.path} - {""})
+    return [found.scenario]
 
 
 @frozen

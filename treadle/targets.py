@@ -166,6 +166,19 @@ def functions(targets: Iterable[str], database: str | None = None) -> tuple[tupl
         return found, _attribute(database)
 
 
+def makes_scenarios(target: str) -> bool:
+    """Tell whether a target leads to scenarios, and is no function of the application itself.
+
+    Raises:
+        TargetError: it cannot be found.
+    """
+    with loading():
+        named = _attribute(target)
+    if not callable(named) or isinstance(named, Scenario):
+        return True
+    return any(thing is Scenario for thing in getattr(named, "__globals__", {}).values())
+
+
 def _function(target: str) -> Callable[..., Any]:
     try:
         named = _attribute(target)

@@ -236,7 +236,7 @@ def test_a_database_can_be_named(tmp_path: Path, load: Load) -> None:
 
 
 def test_several_files_are_named(tmp_path: Path, load: Load) -> None:
-    """Of two databases that a module leads to, the one is taken that its functions use; if both are, that is an error."""
+    """Of two databases that a module leads to, that one is taken which its functions use; both are an error."""
     text = MODULE_LEVEL.replace("{path}", str(tmp_path / "one.db"))
     module = load(ORM.replace("{engine}", f"{text}\nother = create_engine('sqlite:///{tmp_path}/two.db')"))
 
