@@ -139,7 +139,7 @@ def _scenarios(targets: tuple[str, ...], database: str | None) -> list[Scenario]
     if database is None and any(map(makes_scenarios, targets)):
         return [found.scenario for found in resolve(targets, {})]
     named, there = functions(targets, database)
-    found = race_of(named, clients=1, database=there)
+    found = race_of(named, database=there)
     protect({found.source.path} - {""})
     return [found.scenario]
 

@@ -330,3 +330,27 @@ def test_the_command_replays_and_overwrites_nothing(tmp_path: Path, load: Load) 
         (2, [target, "--clients", "0"]),
     ):
         assert expected == CliRunner().invoke(cli.cli, ["race", *arguments]).exit_code, arguments
+
+
+BEGINS = """
+engine = create_engine("sqlite:///{path}")
+Session = sessionmaker(engine)
+
+@event.listens_for(engine, "connect")
+def connected(connection, record):
+    connection.isolation_level = None
+
+@event.listens_for(engine, "begin")
+def begun(connection):
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+"""
+
+
+def test_how_transactions_begin_is_told(tmp_path: Path, load: Load) -> None:
+    """What the clients do is what the report and the scenario file say."""
+    module = load(ORM.replace("{engine}", BEGINS.replace("{path}", str(made(tmp_path / "app.db")))))
+
+    result = race(module.sell)
+
+    assert ("immediate", FINE) == (result.transactions, verdicts(result))
+    assert "immediate" == again([module.sell], module).transactions

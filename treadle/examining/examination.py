@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from treadle.application.files import path_of_engine
 from treadle.examining.watching import Sight, Watched
 from treadle.execution.alone import Noted
 from treadle.execution.system import System
-from treadle.racing.finding import NOTHING_KNOWN
+from treadle.racing.finding import NOTHING_KNOWN, transactions_of
 from treadle.racing.functions import InLoop
 from treadle.scenario import Client, Scenario
 from treadle.turn import turn
@@ -28,7 +28,6 @@ from treadle.values.outcome import Returned
 from treadle.values.signals import SignalError
 
 _PRAGMA = re.compile(r"\s*pragma\b", re.IGNORECASE)
-_BEGIN = re.compile(r"\s*begin\b\s*(\w*)", re.IGNORECASE)
 
 _CHALLENGES = 20
 """How many live executions a search stands against, at least."""
@@ -97,21 +96,6 @@ class Patient:
         return count
 
 
-def transactions_of(operations: Sequence[Operation]) -> str:
-    """Return the way in which transactions began: ``legacy``, ``begin``, ``immediate``, ``autocommit-off``, or none."""
-    configured = [one.arguments for one in operations if one.kind is Kind.CONFIGURE]
-    connected = [dict(one.arguments) for one in operations if one.kind is Kind.CONNECT]
-    if any(options.get("autocommit") is False for options in connected):
-        return "autocommit-off"
-    begun = [match[1].lower() for one in operations if one.sql and (match := _BEGIN.match(one.sql))]
-    if begun:
-        return "immediate" if begun[0] == "immediate" else "begin"
-    by_hand = ("isolation_level", None) in configured or any(
-        "isolation_level" in options and options["isolation_level"] is None for options in connected
-    )
-    return "" if by_hand else "legacy"
-
-
 @frozen
 class Estimate:
     """How large an exhaustive search may be.
@@ -170,8 +154,12 @@ def examine(scenario: Scenario) -> Examination:
     watched = [Client(f"{one.name} (watched)", Watched(one.run, _package(one.run))) for one in scenario.clients]
     clients = [*scenario.clients, *watched]
     with turn("examine()", scenario.name), System(evolve(scenario, clients=clients), NOTHING_KNOWN) as system:
-        patients = tuple(_patient(system, *pair) for pair in zip(scenario.clients, watched, strict=True))
-    return Examination(scenario, path_of_engine(scenario.database.engine), patients)
+        patients: list[Patient] = []
+        for place, (client, beside) in enumerate(zip(scenario.clients, watched, strict=True)):
+            first = next(number for number, other in enumerate(scenario.clients) if other.run is client.run)
+            same = first < place
+            patients.append(evolve(patients[first], name=client.name) if same else _patient(system, client, beside))
+    return Examination(scenario, path_of_engine(scenario.database.engine), tuple(patients))
 
 
 def _patient(system: System, client: Client, watched: Client) -> Patient:

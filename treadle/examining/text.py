@@ -26,14 +26,21 @@ def render_examination(examination: Examination, *, width: int) -> str:
     lines += _entry("database", quoted(examination.path), width)
     lines += _entry("content", _content(examination), width)
     lines += _entry("journal", scenario.database.journal, width)
-    for patient in examination.patients:
-        lines += ["", f"{name(patient.name)}, run alone"]
+    for place, patient in enumerate(examination.patients):
+        if any(_same(other, patient) for other in examination.patients[:place]):
+            continue
+        lines += ["", f"{names(other.name for other in examination.patients if _same(other, patient))}, run alone"]
         for label, text in _seen(patient):
             lines += _entry(f"  {label}", text, width)
     lines += ["", *_entry("search", _estimate(examination), width)]
     for suggestion in _suggestions(examination) or ["nothing: the defaults fit"]:
         lines += _entry("suggested", suggestion, width)
     return page(lines) + "\n"
+
+
+def _same(one: Patient, other: Patient) -> bool:
+    """Tell whether two clients run the same function, which was run once for both."""
+    return one is other or (one.noted is not None and one.noted is other.noted)
 
 
 def _entry(label: str, text: str, width: int) -> list[str]:

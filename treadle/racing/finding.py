@@ -22,7 +22,7 @@ from treadle.scenario import JOURNALS, Client, Database, Scenario, require_engin
 from treadle.serial import serial_equivalence
 from treadle.values.display import names, quoted
 from treadle.values.errors import TreadleError, UnsupportedOperationError, UsageError
-from treadle.values.operation import RUNS_SQL
+from treadle.values.operation import RUNS_SQL, Kind, Operation
 
 _SETS_WAL = re.compile(r"\s*pragma\s+(\w+\s*\.\s*)?journal_mode\s*[=(]\s*['\"]?wal\b", re.IGNORECASE)
 
@@ -30,6 +30,8 @@ NOTHING_KNOWN = Known(keep_logs=True, names_alike=False, ends_visible=True, loca
 """Nothing is taken for granted of what is run once: nothing is learned of it."""
 
 _ONE = "One file is checked, because SQLite commits each by itself."
+
+_BEGIN = re.compile(r"\s*begin\b\s*(\w*)", re.IGNORECASE)
 
 _REMEDY = "Say which is meant: --database FILE or --database MODULE:ENGINE, in Python race(..., database=...)."
 
@@ -158,20 +160,24 @@ class Seen:
     runs: tuple[Noted, ...]
 
 
-def seen(scenario: Scenario) -> Seen:
+def seen(scenario: Scenario, *, as_found: bool) -> Seen:
     """Run each client once, alone, in the journal mode that the application sets.
+
+    Args:
+        scenario: whose clients they are.
+        as_found: its database is as somebody has described it, and stays so.
 
     Raises:
         TreadleError: a client cannot be run, or there is no database as the scenario says.
     """
-    opened = _touched(scenario)
-    for found in _in_each_journal(opened):
+    opened = scenario if as_found else _touched(scenario)
+    for found in () if as_found else _in_each_journal(opened):
         runs = _runs(found)
         if runs is not None:
             journal = found.database.journal
             if journal != "wal" and any(_sets_wal(run) for run in runs):
                 continue
-            return Seen(_with_journal(scenario, journal), runs)
+            return Seen(_described(_with_journal(scenario, journal), runs), runs)
     runs = _runs(opened, must=True)
     assert runs is not None
     return Seen(scenario, runs)
@@ -211,8 +217,31 @@ def _runs(scenario: Scenario, *, must: bool = False) -> tuple[Noted, ...] | None
         return None
 
 
+def _described(scenario: Scenario, runs: Sequence[Noted]) -> Scenario:
+    """Return a scenario that says how its clients begin their transactions, where all do in one way."""
+    ways = {transactions_of([operation for operation, _ in run.steps]) for run in runs} - {""}
+    if len(ways) != 1:
+        return scenario
+    return evolve(scenario, database=evolve(scenario.database, transactions=ways.pop()))
+
+
 def _sets_wal(run: Noted) -> bool:
     return any(
         operation.kind in RUNS_SQL and operation.sql is not None and _SETS_WAL.match(operation.sql)
         for operation, _ in run.steps
     )
+
+
+def transactions_of(operations: Sequence[Operation]) -> str:
+    """Return the way in which transactions began: ``legacy``, ``begin``, ``immediate``, ``autocommit-off``, or none."""
+    configured = [one.arguments for one in operations if one.kind is Kind.CONFIGURE]
+    connected = [dict(one.arguments) for one in operations if one.kind is Kind.CONNECT]
+    if any(options.get("autocommit") is False for options in connected):
+        return "autocommit-off"
+    begun = [match[1].lower() for one in operations if one.sql and (match := _BEGIN.match(one.sql))]
+    if begun:
+        return "immediate" if begun[0] == "immediate" else "begin"
+    by_hand = ("isolation_level", None) in configured or any(
+        "isolation_level" in options and options["isolation_level"] is None for options in connected
+    )
+    return "" if by_hand else "legacy"

@@ -85,7 +85,7 @@ def race_of(
         scenario = Scenario(
             name, source.database, runners, [PROPERTIES[each]() for each in properties], faults=budget
         )  # fmt: skip
-        known = seen(scenario)
+        known = seen(scenario, as_found=not source.path)
     idle = tuple(client.name for client, run in zip(known.scenario.clients, known.runs, strict=True) if not run.changes)
     return Race(known.scenario, found, source, properties, idle)
 

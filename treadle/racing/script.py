@@ -112,12 +112,13 @@ def _database(race: Race, names: _Names) -> tuple[str, list[str]]:
             "race(database=Database(...)) was given a database that is made in Python, and no file can say how. Write "
             "the scenario by hand, or pass an engine or a path."
         )
+    transactions = "" if database.transactions == "legacy" else f", transactions={_text(database.transactions)}"
     place = name_of_engine(source.engine) if source.engine is not None else ""
     engine = names.use(place) if place else _text(_path(source.path))
     if source.metadata is None:
         assert database.copy is not None
         journal = "" if database.journal == database.copy.journal else f", journal={_text(database.journal)}"
-        return f"Database.copy_of({engine}{journal})", []
+        return f"Database.copy_of({engine}{journal}{transactions})", []
     extra: list[str] = []
     if not place:
         extra, engine = (
@@ -126,7 +127,7 @@ def _database(race: Race, names: _Names) -> tuple[str, list[str]]:
         )
     metadata = place_of(source.metadata)
     first = f"{names.use(metadata)}, " if metadata else ""
-    return f"Database({first}engine={engine}, journal={_text(database.journal)})", extra
+    return f"Database({first}engine={engine}, journal={_text(database.journal)}{transactions})", extra
 
 
 def _text(text: str) -> str:
