@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import re
 import shlex
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,13 +100,22 @@ def test_tutorial_machine_passes(tutorial: dict[str, Any]) -> None:
 def transcripts() -> list[Any]:
     """Return each command that a page shows with its output."""
     found = []
-    for path in (ROOT / "README.md", DOCS / "case-study.md"):
+    for path in (ROOT / "README.md", DOCS / "case-study.md", DOCS / "race.md"):
         for body in fences(path, "console"):
             for session in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
                 command, _, output = session.replace("\\\n", "").partition("\n")
                 if output.strip():
                     found.append(pytest.param(path, command, output, id=f"{path.stem}: {command[:60]}"))
     return found
+
+
+def shop(workplace: Path) -> str:
+    """Return the shop of the tutorial; its database is at the workplace, with ten items in stock."""
+    with contextlib.closing(sqlite3.connect(workplace / "shop.db")) as connection:
+        connection.executescript(
+            "CREATE TABLE item (id INTEGER PRIMARY KEY, stock INTEGER NOT NULL); INSERT INTO item VALUES (1, 10)"
+        )
+    return fences(TUTORIAL, "python")[0].replace("/srv/shop/shop.db", str(workplace / "shop.db"))
 
 
 def same(line: str) -> str:
@@ -129,7 +140,7 @@ def test_transcripts_are_real(
     """A command prints the lines that a page shows, in their order; ``[...]`` stands for any others."""
     if LABELS and " AS " not in output and "SELECT item.id" in output:
         pytest.skip("SQLAlchemy 2.0 labels the columns of a SELECT, and the pages show 2.1")
-    (workplace / "shop.py").write_text(fences(TUTORIAL, "python")[0], encoding="utf-8")
+    (workplace / "shop.py").write_text(shop(workplace), encoding="utf-8")
     (workplace / "shop_checks.py").write_text("\n".join(fences(path, "python")), encoding="utf-8")
     program, *arguments = shlex.split(command)
     assert "treadle" == program

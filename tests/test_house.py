@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = (
     ("treadle.values",),
-    ("treadle.isomorphism",),
+    ("treadle.application", "treadle.isomorphism"),
     ("treadle.interning", "treadle.scenario", "treadle.serial", "treadle.turn"),
     ("treadle.client", "treadle.world"),
     ("treadle.execution",),
@@ -22,8 +22,9 @@ LAYERS = (
     ("treadle.parallel",),
     ("treadle.deciding",),
     ("treadle.checking",),
-    ("treadle.report",),
-    ("treadle.arguments", "treadle.targets"),
+    ("treadle.racing", "treadle.report"),
+    ("treadle.arguments", "treadle.examining", "treadle.targets"),
+    ("treadle.shortcuts",),
     ("treadle.cli", "treadle.pytest_plugin", "treadle.hypothesis"),
     ("treadle.__main__", "treadle"),
 )

@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
 from treadle.checking import check, replay
+from treadle.racing.race import race
 from treadle.scenario import Client, Database, Scenario
 from treadle.search.protocol import Progress
 from treadle.serial import serial_equivalence, serial_failures
@@ -78,6 +79,7 @@ __all__ = [
     "always",
     "at_end",
     "check",
+    "race",
     "replay",
     "serial_equivalence",
     "serial_failures",

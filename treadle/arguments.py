@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 
 import click
 from attrs import frozen
 
-from treadle.values.display import quoted
+from treadle.values.display import on_one_line, quoted, replaced
 
 _DIGITS_MAX = 15
 """Far more than anything can be counted to here, and far less than Python refuses to read."""
@@ -76,3 +77,33 @@ def readable(message: str) -> str:
         return message
     left_out = len(message) - _HEAD - _TAIL
     return f"{message[:_HEAD]} ... ({left_out:,} characters are left out) ... {message[-_TAIL:]}"
+
+
+def faults(context: click.Context, option: click.Parameter, value: str | None) -> dict[str, int] | None:
+    """Read locked=N,crash=N."""
+    if value is None:
+        return None
+    found: dict[str, int] = {}
+    for item in value.split(","):
+        match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]{1,9})\s*", item)
+        if match is None or match[1] in found:
+            raise click.BadParameter(
+                f"{quoted(value)} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
+                "number of nine digits at most. Write for instance --faults locked=1,crash=0.",
+                context,
+                option,
+            )
+        found[match[1]] = int(match[2])
+    return found
+
+
+def shell_word(word: str) -> str:
+    """Return an argument as a shell reads it; what cannot be shown as it is, by its bytes, in ``$'...'``."""
+    if on_one_line(word) == word:
+        return shlex.quote(word)
+    inside = word.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{replaced(inside, _octal)}'"
+
+
+def _octal(letters: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in letters.encode("utf-8", "surrogateescape"))

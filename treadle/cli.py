@@ -11,7 +11,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,7 +20,8 @@ from typing import Any, TypeVar
 import click
 from attrs import define, field, frozen
 
-from treadle.arguments import SECONDS, SEED, WHOLE, number, readable
+from treadle.arguments import SECONDS, SEED, WHOLE, number, readable, shell_word
+from treadle.arguments import faults as read_faults
 from treadle.checking import REDUCTIONS, SEARCHES
 from treadle.checking import check as run_check
 from treadle.checking import replay as run_replay
@@ -45,9 +45,10 @@ from treadle.report.tokens import Token, find_tokens
 from treadle.report.tracefile import cases_in
 from treadle.scenario import Scenario
 from treadle.search.memory import bytes_of
+from treadle.shortcuts import doctor, race
 from treadle.targets import Found, configured, import_from, keep, only, resolve
 from treadle.values.canonical import printable
-from treadle.values.display import names, on_one_line, quoted, replaced, said
+from treadle.values.display import names, on_one_line, quoted, said
 from treadle.values.errors import CheckInterrupted, TargetError, TreadleError, UsageError
 from treadle.values.fault import FaultBudget, Placement
 from treadle.values.property import Kind
@@ -101,19 +102,7 @@ class Selection:
         parameters = [word for name, value in self.parameters.items() for word in ("-p", f"{name}={value}")]
         pattern = glob.escape(found.scenario.name).replace("\0", "?")  # No argument has a NUL in it.
         words = ["treadle", "replay", token, found.target, "-k", pattern, *parameters]
-        return " ".join(map(_shell_word, words))
-
-
-def _shell_word(word: str) -> str:
-    """Return an argument as a shell reads it; what cannot be shown as it is, by its bytes, in ``$'...'``."""
-    if on_one_line(word) == word:
-        return shlex.quote(word)
-    inside = word.replace("\\", r"\\").replace("'", r"\'")
-    return f"$'{replaced(inside, _octal)}'"
-
-
-def _octal(letters: str) -> str:
-    return "".join(f"\\{byte:03o}" for byte in letters.encode("utf-8", "surrogateescape"))
+        return " ".join(map(shell_word, words))
 
 
 def _parameters(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -155,24 +144,6 @@ def _selecting(command: _Command) -> _Command:
 
 
 # --- Faults ------------------------------------------------------------------------------------------
-
-
-def _faults(context: click.Context, option: click.Parameter, value: str | None) -> dict[str, int] | None:
-    """Read locked=N,crash=N."""
-    if value is None:
-        return None
-    found: dict[str, int] = {}
-    for item in value.split(","):
-        match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]{1,9})\s*", item)
-        if match is None or match[1] in found:
-            raise click.BadParameter(
-                f"{quoted(value)} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
-                "number of nine digits at most. Write for instance --faults locked=1,crash=0.",
-                context,
-                option,
-            )
-        found[match[1]] = int(match[2])
-    return found
 
 
 def _with_faults(scenario: Scenario, faults: dict[str, int] | None, faults_at: str | None) -> Scenario:
@@ -293,7 +264,7 @@ def cli() -> None:
 @click.option(
     "--faults",
     metavar="locked=N,crash=N",
-    callback=_faults,
+    callback=read_faults,
     help="How many faults one execution may contain; a kind that is not named stays as the scenario has it.",
 )
 @click.option(
@@ -654,6 +625,10 @@ def _broken(trace: Trace, scenario: Scenario) -> list[str]:
     """Return the names of the properties that an execution breaks; not being a witness breaks nothing."""
     breakable = {item.name for item in scenario.properties if item.kind is not Kind.SOMETIMES}
     return [name for name, breaches in trace.breaches.items() if breaches and name in breakable]
+
+
+cli.add_command(race)
+cli.add_command(doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from treadle.scenario import Scenario
     from treadle.values.verdict import Result
@@ -56,6 +56,28 @@ class Treadle:
             raise failure(result)
         return result
 
+    def race(self, *functions: Callable[..., object], **options: Any) -> Result:
+        """Check functions against each other, and fail the test if they break what needs no author.
+
+        Args:
+            functions: as for ``treadle.race``.
+            options: as for ``treadle.race``.
+
+        Returns:
+            All that was decided.
+
+        Raises:
+            CheckFailed: some verdict is not that a property holds. Its text is the report.
+        """
+        __tracebackhide__ = True
+        # Imported when a test asks for it, because pytest loads this file at every start.
+        from treadle.racing.race import race  # noqa: PLC0415
+
+        result = race(*functions, **options)
+        if not result.as_expected:
+            raise failure(result)
+        return result
+
 
 def failure(result: Result) -> CheckFailed:
     """Return the failure that reports a result."""
@@ -77,5 +99,5 @@ def failure(result: Result) -> CheckFailed:
 
 @pytest.fixture(scope="session")
 def treadle() -> Treadle:
-    """Check a scenario: ``treadle.check(scenario)``."""
+    """Check a scenario, ``treadle.check(scenario)``, or functions, ``treadle.race(sell, cancel)``."""
     return Treadle()

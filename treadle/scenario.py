@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 from attrs import Attribute, define, evolve, field, frozen
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event
 
+from treadle.application.copying import Copy, copied
+from treadle.application.files import file_of, path_of_engine
+from treadle.application.metadata import the_metadata
 from treadle.values.allowed import above_zero, listed, named, require_one_of, whole
 from treadle.values.display import names as enumerated
 from treadle.values.display import quoted
@@ -64,50 +68,84 @@ def set_up_transactions(engine: Engine, transactions: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+def synchronous(engine: object) -> object:
+    """Return the engine behind an asynchronous one; anything else as it is."""
+    inner = getattr(engine, "sync_engine", None)
+    return inner if isinstance(inner, Engine) else engine
+
+
+def require_engine(engine: object) -> Engine:
+    """Return an engine that leads to an SQLite file, be it asynchronous.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    engine = synchronous(engine)
+    if not isinstance(engine, Engine):
+        raise UsageError(
+            f"engine={quoted(engine)}: it is no sqlalchemy.Engine. Pass the engine that create_engine or "
+            "create_async_engine returned."
+        )
+    if engine.dialect.name != "sqlite":
+        raise UsageError(
+            f"engine={quoted(engine)}: its dialect is {quoted(engine.dialect.name)}, and only SQLite "
+            "can be checked. Configure the application with an sqlite:/// URL for the check."
+        )
+    if not path_of_engine(engine):
+        raise UsageError(
+            f"engine={quoted(engine)}: each connection of an in-memory database has one of its own, and "
+            "clients stand for processes that share one. Configure the application with the URL of a file; it "
+            "is never written. If its connections come from creator=..., which the URL does not tell, name the file "
+            "that they lead to, as Database.copy_of('app.db')."
+        )
+    return engine
+
+
 @define(eq=False)
 class Database:
     """The database that clients share.
 
     Attributes:
-        schema: metadata whose tables are created, or a callable that is given the engine and creates them.
+        schema: metadata whose tables are created, or a callable that is given the engine and creates them. Without it,
+            the metadata that is loaded, if there is just one with tables.
         seed: a callable that is given the engine and writes the rows that are there before any client starts.
-        engine: the application's own engine. Without one, an engine is made; clients reach it as
-            ``database.engine``. Its file is never touched: every connection goes to a private copy.
+        engine: the application's own engine, synchronous or asynchronous. Without one, an engine is made; clients reach
+            it as ``database.engine``. Its file is never touched: every connection goes to a private copy. Other
+            engines and connections that lead to that file, now or later, lead to the copy too.
         journal: one of ``JOURNALS``.
         transactions: one of ``TRANSACTIONS``; describes (does not change) an engine of the application's own.
         busy_timeout_ms: the ``timeout`` of an engine that is made here, in milliseconds.
+        copy: what a file of the application had in it, which is there before the schema is created and the seed runs;
+            ``copy_of`` makes one.
 
     Raises:
-        UsageError: a value is not one of those allowed, or this Python cannot do it.
+        UsageError: a value is not one of those allowed, or this Python cannot do it; or no schema was given, and the
+            metadata that is loaded is not just one.
     """
 
-    schema: MetaData | Callable[[Engine], object]
+    schema: MetaData | Callable[[Engine], object] | None = None
     seed: Callable[[Engine], object] | None = None
     engine: Engine = field(kw_only=True, default=None)
     journal: str = field(kw_only=True, default="wal", validator=_one_of(JOURNALS))
     transactions: str = field(kw_only=True, default="legacy", validator=_one_of(TRANSACTIONS))
     busy_timeout_ms: int = field(kw_only=True, default=DEFAULT_BUSY_TIMEOUT_MS, validator=whole(least=0))
+    copy: Copy | None = field(kw_only=True, default=None)
 
     def __attrs_post_init__(self) -> None:
         """Check the values, and make an engine where none was given."""
         if self.engine is not None:
-            if not isinstance(self.engine, Engine):
-                raise UsageError(
-                    f"engine={quoted(self.engine)}: it is no sqlalchemy.Engine. Pass the engine that create_engine "
-                    "returned; of an asynchronous engine, its sync_engine."
-                )
-            if self.engine.dialect.name != "sqlite":
-                raise UsageError(
-                    f"engine={quoted(self.engine)}: its dialect is {quoted(self.engine.dialect.name)}, and only SQLite "
-                    "can be checked. Configure the application with an sqlite:/// URL for the check."
-                )
-            if self.engine.url.database in {None, "", ":memory:"}:
-                raise UsageError(
-                    f"engine={quoted(self.engine)}: each connection of an in-memory database has one of its own, and "
-                    "clients stand for processes that share one. Configure the application with the URL of a file; it "
-                    "is never opened."
-                )
-            return
+            self.engine = require_engine(self.engine)
+        elif self.schema is None:
+            raise UsageError(
+                "Database() was given neither a schema nor an engine: give the metadata, as Database(Base.metadata), "
+                "or the application's engine, or copy a file, Database.copy_of('app.db')."
+            )
+        else:
+            self.engine = self._make_engine()
+        if self.schema is None and self.copy is None:
+            self.schema = the_metadata(self.engine)
+
+    def _make_engine(self) -> Engine:
         arguments: dict[str, Any] = {"timeout": self.busy_timeout_ms / 1000}
         if self.transactions == "autocommit-off":
             if sys.version_info < (3, 12):
@@ -116,23 +154,65 @@ class Database:
                     "Choose another transaction mode, or run a newer Python."
                 )
             arguments["autocommit"] = False
-        self.engine = create_engine(f"sqlite:////treadle/{uuid.uuid4().hex}.db", connect_args=arguments)
-        set_up_transactions(self.engine, self.transactions)
+        engine = create_engine(f"sqlite:////treadle/{uuid.uuid4().hex}.db", connect_args=arguments)
+        set_up_transactions(engine, self.transactions)
+        return engine
+
+    @classmethod
+    def copy_of(
+        cls,
+        source: Any,
+        seed: Callable[[Engine], object] | None = None,
+        *,
+        journal: str | None = None,
+        transactions: str = "legacy",
+    ) -> Self:
+        """Return a database with the schema and rows of a file, as they are now, which others may be using.
+
+        The file is only read, once, now: by SQLite's online backup, and in a way that neither writes to it nor leaves
+        anything beside it. If it is not there, or has no tables, what the application made in its place while it was
+        loaded is taken.
+
+        Args:
+            source: the application's engine, synchronous or asynchronous; or the path of a file, or its ``file:`` URI,
+                for applications that use ``sqlite3`` without an engine.
+            seed: as for ``Database``; it runs on the copy.
+            journal: one of ``JOURNALS``; by default that of the file.
+            transactions: one of ``TRANSACTIONS``; a description, as for ``Database``.
+
+        Raises:
+            UsageError: the source leads to no file, or to one that cannot be read or has no tables.
+        """
+        if isinstance(source, (str, os.PathLike)):
+            path = file_of(source, uri=True)
+            if not path:
+                raise UsageError(f"copy_of({quoted(source)}): this names no file. Write its path, as 'app.db'.")
+            source = create_engine(URL.create("sqlite", database=path))
+        engine = require_engine(source)
+        copy = copied(path_of_engine(engine), _driver_of(engine))
+        return cls(
+            None, seed, engine=engine, journal=copy.journal if journal is None else journal, transactions=transactions,
+            copy=copy,
+        )  # fmt: skip
 
     @property
     def driver(self) -> Any:
         """The driver's module, ``sqlite3`` or one with its interface, as SQLAlchemy's ``module=`` may name."""
-        module = self.engine.dialect.dbapi
-        return module if hasattr(module, "Cursor") else sqlite3.dbapi2
+        return _driver_of(self.engine)
 
     def create(self) -> None:
         """Create the schema and write the seed rows through the engine."""
         if isinstance(self.schema, MetaData):
             self.schema.create_all(self.engine)
-        else:
+        elif self.schema is not None:
             self.schema(self.engine)
         if self.seed is not None:
             self.seed(self.engine)
+
+
+def _driver_of(engine: Engine) -> Any:
+    module = engine.dialect.dbapi
+    return module if hasattr(module, "Cursor") else sqlite3.dbapi2
 
 
 @frozen

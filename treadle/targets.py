@@ -14,8 +14,8 @@ from typing import Any, get_type_hints
 
 from attrs import evolve, frozen
 
+from treadle.application.files import path_of_engine
 from treadle.client.loading import Loading, loading, protect
-from treadle.client.surroundings import path_of_engine
 from treadle.scenario import Scenario
 from treadle.values.display import names, prose, quoted, said, text_of
 from treadle.values.errors import TargetError, UnsupportedOperationError, UsageError
@@ -147,6 +147,49 @@ def resolve(targets: Iterable[str], parameters: Mapping[str, str]) -> tuple[Foun
         )
     protect({path_of_engine(one.scenario.database.engine) for one in found} - {""})
     return found
+
+
+def functions(targets: Iterable[str], database: str | None = None) -> tuple[tuple[Callable[..., Any], ...], Any]:
+    """Return the functions that targets name, and the database of theirs that is meant.
+
+    Args:
+        targets: each ``module:function``.
+        database: the path of a file, or ``module:attribute`` of an engine or a Database; None for none.
+
+    Raises:
+        TargetError: one cannot be found, or is no function.
+    """
+    with loading():
+        found = tuple(_function(target) for target in targets)
+        if database is None or not all(map(_dotted, database.partition(":")[::2])):
+            return found, database
+        return found, _attribute(database)
+
+
+def makes_scenarios(target: str) -> bool:
+    """Tell whether a target leads to scenarios, and is no function of the application itself.
+
+    Raises:
+        TargetError: it cannot be found.
+    """
+    with loading():
+        named = _attribute(target)
+    if not callable(named) or isinstance(named, Scenario):
+        return True
+    return any(thing is Scenario for thing in getattr(named, "__globals__", {}).values())
+
+
+def _function(target: str) -> Callable[..., Any]:
+    try:
+        named = _attribute(target)
+    except UnsupportedOperationError as error:
+        raise TargetError(f"Target {quoted(target)}: {error}") from error
+    if isinstance(named, Scenario) or not callable(named):
+        raise TargetError(
+            f"Target {quoted(target)} is {quoted(named)}, and no function: a race is between what requests or jobs "
+            "call. Name a function; scenarios are for 'treadle check'."
+        )
+    return named  # type: ignore[no-any-return]  # whatever the application has
 
 
 def keep(found: Sequence[Found], globs: Sequence[str]) -> tuple[Found, ...]:

@@ -12,11 +12,11 @@ import itertools
 import os
 import sqlite3
 import sys
-import urllib.parse
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from treadle.application.files import BESIDE, file_of
 from treadle.client.patching import redirect
 from treadle.values.errors import UnsupportedOperationError
 
@@ -24,9 +24,6 @@ try:
     import _posixsubprocess
 except ImportError:  # there are no such systems that fork
     _posixsubprocess = None  # type: ignore[assignment]  # likewise
-
-_BESIDE = ("", "-wal", "-shm", "-journal")
-"""What SQLite appends to the name of a database for the files beside it (https://www.sqlite.org/tempfiles.html)."""
 
 _NAMES_FILES = {
     "open": 1,
@@ -61,28 +58,6 @@ _STARTS = frozenset({"os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "o
 """Events that start another program, which might open a file that its arguments name."""
 
 
-def file_of(database: Any, *, uri: bool = False) -> str:
-    """Return the absolute path of the file that ``sqlite3.connect`` would open, or an empty text for none.
-
-    https://www.sqlite.org/uri.html
-
-    Args:
-        database: its first argument.
-        uri: whether a text that starts with ``file:`` is a URI.
-    """
-    try:
-        name = os.fsdecode(database)
-    except TypeError:
-        return ""
-    if uri and name.startswith("file:"):
-        parts = urllib.parse.urlsplit(name)
-        query = dict(urllib.parse.parse_qsl(parts.query))
-        if query.get("mode") == "memory" or query.get("vfs") == "memdb":
-            return ""
-        name = urllib.parse.unquote(parts.path)
-    return "" if name in {"", ":memory:"} else os.path.abspath(name)  # noqa: PTH100  # as SQLite does; links stay
-
-
 class Files:
     """Some database files, with those that SQLite puts beside them."""
 
@@ -92,8 +67,8 @@ class Files:
         Args:
             paths: absolute; they need not exist.
         """
-        self._names = {os.path.realpath(path) + end for path in paths for end in _BESIDE} | {
-            path + end for path in paths for end in _BESIDE
+        self._names = {os.path.realpath(path) + end for path in paths for end in BESIDE} | {
+            path + end for path in paths for end in BESIDE
         }
         self._nodes = {node for name in self._names if (node := _node(name)) is not None}
 

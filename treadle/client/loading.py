@@ -17,10 +17,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from treadle.client.guard import Files, Guard, add_guard, file_of, guarded
-
-_stand_ins: dict[str, str] = {}
-"""The file that each private file stands for."""
+from treadle.application.copying import is_read
+from treadle.application.files import file_of, stand_ins
+from treadle.client.guard import Files, Guard, add_guard, guarded
 
 _under_way: list[Loading] = []
 
@@ -39,11 +38,11 @@ class Loading:
     def stand_in(self, path: str) -> str:
         """Return the private file that stands for a file."""
         self.files.append(path)
-        for private, meant in _stand_ins.items():
+        for private, meant in stand_ins.items():
             if meant == path:
                 return private
-        private = str(_directory() / f"{len(_stand_ins)}.db")
-        _stand_ins[private] = path
+        private = str(_directory() / f"{len(stand_ins)}.db")
+        stand_ins[private] = path
         return private
 
 
@@ -59,21 +58,24 @@ def _remove(directory: Path, pid: int) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def meant_by(path: str) -> str:
-    """Return the file that a path stands for: itself, unless it is private."""
-    return _stand_ins.get(path, path)
-
-
 def _led(original: Callable[..., Any], module: Any, database: Any, *arguments: Any, **options: Any) -> Any:
     """Connect to what stands for a file; once all is loaded, as the module does then."""
     if not _under_way:
         connect = module.connect
         return connect(database, *arguments, **options)
     path = file_of(database, uri=bool(options.get("uri")))
-    if not path or path in _stand_ins:
+    if not path or path in stand_ins:
         return original(database, *arguments, **options)
     options.pop("uri", None)
     return original(_under_way[-1].stand_in(path), *arguments, **options)
+
+
+class _Allowed:
+    """What may be opened while an application is loaded: what stands for its files, and what is just being copied."""
+
+    def __contains__(self, path: object) -> bool:
+        """Tell whether a file may be opened."""
+        return path in stand_ins or is_read(path)
 
 
 @contextlib.contextmanager
@@ -86,7 +88,7 @@ def loading() -> Iterator[Loading]:
     found = Loading()
     modules = (sqlite3, sqlite3.dbapi2)
     originals = [module.connect for module in modules]
-    guard = Guard(Files(()), lambda _: None, any_database=True, but=_stand_ins)
+    guard = Guard(Files(()), lambda _: None, any_database=True, but=_Allowed())
     _under_way.append(found)
     try:
         with guarded(guard):

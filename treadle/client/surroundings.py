@@ -28,11 +28,11 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
+from treadle.application.files import file_of, meant_by, path_of_engine
 from treadle.client.gate import Port, gate_of
-from treadle.client.guard import Files, Guard, file_of, note_directories, note_starts, set_guard
+from treadle.client.guard import Files, Guard, note_directories, note_starts, set_guard
 from treadle.client.identity import Identity, install
 from treadle.client.inherited import Inherited, Opened
-from treadle.client.loading import meant_by
 from treadle.client.patching import replace_method
 from treadle.client.timekeeping import Timekeeper
 from treadle.values.errors import TreadleError, UnsupportedOperationError
@@ -71,12 +71,6 @@ class Inmate(Port, Protocol):
 
     def blame(self, misuse: TreadleError) -> None:
         """End the process, and the check with this error."""
-
-
-def path_of_engine(engine: Engine) -> str:
-    """Return the file that an engine leads to, or an empty text."""
-    positional, options = engine.dialect.create_connect_args(engine.url)
-    return file_of(positional[0] if positional else "", uri=bool(options.get("uri")))
 
 
 class Surroundings:
@@ -309,10 +303,7 @@ class Surroundings:
         if not path:
             return original(database, **options)
         if not self._is_own(path):
-            raise self._refused(
-                f"a client connects to {os.fsdecode(database)!r}, and the scenario's database is {self.path!r}: one "
-                "database is checked. Give the scenario the engine that its clients use, as Database(..., engine=...)."
-            )
+            raise self._other_database(os.fsdecode(database), path)
         if original not in self._drivers:
             raise self._refused(
                 f"a client connects to {os.fsdecode(database)!r} through {original.__module__!r}, and the scenario's "
@@ -341,9 +332,19 @@ class Surroundings:
     def _end_with(self, error: TreadleError) -> None:
         self._blame(error)
 
-    def _refused(self, text: str) -> UnsupportedOperationError:
+    def _other_database(self, name: str, path: str) -> UnsupportedOperationError:
+        return self._refused(
+            f"a client connects to {name!r}, and the scenario's database is {self.path!r}: one file is checked, "
+            "because SQLite commits each file by itself, and nothing would take back what a run leaves in the other "
+            "one. Give the scenario the engine that its clients use, as Database(..., engine=...), or lead both to one "
+            "file for the check.",
+            path,
+        )
+
+    def _refused(self, text: str, path: str = "") -> UnsupportedOperationError:
         """Return an error that the check ends with, whatever the client makes of it."""
         error = UnsupportedOperationError(text)
+        error.path = path
         self._blame(error)
         return error
 

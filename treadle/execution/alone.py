@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from attrs import frozen
+
 from treadle.client.forkserver import ForkServer
 from treadle.client.process import Process
 from treadle.client.tree import Node, Tree
 from treadle.execution.product import ANSWERED
 from treadle.interning import intern_operation
 from treadle.scenario import Client
+from treadle.values.observation import Observation
 from treadle.values.operation import Kind, Operation
 from treadle.values.outcome import Outcome
 from treadle.values.signals import OperationBoundError
@@ -26,7 +29,30 @@ _FIRST = 1_000_000
 """Positions of clients that the scenario does not have, as the world knows them, start here."""
 
 
-def run_to_end(run: Process, world: World, position: int, max_operations: int) -> Outcome:
+@frozen
+class Noted:
+    """One run of a client with nobody beside it.
+
+    Attributes:
+        steps: what it asked for, and what it was told.
+        outcome: how it ended.
+        changes: what is committed is not what it was before.
+        seconds: how long it took, the start of its process included.
+    """
+
+    steps: tuple[tuple[Operation, Observation], ...]
+    outcome: Outcome
+    changes: bool
+    seconds: float
+
+
+def run_to_end(
+    run: Process,
+    world: World,
+    position: int,
+    max_operations: int,
+    note: Callable[[Operation, Observation], None] = lambda *_: None,
+) -> Outcome:
     """Run live code of a client to its end, in a live world.
 
     Args:
@@ -34,6 +60,7 @@ def run_to_end(run: Process, world: World, position: int, max_operations: int) -
         world: where.
         position: of the client, as the world knows it.
         max_operations: how many operations it may take.
+        note: told each operation, and what was observed.
 
     Raises:
         OperationBoundError: it does not end.
@@ -52,6 +79,7 @@ def run_to_end(run: Process, world: World, position: int, max_operations: int) -
         while result.stop is not None:  # nobody else lets go of anything, so that what waits has waited long enough
             mode = Mode.EXPIRE if result.stop.kind is StopKind.WAITS else Mode.STEP
             result = world.perform((position, operation.connection), operation, mode).result
+        note(operation, result.observation)
         stop = run.resume(result.observation)
     return stop
 

@@ -7,6 +7,7 @@ import importlib
 import os
 import platform
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,12 +15,13 @@ from typing import Any, Self
 import sqlalchemy
 from attrs import evolve, frozen
 
+from treadle.application.files import path_of_engine
 from treadle.client.forkserver import ForkServer
 from treadle.client.guard import Files, Guard, guarded
 from treadle.client.inside import Run
-from treadle.client.surroundings import Surroundings, path_of_engine
+from treadle.client.surroundings import Surroundings
 from treadle.client.tree import Tree
-from treadle.execution.alone import Alone, run_to_end
+from treadle.execution.alone import Alone, Noted, run_to_end
 from treadle.execution.backend import Learned, Live
 from treadle.execution.plain import PlainExecution
 from treadle.execution.product import Product
@@ -29,6 +31,8 @@ from treadle.interning import kept
 from treadle.scenario import Client, Scenario
 from treadle.values.errors import ChallengeError, NondeterminismError, UnsupportedOperationError, UsageError
 from treadle.values.fault import Placement
+from treadle.values.observation import Observation
+from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
 from treadle.values.schedule import Choice
 from treadle.values.signals import (
@@ -345,6 +349,8 @@ class System:
         database = self.scenario.database
         path = self._template_path
         driver = database.driver
+        if database.copy is not None:
+            path.write_bytes(database.copy.content)
         first = driver.connect(path, isolation_level=None)
         try:
             first.execute(f"PRAGMA journal_mode = {database.journal}")
@@ -462,6 +468,26 @@ class System:
     def sequel(self, state: State, run: Callable[[], object]) -> Outcome:
         """Return how one more client ends that runs alone from a state, without faults."""
         return self.product.reaching(state, lambda: self._alone.sequel(self.at(state), run))
+
+    def alone(self, client: Client) -> Noted:
+        """Return what a client of the scenario does in a fresh process, on a fresh database, with nobody beside it."""
+        steps: list[tuple[Operation, Observation]] = []
+        world = self._make_world()
+        before = world.content
+        start = time.perf_counter()
+        process = self._server.start(client, fresh=True)
+        self._live_runs += 1
+        try:
+            position = self.scenario.clients.index(client)
+            outcome = run_to_end(
+                process, world, position, self.scenario.max_operations, lambda *step: steps.append(step)
+            )
+            seconds = time.perf_counter() - start
+            world.vanish(position, only_idle=True)
+            return Noted(tuple(steps), outcome, world.read_again().committed != before.committed, seconds)
+        finally:
+            process.abandon()
+            world.close()
 
     def serial(self, order: tuple[str, ...]) -> SerialEnd:
         """Return how some clients end that run one after another from the start, without faults.

@@ -114,7 +114,13 @@ class ChallengeError(TreadleError):
 
 
 class UnsupportedOperationError(TreadleError):
-    """A driver call that the gate cannot carry to the world."""
+    """A driver call that the gate cannot carry to the world.
+
+    Attributes:
+        path: of another database file, where a client wanted to use that.
+    """
+
+    path = ""
 
 
 class ForeignThreadError(TreadleError):

@@ -1,0 +1,1 @@
+"""The application as it is: its files, what they hold, and what is loaded of it."""

@@ -1,0 +1,58 @@
+"""Which file a name or an engine leads to.
+
+While an application is loaded, what it connects to is a private file that stands for the one it meant
+(``treadle.client.loading``); which stands for which is noted here.
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+from typing import Any
+
+from sqlalchemy import Engine
+
+BESIDE = ("", "-wal", "-shm", "-journal")
+"""What SQLite appends to the name of a database for the files beside it (https://www.sqlite.org/tempfiles.html)."""
+
+stand_ins: dict[str, str] = {}
+"""The file that each private file stands for."""
+
+
+def file_of(database: Any, *, uri: bool = False) -> str:
+    """Return the absolute path of the file that ``sqlite3.connect`` would open, or an empty text for none.
+
+    https://www.sqlite.org/uri.html
+
+    Args:
+        database: its first argument.
+        uri: whether a text that starts with ``file:`` is a URI.
+    """
+    try:
+        name = os.fsdecode(database)
+    except TypeError:
+        return ""
+    if uri and name.startswith("file:"):
+        parts = urllib.parse.urlsplit(name)
+        query = dict(urllib.parse.parse_qsl(parts.query))
+        if query.get("mode") == "memory" or query.get("vfs") == "memdb":
+            return ""
+        name = urllib.parse.unquote(parts.path)
+    return "" if name in {"", ":memory:"} else os.path.abspath(name)  # noqa: PTH100  # as SQLite does; links stay
+
+
+def path_of_engine(engine: Engine) -> str:
+    """Return the file that an engine leads to, or an empty text."""
+    positional, options = engine.dialect.create_connect_args(engine.url)
+    return file_of(positional[0] if positional else "", uri=bool(options.get("uri")))
+
+
+def meant_by(path: str) -> str:
+    """Return the file that a path stands for: itself, unless it is private."""
+    return stand_ins.get(path, path)
+
+
+def stand_in_for(path: str) -> str | None:
+    """Return the private file that stands for a file, if there is one."""
+    real = os.path.realpath(path)
+    return next((private for private, meant in stand_ins.items() if os.path.realpath(meant) == real), None)

@@ -1,0 +1,1 @@
+"""Examinations: what is seen of clients that are run once, alone."""
