@@ -25,6 +25,7 @@ from typing import Any
 import cloudpickle
 from attrs import frozen
 
+from treadle.client.answers import is_joined, joined
 from treadle.interning import the_operation
 from treadle.values.canonical import spoken
 from treadle.values.opaque import Opaque
@@ -124,6 +125,8 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         """Carry exceptions without their ``__init__``, and what cannot be carried in part."""
         if isinstance(thing, BaseException):
             return _exception_parts(thing)
+        if isinstance(thing, type) and is_joined(thing):
+            return joined, (thing.__name__, thing.__bases__, thing.__module__)
         if type(thing) is object:
             raise pickle.PicklingError("an object that is nothing but itself, and that no module has")
         if self.lenient and not isinstance(thing, (type, types.FunctionType, types.BuiltinFunctionType)):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import pickle
 import signal
@@ -35,6 +36,7 @@ from treadle.client.carrying import pack_call
 from treadle.client.inside import Inside, Way
 from treadle.client.patching import copy_of
 from treadle.client.process import Again, Misused, Process, keep_from_forks, received_end
+from treadle.client.seeding import create
 from treadle.client.surroundings import Surroundings
 from treadle.scenario import Client, Database
 from treadle.values.errors import TreadleError
@@ -278,7 +280,7 @@ class ForkServer:
             if pid == 0:
                 control.close()
                 if order.client is None:  # a call that travels takes the place of this one
-                    self._be_client(self._database.create, order, pipe)
+                    self._be_client(functools.partial(create, self._database), order, pipe)
                 client = self._clients[order.client]
                 self._be_client(client.run, order, pipe)
             pipe.close()

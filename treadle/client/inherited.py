@@ -12,6 +12,7 @@ import gc
 import sqlite3
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import compress
@@ -142,6 +143,7 @@ class Inherited:
     names: list[tuple[Callable[..., Any], list[_Put]]]
     opened: list[Opened]
     in_memory: list[Any] = field(factory=list)
+    _made: list[weakref.ref[Engine]] = field(factory=list)
     _kept: list[Any] = field(factory=list)
 
     @classmethod
@@ -170,13 +172,14 @@ class Inherited:
 
     def note_engines(self) -> None:
         """Know the engines that will be made, too."""
-        make = Engine.__init__
 
-        def made(engine: Engine, *arguments: Any, **options: Any) -> None:
-            make(engine, *arguments, **options)
-            self.engines.append(engine)
+        def make(kind: type[Engine], *_: Any, **__: Any) -> Engine:
+            engine = object.__new__(kind)
+            self._made.append(weakref.ref(engine, self._made.remove))
+            return engine
 
-        Engine.__init__ = made  # type: ignore[method-assign, assignment]  # for good
+        # Not __init__: SQLAlchemy reads there which arguments create_engine may pass on.
+        Engine.__new__ = make  # type: ignore[assignment]  # for good
 
     def forget_pools(self) -> None:
         """Let every engine open connections anew.
@@ -188,3 +191,7 @@ class Inherited:
             if first:
                 self._kept.append(engine.pool)  # what is in it stays open: closing would touch the file
             engine.dispose(close=False)
+        for made in tuple(self._made):
+            engine_made = made()
+            if engine_made is not None and "pool" in vars(engine_made):  # not one that shares the pool of another
+                engine_made.dispose(close=False)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+from treadle.client.answers import settled
 from treadle.client.carrying import Lent, pack_outcome, pack_payload, spelled, unpack_call
 from treadle.client.identity import real_pid
 from treadle.client.patching import copy_of, redirect
@@ -252,7 +253,7 @@ class Run:
 
     def _outcome(self, call: Callable[[], object]) -> Outcome:
         try:
-            returned = call()
+            returned = settled(call())
         except BaseException as error:  # noqa: BLE001  # whatever the client raises is its outcome
             self._end_child()
             self._require_no_check()
@@ -279,7 +280,8 @@ class Run:
 
     def _tell_end(self, outcome: Outcome) -> None:
         surroundings = self._inside.surroundings
-        ended = Ended(pack_outcome(outcome), surroundings.drew(), surroundings.reusable())
+        drew = surroundings.drew()  # before anything is packed: that may draw, too
+        ended = Ended(pack_outcome(outcome), drew, surroundings.reusable())
         self._inside.tell(Parted(self._followed, ended) if self._known else ended)
 
     # What connections call.

@@ -19,7 +19,8 @@ and they all sleep if each slept before and after, and none has a new switch. Th
   still so when the thread that looks has the GIL again.
 - That needs a look at all of them: one that is known to wait (see ``timekeeping``) may wait for the GIL too, and be
   woken instead of another. Whether it is known to wait must not change meanwhile, or it ran: ``changes`` tells.
-- A thread that pauses between two looks of its own sleeps until its clock wakes it: it says so, which is asked last.
+- A thread that pauses between two looks of its own sleeps until its clock wakes it, be it during the last read: it
+  says so for as long as it sleeps, which is asked between the two parts, when it is in the sleep that both see.
 - A thread that is about to begin or about to end counts as running: from before it is started until Linux lists it no
   more.
 
@@ -227,20 +228,19 @@ class Census:
         changes = self.changes
         self._looks += 1
         try:
-            saw = not self._starting and (self._saw_all_sleep() if self._told else self._are_still(exempt))
-            pausing = any(member.pausing for member in self._watched(exempt))
-            return saw and not self._starting and not pausing and changes == self.changes
+            saw = not self._starting and (self._saw_all_sleep(exempt) if self._told else self._are_still(exempt))
+            return saw and not self._starting and changes == self.changes
         finally:
             self._looks -= 1
             if not self._looks:  # or another thread might read a file that is closed, and opened as another
                 while self._gone:
                     self._gone.pop().forget()
 
-    def _saw_all_sleep(self) -> bool:
+    def _saw_all_sleep(self, exempt: Container[int]) -> bool:
         """Tell whether two looks at all others saw them sleep, and in the same sleep."""
         watched = self._watched(())  # also those: one of them may wait for the GIL, and be woken instead of another
         before = [member.glance() for member in watched]
-        if any(glance is not None and not glance[0] for glance in before):
+        if any(glance is not None and not glance[0] for glance in before) or self._some_pause(exempt):
             return False
         for member, glance in zip(watched, before, strict=True):
             if glance is None:
@@ -248,6 +248,9 @@ class Census:
             elif not member.stands() or member.glance() != glance:
                 return False
         return True
+
+    def _some_pause(self, exempt: Container[int]) -> bool:
+        return any(member.pausing for member in self._watched(exempt))
 
     def pauses(self) -> Callable[[], None]:
         """Return a function that lets others have the GIL for a moment, each time for longer."""
@@ -278,7 +281,7 @@ class Census:
         places = _places()
         for _ in range(_LOOKS if watched else 0):
             _real_sleep(_LOOK_S)
-            if _places() != places:
+            if _places() != places or self._some_pause(exempt):
                 return False
         for member in watched:
             if member.ident not in places:
