@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from treadle.client.guard import Files, Guard, add_guard, file_of, guarded
+from treadle.client.recorder import NAMES, Recorded
 
 _stand_ins: dict[str, str] = {}
 """The file that each private file stands for."""
@@ -73,7 +74,10 @@ def _led(original: Callable[..., Any], module: Any, database: Any, *arguments: A
     if not path or path in _stand_ins:
         return original(database, *arguments, **options)
     options.pop("uri", None)
-    return original(_under_way[-1].stand_in(path), *arguments, **options)
+    given = dict(zip(NAMES, arguments, strict=False)) | options
+    if given.get("factory") in {None, sqlite3.Connection}:
+        given["factory"] = Recorded
+    return original(_under_way[-1].stand_in(path), **given)
 
 
 @contextlib.contextmanager
