@@ -23,6 +23,7 @@ from sqlalchemy import Engine
 
 from treadle.client.opened import Opened, Put
 from treadle.client.patching import redirect
+from treadle.client.remembered import Remembered
 
 _Defaults = dict[int, list[types.FunctionType]]
 """Functions, by the ids of the tuples that are the defaults of their parameters."""
@@ -141,12 +142,14 @@ class Inherited:
         names: the functions that open connections, each with what is bound to it.
         opened: connections that lead to files.
         in_memory: connections that do not.
+        remembered: the numbers that modules remember.
     """
 
     engines: list[Engine]
     names: list[tuple[Callable[..., Any], list[Put]]]
     opened: list[Opened]
-    in_memory: list[Any] = field(factory=list)
+    in_memory: list[Any]
+    remembered: Remembered
     _kept: list[Any] = field(factory=list)
 
     @classmethod
@@ -171,7 +174,9 @@ class Inherited:
         for each in opened:
             each.cursors += [(one, puts[id(one)]) for one in cursors if _connection_of(one) is each.connection]
             each.look(driver, library.detect_types)
-        return cls(engines, [(function, puts[id(function)]) for function in functions], opened, in_memory)
+        remembered = Remembered(_of(things, kinds, types.FunctionType))
+        names = [(function, puts[id(function)]) for function in functions]
+        return cls(engines, names, opened, in_memory, remembered)
 
     def note_engines(self) -> None:
         """Know the engines that will be made, too."""

@@ -116,6 +116,7 @@ class Inside:
         with contextlib.suppress(BaseException):  # how it ends is nobody's business
             call()
         run.finish()
+        self.surroundings.be_warm()
 
     # What goes over the pipe.
 

@@ -239,12 +239,17 @@ class Surroundings:
         gate: Any = gate_of(self._driver)
         self._opens = opens or functools.partial(gate, client)
         self.timekeeper.restart()
+        self._inherited.remembered.restore()
         self._seed(client.name)
         if self._identity is None:
             self._identity = install(client.name)
         for opened in self._inherited.opened:
             if self._is_own(meant_by(opened.path)):
                 self._replace(opened)
+
+    def be_warm(self) -> None:
+        """Let each run find what modules remember now."""
+        self._inherited.remembered.note()
 
     def _seed(self, name: str) -> None:
         random.seed(f"treadle:{name}")
