@@ -17,9 +17,9 @@ from attrs import evolve
 from sqlalchemy import Engine, text
 
 from tests.checking.bank import bank, read_then_write
-from treadle import Client, NondeterminismError, Verdict, at_end, check
+from treadle import ChallengeError, Client, NondeterminismError, Verdict, at_end, check
 from treadle.report import render_result
-from treadle.values.origin import TIME, Source
+from treadle.values.origin import ADDRESS, TIME, Source
 
 _draw_under_another_name = urandom
 
@@ -97,6 +97,24 @@ def test_a_time_that_no_clock_of_python_tells_is_called_one(tmp_path: Path) -> N
     with pytest.raises(NondeterminismError) as caught:
         check(_scenario(written))
     assert TIME is _source(caught.value)
+
+
+@pytest.mark.parametrize(("learned", "live", "source"), [(2**44, 2**44 + 64, ADDRESS), (10, 2**50, None)])
+def test_an_address_that_only_a_challenge_shows_is_called_one(learned: int, live: int, source: Source | None) -> None:
+    """Where the gate is, objects are elsewhere; what looks like no address is still a mistake of the search."""
+    scenario = bank(read_then_write)
+    engine = scenario.database.engine
+
+    def client() -> None:
+        with engine.begin() as connection:
+            opened = type(connection.connection.dbapi_connection).__name__
+            number = learned if opened == "GateConnection" else live
+            connection.execute(text("UPDATE account SET balance = :number"), {"number": number})
+
+    with pytest.raises((NondeterminismError, ChallengeError)) as caught:
+        check(evolve(scenario, clients=[Client("Ann", client)]))
+    found = getattr(caught.value, "difference", None)
+    assert source is (found and found.source)
 
 
 @pytest.mark.parametrize("ends", ["returns", "raises"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -69,6 +69,23 @@ def difference_of(expected: Operation | Outcome, got: Operation | Outcome) -> Di
         if type(one) is type(other):
             return _of_values(f"the text of its {type(one).__name__}", str(one), str(other))
     return None
+
+
+def difference_of_rows(
+    expected: Mapping[str, Sequence[Mapping[str, Any]]], got: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Difference | None:
+    """Return the one value in which committed rows differ, or None where there are others or more of them.
+
+    Args:
+        expected: the rows of each table, each with its columns.
+        got: likewise.
+    """
+    pairs = list(_differing(expected, got, ()))
+    if not pairs or any(len(way) != len(("table", "row", "column")) for way, _, _ in pairs):
+        return None
+    (table, _, column), one, other = pairs[0]
+    shown = _marked(quoted(one), quoted(other))
+    return Difference(f"column {column} of a row of {table}", *shown, source_of(one, other), len(pairs) - 1)
 
 
 def _of_operations(expected: Operation, got: Operation) -> Difference | None:
