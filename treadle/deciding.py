@@ -187,10 +187,7 @@ class Decider:
                 continue
             if name in silent:
                 finding.exhausted = False
-                finding.why_not = finding.why_not or (
-                    f"client {quoted(name)} ran no statement on the checked database, and "
-                    f"{failure or 'came to its end'}: does it use the scenario's engine?"
-                )
+                finding.why_not = finding.why_not or self._why_silent(name, failure)
                 return finding.why_not
             if failure:
                 return (
@@ -199,6 +196,19 @@ class Decider:
                     f"may_fail=[{quoted(name)}]"
                 )
         return ""
+
+    def _why_silent(self, name: str, failure: str) -> str:
+        """Return how a client ended that never ran a statement, and what that may mean."""
+        if failure:
+            return (
+                f"client {quoted(name)} ran no statement on the checked database: it {failure}. Mend that first; what "
+                "is asked of it has not been tried."
+            )
+        end = self._system.serial((name,)).outcomes[name]
+        return (
+            f"client {quoted(name)} ran no statement on the checked database: it {end} without one. Let it use "
+            "the scenario's engine, or connect to the file of that engine."
+        )
 
     def _failure_alone(self, name: str) -> str:
         """Return how a client fails that runs alone, without faults; an empty text if it does not."""

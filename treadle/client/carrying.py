@@ -365,15 +365,18 @@ def operation_of(parts: Spelled, borrow: Callable[[int], Callable[..., Any]]) ->
     return the_operation(Kind(kind), connection, cursor, sql, arguments, clock_s=clock_s, payload=payload)
 
 
-def pack_payload(payload: tuple[tuple[Any, ...], dict[str, Any]], lend: Callable[[Any], Lent]) -> bytes:
+def pack_payload(name: object, payload: tuple[tuple[Any, ...], dict[str, Any]], lend: Callable[[Any], Lent]) -> bytes:
     """Return the arguments of a configuration as bytes.
 
+    A collation says that it is deterministic by being one (https://www.sqlite.org/c3ref/create_collation.html).
+
     Args:
+        name: what is configured, as ``create_function``.
         payload: positional and named arguments.
         lend: keeps a callable that cannot travel, or may depend on its process.
     """
     values, options = payload
-    pure = options.get("deterministic", False)
+    pure = name == "create_collation" or options.get("deterministic", False)
     return _dumped((tuple(value if _travels(value, pure=pure) else lend(value) for value in values), options))
 
 

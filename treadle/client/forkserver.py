@@ -35,7 +35,7 @@ from attrs import frozen
 from treadle.client.carrying import pack_call
 from treadle.client.inside import Inside, Way
 from treadle.client.patching import copy_of
-from treadle.client.process import Again, Misused, Process, keep_from_forks, received_end
+from treadle.client.process import Again, Lending, Misused, Process, keep_from_forks, received_end
 from treadle.client.seeding import create
 from treadle.client.surroundings import Surroundings
 from treadle.scenario import Client, Database
@@ -85,6 +85,7 @@ class ForkServer:
         isolates: every run of a client has a fresh process, and not one that has run that client before.
         drew: the names of clients that drew from a random source seeded with their name.
         started: how many processes of clients were started.
+        lending: what SQL calls back in processes of clients.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class ForkServer:
         self._calls: dict[int, tuple[Client, bytes | None]] = {}  # by the identity of the client
         self.drew: set[str] = set()
         self.started = 0
+        self.lending = Lending()
         self._clients = clients
         self._database = database
         self._surroundings = surroundings
@@ -160,7 +162,7 @@ class ForkServer:
             if not process.gone:
                 process.run_again(again)
                 return process
-        process = Process(client.name, self._max_step_s, self.drew.add, self.why_not)
+        process = Process(client.name, self._max_step_s, self.drew.add, self.why_not, self.lending)
         self.started += 1
         with process.there:
             if number is None and packed is None:
@@ -241,6 +243,7 @@ class ForkServer:
         for processes in self._idle.values():
             for process in processes:
                 process.abandon()
+        self.lending.close()
         self._control.close()
         for pid in (self._pid, *self._forked):
             with contextlib.suppress(ChildProcessError):  # somebody else has waited for it

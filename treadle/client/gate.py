@@ -331,7 +331,7 @@ class CursorCalls:
 
     def _shape(self, factory: Callable[..., Any], row: tuple[Any, ...]) -> Any:
         driver = self._gate.driver
-        if factory is driver.Row:
+        if isinstance(factory, type) and issubclass(factory, driver.Row):
             names = ", ".join('NULL AS "' + item[0].replace('"', '""') + '"' for item in self.description)
             with contextlib.closing(driver.connect(":memory:")) as shaper:
                 return factory(shaper.execute(f"SELECT {names}"), row)

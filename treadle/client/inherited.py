@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import compress
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field
 from sqlalchemy import Engine
 
-_Put = Callable[[Any], None]
-"""Puts something else where a reference was found."""
+from treadle.client.opened import Opened, Put
+from treadle.client.patching import redirect
+from treadle.client.remembered import Remembered
 
 _Defaults = dict[int, list[types.FunctionType]]
 """Functions, by the ids of the tuples that are the defaults of their parameters."""
@@ -41,7 +42,7 @@ def _slots(thing: Any) -> Iterator[str]:
         yield from (names,) if isinstance(names, str) else names
 
 
-def _places(holder: Any, targets: dict[int, Any], functions: _Defaults) -> Iterator[tuple[int, _Put]]:
+def _places(holder: Any, targets: dict[int, Any], functions: _Defaults) -> Iterator[tuple[int, Put]]:
     """Yield which of the targets a holder refers to, each with how to put something else there.
 
     Args:
@@ -59,6 +60,9 @@ def _places(holder: Any, targets: dict[int, Any], functions: _Defaults) -> Itera
             yield from [(id(each), partial(_put_default, function, each)) for each in holder if id(each) in targets]
     elif type(holder) is partial and id(holder.func) in targets:
         yield id(holder.func), partial(_put_function, holder)
+    elif isinstance(holder, types.BuiltinFunctionType):
+        if id(holder.__self__) in targets:
+            yield id(holder.__self__), partial(_lead_method, holder)
     elif not isinstance(holder, types.FunctionType):
         values = [(name, id(getattr(holder, name, None))) for name in _slots(holder)]
         yield from [(value, partial(setattr, holder, name)) for name, value in values if value in targets]
@@ -69,11 +73,16 @@ def _put_default(function: types.FunctionType, target: Any, value: Any) -> None:
     function.__defaults__ = tuple(value if item is target else item for item in defaults)
 
 
+def _lead_method(holder: Any, value: Any) -> None:
+    """Let a method that somebody took from an object (``run = connection.execute``) be that of another object."""
+    redirect(holder, getattr(value, holder.__name__))
+
+
 def _put_function(holder: partial[Any], value: Any) -> None:
     holder.__setstate__((value, holder.args, holder.keywords, vars(holder)))  # type: ignore[attr-defined]  # as pickle does
 
 
-def references(targets: list[Any], things: list[Any], beside: Iterable[Any]) -> dict[int, list[_Put]]:
+def references(targets: list[Any], things: list[Any], beside: Iterable[Any]) -> dict[int, list[Put]]:
     """Return how to put something else wherever objects are referred to, by the ids of these.
 
     The heap is gone through once for all of them: that of a test runner has a million objects.
@@ -90,34 +99,11 @@ def references(targets: list[Any], things: list[Any], beside: Iterable[Any]) -> 
         if type(function) is types.FunctionType:
             functions.setdefault(id(function.__defaults__), []).append(function)
     known = {id(target): target for target in targets}
-    puts: dict[int, list[_Put]] = {id(target): [] for target in targets}
+    puts: dict[int, list[Put]] = {id(target): [] for target in targets}
     for holder in holders:
         for target, put in _places(holder, known, functions):
             puts[target].append(put)
     return puts
-
-
-@define(eq=False)
-class Opened:
-    """A connection that was open before the process was forked.
-
-    Attributes:
-        connection: the driver's.
-        path: of its database file.
-        puts: put another connection wherever this one is referred to.
-    """
-
-    connection: Any
-    path: str
-    puts: list[_Put]
-
-    def options(self) -> dict[str, Any]:
-        """Return the options with which it may have been opened."""
-        connection = self.connection
-        options = {"isolation_level": connection.isolation_level}
-        if hasattr(connection, "autocommit"):
-            options["autocommit"] = connection.autocommit
-        return options
 
 
 def _other_drivers() -> Iterator[Callable[..., Any]]:
@@ -126,6 +112,26 @@ def _other_drivers() -> Iterator[Callable[..., Any]]:
         names = vars(module) if isinstance(module, types.ModuleType) else {}
         if "sqlite_version" in names and isinstance(names.get("connect"), types.BuiltinFunctionType):
             yield names["connect"]
+
+
+def _connection_of(cursor: Any) -> Any:
+    try:
+        return cursor.connection
+    except Exception:  # noqa: BLE001  # it was never initialised, and each Python says so in its own way
+        return None
+
+
+class Library(Protocol):
+    """A driver's SQLite."""
+
+    def filename(self, connection: Any) -> str:
+        """Return the file of a connection, or an empty text."""
+
+    def detect_types(self, connection: Any) -> int | None:
+        """Return what the driver converts on a connection, as ``connect`` takes it, or None if that cannot be told."""
+
+    def refuse_attach(self, connection: Any, allows: Callable[[str | None], bool]) -> None:
+        """Let a connection attach only what is allowed."""
 
 
 @define(eq=False)
@@ -137,38 +143,42 @@ class Inherited:
         names: the functions that open connections, each with what is bound to it.
         opened: connections that lead to files.
         in_memory: connections that do not.
+        remembered: the numbers that modules remember.
     """
 
     engines: list[Engine]
-    names: list[tuple[Callable[..., Any], list[_Put]]]
+    names: list[tuple[Callable[..., Any], list[Put]]]
     opened: list[Opened]
-    in_memory: list[Any] = field(factory=list)
+    in_memory: list[Any]
+    remembered: Remembered
     _made: list[weakref.ref[Engine]] = field(factory=list)
     _kept: list[Any] = field(factory=list)
 
     @classmethod
-    def of(cls, driver: ModuleType, path_of: Callable[[Any], str]) -> Inherited:
+    def of(cls, driver: ModuleType, library: Library) -> Inherited:
         """Look around.
 
         Args:
             driver: as ``sqlite3``.
-            path_of: tells the file of a connection, or an empty text.
+            library: its SQLite.
         """
         things = gc.get_objects()
         kinds = list(map(type, things))
         engines = [engine for engine in _of(things, kinds, Engine) if "pool" in vars(engine)]
         connections = _of(things, kinds, driver.Connection)
-        paths = [path_of(connection) for connection in connections]
+        paths = [library.filename(connection) for connection in connections]
         in_memory = [connection for connection, path in zip(connections, paths, strict=True) if not path]
         functions = list({sqlite3.connect, driver.connect, *_other_drivers()})
-        targets = [*functions, *compress(connections, paths)]
-        puts = references(targets, things, (functions, kinds, connections, in_memory))
-        return cls(
-            engines,
-            [(function, puts[id(function)]) for function in functions],
-            [Opened(each, path, puts[id(each)]) for each, path in zip(connections, paths, strict=True) if path],
-            in_memory,
-        )
+        cursors = _of(things, kinds, driver.Cursor)
+        targets = [*functions, *compress(connections, paths), *cursors]
+        puts = references(targets, things, (functions, kinds, connections, in_memory, cursors))
+        opened = [Opened(each, path, puts[id(each)]) for each, path in zip(connections, paths, strict=True) if path]
+        for each in opened:
+            each.cursors += [(one, puts[id(one)]) for one in cursors if _connection_of(one) is each.connection]
+            each.look(driver, library.detect_types)
+        remembered = Remembered(_of(things, kinds, types.FunctionType))
+        names = [(function, puts[id(function)]) for function in functions]
+        return cls(engines, names, opened, in_memory, remembered)
 
     def note_engines(self) -> None:
         """Know the engines that will be made, too."""

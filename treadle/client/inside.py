@@ -84,6 +84,7 @@ class Inside:
         self._pipe = pipe
         self._pid = real_pid()
         self._copies: list[int] = []
+        self._lent: list[Callable[..., Any]] = []
         self._is_warm = False
         self.current: Run | None = None
 
@@ -117,6 +118,7 @@ class Inside:
         with contextlib.suppress(BaseException):  # how it ends is nobody's business
             call()
         run.finish()
+        self.surroundings.be_warm()
 
     # What goes over the pipe.
 
@@ -128,17 +130,31 @@ class Inside:
             _exit(0)
 
     def heard(self) -> object:
-        """Wait for what the checker says; if it does not need the run any more, this is the end."""
+        """Wait for what the checker says; if it does not need the process any more, this is the end."""
         while True:
             try:
                 message = self._pipe.recv_bytes()
-                if message != COPY:
-                    break
             except (OSError, EOFError):
                 _exit(0)
-            with contextlib.suppress(OSError):  # there are too many files: it cannot be copied
-                self._split(received_end(self._pipe))
-        return pickle.loads(message)  # noqa: S301  # from the process that this one was
+            if message == COPY:
+                with contextlib.suppress(OSError):  # there are too many files: it cannot be copied
+                    self._split(received_end(self._pipe))
+                continue
+            told = pickle.loads(message)  # noqa: S301  # from the process that this one was
+            if not isinstance(told, Call):
+                return told
+            self.tell(self._called(told))
+
+    def lend(self, function: Callable[..., Any]) -> Lent:
+        """Keep a callable, in this run and in later ones, for SQL to call it back."""
+        self._lent.append(function)
+        return Lent(len(self._lent) - 1)
+
+    def _called(self, call: Call) -> Answered:
+        try:
+            return Answered(self._lent[call.number](*call.arguments), failed=False)
+        except Exception as error:  # noqa: BLE001  # SQLite makes an error of its own of it
+            return Answered(repr(error), failed=True)
 
     def _split(self, end: Connection) -> None:
         """Copy this process; the copy talks over another pipe."""
@@ -206,7 +222,6 @@ class Run:
         self._followed = 0
         self._numbers: set[int] = set()
         self._kept: set[object] = set()
-        self._lent: list[Callable[..., Any]] = []
         self._again: Again | None = None
         self._caught = 0
         self._tells_sources = False
@@ -329,13 +344,11 @@ class Run:
             told = inside.heard()
             if isinstance(told, Observation):
                 return told
-            if isinstance(told, Call):
-                inside.tell(self._called(told))
-            elif isinstance(told, Follow):
+            if isinstance(told, Follow):
                 self._known.extend(told.known)
                 self._followed = 0
                 return self._observation(operation)
-            elif isinstance(told, Again):
+            if isinstance(told, Again):
                 self._again = told
                 raise _GivenUp
 
@@ -345,18 +358,8 @@ class Run:
     def _spelled(self, operation: Operation) -> Any:
         payload = operation.payload
         if operation.kind is Kind.CONFIGURE and isinstance(payload, tuple):
-            payload = pack_payload(payload, self._lend)
+            payload = pack_payload(operation.arguments[0], payload, self._inside.lend)
         return spelled(operation, payload)
-
-    def _lend(self, function: Callable[..., Any]) -> Lent:
-        self._lent.append(function)
-        return Lent(len(self._lent) - 1)
-
-    def _called(self, call: Call) -> Answered:
-        try:
-            return Answered(self._lent[call.number](*call.arguments), failed=False)
-        except Exception as error:  # noqa: BLE001  # SQLite makes an error of its own of it
-            return Answered(repr(error), failed=True)
 
     def blame(self, misuse: TreadleError) -> NoReturn:
         """End the process, and the check with this error."""

@@ -20,6 +20,7 @@ from typing import Any
 from treadle.application.copying import is_read
 from treadle.application.files import file_of, stand_ins
 from treadle.client.guard import Files, Guard, add_guard, guarded
+from treadle.client.recorder import NAMES, Recorded
 
 _under_way: list[Loading] = []
 
@@ -67,7 +68,10 @@ def _led(original: Callable[..., Any], module: Any, database: Any, *arguments: A
     if not path or path in stand_ins:
         return original(database, *arguments, **options)
     options.pop("uri", None)
-    return original(_under_way[-1].stand_in(path), *arguments, **options)
+    given = dict(zip(NAMES, arguments, strict=False)) | options
+    if given.get("factory") in {None, sqlite3.Connection}:
+        given["factory"] = Recorded
+    return original(_under_way[-1].stand_in(path), **given)
 
 
 class _Allowed:

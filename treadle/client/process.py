@@ -27,6 +27,7 @@ import os
 import pickle
 import select
 import signal
+import weakref
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import recv_handle, send_handle
@@ -180,6 +181,39 @@ class PartedError(Exception):
         self.stop = stop
 
 
+class Lending:
+    """What the processes of one fork server have lent, for SQL to call it back.
+
+    Attributes:
+        lenders: the processes that are kept for it.
+        lost: why something could not be called back, or None.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is lent yet."""
+        self.lenders: weakref.WeakSet[Process] = weakref.WeakSet()
+        self.lost: TreadleError | None = None
+
+    def close(self) -> None:
+        """Keep no process any more."""
+        for process in tuple(self.lenders):
+            process.close()
+
+
+class _Borrowed:
+    """A callable that stayed with a client; its process is kept for as long as this is."""
+
+    def __init__(self, process: Process, number: int) -> None:
+        self._process = process
+        self._number = number
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._process.call(self._number, arguments)
+
+    def __del__(self) -> None:
+        self._process.give_back()
+
+
 _pipes: set[Connection] = set()
 """This process's ends of the pipes to clients. What is forked here closes them, or a client would wait for ever."""
 
@@ -236,6 +270,7 @@ class Process:
         max_step_s: float | None,
         note_drawing: Callable[[str], None],
         why_not: Callable[[], TreadleError] | None = None,
+        lending: Lending | None = None,
     ) -> None:
         """Make a pipe for a run; ``there`` is the end that belongs to the client's process.
 
@@ -244,11 +279,15 @@ class Process:
             max_step_s: how long it may compute between two operations, in seconds; None for any time.
             note_drawing: told the name when the client has drawn from what is seeded with it.
             why_not: returns why no process was started; None for one that is to be a copy.
+            lending: what SQL calls back in the server's processes.
         """
         self.name = name
         self._max_step_s = max_step_s
         self._note_drawing = note_drawing
         self._why_not = why_not
+        self._lending = Lending() if lending is None else lending
+        self._lent = 0
+        self._is_needed = True
         self.used = False
         self.reusable = True
         self.source: Source | None = None
@@ -309,12 +348,28 @@ class Process:
             number: of the callable.
             arguments: plain values.
         """
-        self._pipe.send_bytes(pickle.dumps(Call(number, arguments), pickle.HIGHEST_PROTOCOL))
-        answer = self._told()
+        try:
+            self._pipe.send_bytes(pickle.dumps(Call(number, arguments), pickle.HIGHEST_PROTOCOL))
+            answer = self._told()
+        except (OSError, EOFError, TreadleError) as error:
+            self._lending.lost = error if isinstance(error, TreadleError) else self._lost()
+            raise
         assert isinstance(answer, Answered)
         if answer.failed:
             raise RuntimeError(answer.value)
         return answer.value
+
+    def _lost(self) -> TreadleError:
+        return UnsupportedOperationError(
+            f"client {self.name!r} gave SQLite a function of its own, and its process had ended when SQL was to call "
+            "it. Register it as deterministic, or let the client not end its process."
+        )
+
+    def give_back(self) -> None:
+        """Keep the process no more for one of those that it has lent."""
+        self._lent -= 1
+        if not (self._lent or self._is_needed):
+            self.close()
 
     def _stop(self) -> Operation | Outcome:
         try:
@@ -363,7 +418,9 @@ class Process:
         return Raised(ProcessEnded("the client's process ended before the client did: it was killed, or left Python"))
 
     def _borrow(self, number: int) -> Callable[..., Any]:
-        return lambda *arguments: self.call(number, arguments)
+        self._lent += 1
+        self._lending.lenders.add(self)
+        return _Borrowed(self, number)
 
     def _told(self) -> Any:
         """Wait for what the client tells, for as long as it may compute."""
@@ -384,7 +441,7 @@ class Process:
 
         If its process cannot be copied, that shows when the copy is resumed, as a ``CopyLostError``.
         """
-        copy = Process(self.name, self._max_step_s, self._note_drawing)
+        copy = Process(self.name, self._max_step_s, self._note_drawing, lending=self._lending)
         copy.used = self.used
         with copy.there, contextlib.suppress(OSError):
             self._pipe.send_bytes(COPY)
@@ -397,22 +454,29 @@ class Process:
             with contextlib.suppress(OSError):
                 os.kill(self._pid, signal.SIGKILL)
             _wait_for_end(self._pid)
-        self.abandon()
+        self.close()
 
     @property
     def gone(self) -> bool:
-        """Whether the process has ended, or was told to."""
-        return self._pipe.closed
+        """Whether the process has ended, or was told to, or is kept only for what it has lent."""
+        return self._pipe.closed or not self._is_needed
 
     def abandon(self) -> None:
-        """Let a run that waits to be resumed end, and its process."""
+        """Let a run that waits to be resumed end, and its process once nothing is called back there."""
+        self._is_needed = False
+        if not self._lent:
+            self.close()
+
+    def close(self) -> None:
+        """Let the process end, whatever it has lent."""
+        self._is_needed = False
         if not self._pipe.closed:
             _pipes.discard(self._pipe)
             self._pipe.close()
 
     def __del__(self) -> None:
         """Let the run end."""
-        self.abandon()
+        self.close()
 
 
 def _wait_for_end(pid: int, seconds: float | None = None) -> bool:

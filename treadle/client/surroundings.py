@@ -32,14 +32,13 @@ from treadle.application.files import file_of, meant_by, path_of_engine
 from treadle.client.gate import Port, gate_of
 from treadle.client.guard import Files, Guard, note_directories, note_starts, set_guard
 from treadle.client.identity import Identity, install
-from treadle.client.inherited import Inherited, Opened
-from treadle.client.patching import replace_method
+from treadle.client.inherited import Inherited, Library
+from treadle.client.opened import Opened
+from treadle.client.patching import redirect, replace_method
+from treadle.client.recorder import NAMES, Recorded
 from treadle.client.timekeeping import Timekeeper
 from treadle.values.errors import TreadleError, UnsupportedOperationError
 from treadle.values.instant import START
-
-_NAMES = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory", "cached_statements", "uri")
-"""The parameters of ``sqlite3.connect`` behind the first, in their order."""
 
 _LOOPS = "asyncio.base_events"
 """The module of which every event loop of Python is."""
@@ -54,16 +53,6 @@ _UUID_TIMES = ("_last_timestamp", "_last_timestamp_v6")
 
 Opens = Callable[[dict[str, Any]], Any]
 """Opens a connection to the checked database, given the options of ``sqlite3.connect``."""
-
-
-class Library(Protocol):
-    """A driver's SQLite."""
-
-    def filename(self, connection: Any) -> str:
-        """Return the file of a connection, or an empty text."""
-
-    def refuse_attach(self, connection: Any, allows: Callable[[str | None], bool]) -> None:
-        """Let a connection attach only what is allowed."""
 
 
 class Inmate(Port, Protocol):
@@ -94,7 +83,7 @@ class Surroundings:
         self._driver = driver
         self._library = library
         self._drivers = (sqlite3.connect, driver.connect)
-        self._inherited = Inherited.of(driver, library.filename)
+        self._inherited = Inherited.of(driver, library)
         self._engines = tuple(self._inherited.engines)
         self._blame: Callable[[TreadleError], None] = _nobody
         self._opens: Opens | None = None
@@ -171,9 +160,16 @@ class Surroundings:
         def seeded(self: random.Random, a: Any = None, version: int = 2) -> None:
             seed(self, entropy.randbytes(32) if a is None else a, version)
 
+        def drawn(size: int, /, flags: int = 0) -> bytes:  # noqa: ARG001  # as getrandom has it
+            return entropy.randbytes(size)
+
         random.Random.seed = seeded  # type: ignore[method-assign]  # for good
-        os.urandom = entropy.randbytes
-        random._urandom = entropy.randbytes  # type: ignore[attr-defined]  # noqa: SLF001  # what secrets and uuid draw from
+        for name in ("urandom", "getrandom"):  # whatever they were imported as, as secrets and uuid do
+            if hasattr(os, name):
+                redirect(getattr(os, name), drawn)
+        tls = sys.modules.get("_ssl")
+        if tls is not None:
+            redirect(tls.RAND_bytes, drawn)
 
     def forget_pools(self) -> None:
         """Let every engine open connections anew."""
@@ -237,12 +233,17 @@ class Surroundings:
         gate: Any = gate_of(self._driver)
         self._opens = opens or functools.partial(gate, client)
         self.timekeeper.restart()
+        self._inherited.remembered.restore()
         self._seed(client.name)
         if self._identity is None:
             self._identity = install(client.name)
         for opened in self._inherited.opened:
             if self._is_own(meant_by(opened.path)):
                 self._replace(opened)
+
+    def be_warm(self) -> None:
+        """Let each run find what modules remember now."""
+        self._inherited.remembered.note()
 
     def _seed(self, name: str) -> None:
         random.seed(f"treadle:{name}")
@@ -285,20 +286,24 @@ class Surroundings:
     def _replace(self, opened: Opened) -> None:
         """Put a connection of the client where one was that the application had opened before."""
         assert self._opens is not None
-        made = self._opens({"check_same_thread": False, **opened.options()})
-        made.row_factory = opened.connection.row_factory
-        if opened.connection.text_factory is not str:
-            made.text_factory = opened.connection.text_factory
-        for put in opened.puts:
-            with contextlib.suppress(AttributeError, TypeError):
-                put(made)
+        if opened.unknown:
+            opened.put_refusal(self._driver, functools.partial(self._refuse_opened, opened))
+        else:
+            opened.put(self._driver, self._opens(opened.options()))
         self._guard.lock_up(opened.connection, opened.path)
+
+    def _refuse_opened(self, opened: Opened) -> UnsupportedOperationError:
+        return self._refused(
+            f"a client uses a connection to {meant_by(opened.path)!r} that was opened before the check. In its place "
+            f"one that is just like it is needed, and {opened.unknown} cannot be carried over. Let a TARGET of the "
+            "command line import the module that opens it, or let the client open it in a function."
+        )
 
     # Connecting.
 
     def _connect(self, original: Callable[..., Any], database: Any, *arguments: Any, **options: Any) -> Any:
         """Open a connection: to the checked database, or to one in memory."""
-        options = dict(zip(_NAMES, arguments, strict=False)) | options
+        options = dict(zip(NAMES, arguments, strict=False)) | options
         path = file_of(database, uri=bool(options.get("uri")))
         if not path:
             return original(database, **options)
@@ -310,7 +315,7 @@ class Surroundings:
                 f"engine uses {self._driver.__name__!r}: one driver is checked. Let the engine use that module, as "
                 "create_engine(..., module=...)."
             )
-        if options.get("factory") not in {None, self._driver.Connection}:
+        if options.get("factory") not in {None, self._driver.Connection, Recorded}:
             raise self._refused(
                 f"connect(factory={options['factory']!r}): connections of another class would bypass the gate. "
                 "Leave the factory out for the check."

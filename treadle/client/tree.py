@@ -23,6 +23,7 @@ from treadle.client.process import Known, PartedError, Process
 from treadle.interning import intern_operation
 from treadle.scenario import Client
 from treadle.values.canonical import canonical
+from treadle.values.difference import Difference, difference_of
 from treadle.values.errors import NondeterminismError
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
@@ -337,11 +338,14 @@ def check_stop(client: str, node: Node, stop: Operation | Outcome) -> None:
         NondeterminismError: it does something else.
     """
     if not _same_stop(node, stop):
-        raise _difference(client, node, _spoken(stop))
+        known = node.operation or node.outcome
+        assert known is not None
+        raise _difference(client, node, _spoken(stop), difference_of(known, stop))
 
 
-def _difference(client: str, node: Node, instead: str) -> NondeterminismError:
-    return NondeterminismError(client, node.depth + 1, _spoken(node.operation or node.outcome), instead)
+def _difference(client: str, node: Node, instead: str, difference: Difference | None = None) -> NondeterminismError:
+    expected = _spoken(node.operation or node.outcome)
+    return NondeterminismError(client, node.depth + 1, expected, instead, difference)
 
 
 class LiveRun:

@@ -277,10 +277,13 @@ class System:
 
         Raises:
             NondeterminismError: one does something else.
-            UnsupportedOperationError: a property would have opened the application's own database.
+            UnsupportedOperationError: a property would have opened the application's own database, or a function that
+                a client gave SQLite could not be called.
         """
         if self._refused:  # a predicate may have made nothing of it
             raise self._refused[0]
+        if self._server.lending.lost is not None:  # SQLite made an error of its own of it
+            raise self._server.lending.lost
         if not self._isolates:
             for tree in dict.fromkeys(self._trees):
                 tree.verify()

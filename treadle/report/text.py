@@ -265,11 +265,16 @@ def _decisions(result: Result, width: int) -> list[str]:
     verdicts = max(len(_verdict(decision)) for decision in ordered)
     names = max(len(spelled(decision.property.name)) for decision in ordered)
     found = []
+    told: set[str] = set()
     for decision in ordered:
         start = f"{_verdict(decision).ljust(verdicts)}  {spelled(decision.property.name).ljust(names)}  "
         indent = _indent(start, width)
         found += wrap(start + _clause(decision), width, indent=indent)
         if decision.why and decision.counterexample is None:
+            if decision.why in told:
+                found += wrap(f"{indent}for the same reason", width, indent=indent)
+                continue
+            told.add(decision.why)
             found += wrap(f"{indent}because {prose(decision.why)}", width, indent=indent)
     return found
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -31,13 +32,16 @@ from treadle.judge import Judge
 from treadle.scenario import Client
 from treadle.search.interruption import Interruption
 from treadle.search.pct import Priorities
+from treadle.values.difference import difference_of_rows
 from treadle.values.display import name as spelled
 from treadle.values.display import quoted
 from treadle.values.errors import ChallengeError, NondeterminismError, ScheduleMismatchError, StuckClientError
 from treadle.values.operation import Kind, Operation
+from treadle.values.origin import ADDRESS, SET_ORDER
 from treadle.values.outcome import Outcome, OutcomeKey
 from treadle.values.schedule import Choice, Fail, Schedule, Step
 from treadle.values.signals import OperationBoundError
+from treadle.world.content import Content
 
 _SMALL_S = 0.24
 """How long challenges may take in any case, in seconds: what a small search leaves."""
@@ -226,6 +230,7 @@ class Challenger:
         script = tuple(self._execution.script)
         self._require_same_again(script)
         schedule, place, why = self._where(script)
+        self._require_no_addresses(schedule)
         return ChallengeError(schedule.token, f"{what} and the search did not find that", place, why)
 
     def _require_same_again(self, script: Sequence[Made]) -> None:
@@ -259,6 +264,26 @@ class Challenger:
         ):
             for _ in live.walk(schedule.choices):
                 pass
+
+    def _require_no_addresses(self, schedule: Schedule) -> None:
+        """Compare the rows with those that were learned: objects are not where they are in a process with the gate.
+
+        Raises:
+            NondeterminismError: a value differs as addresses in memory do, or the order of a set.
+        """
+        assert self._execution is not None
+        *_, learned = [self._system.product.root(), *self._learned_states(schedule)]
+        found = difference_of_rows(_rows(learned.content), _rows(self._execution.passed.content))
+        if found is None or found.source not in {ADDRESS, SET_ORDER}:
+            return
+        last = next(choice.client for choice in reversed(schedule.choices))
+        name = self._system.scenario.clients[last].name
+        raise NondeterminismError(name, learned.locals[last].node.depth, found.expected, found.got, found)
+
+    def _learned_states(self, schedule: Schedule) -> Iterator[State]:
+        with contextlib.suppress(ScheduleMismatchError):
+            for taken in self._system.product.walk(schedule.choices):
+                yield taken.after
 
     def _where(self, script: Sequence[Made]) -> tuple[Schedule, str, str]:
         """Return the schedule of a plain execution as it was learned, and where and how the two part.
@@ -294,6 +319,11 @@ class Challenger:
                 break
         why = why or "what was learned agrees, and something has left this execution out"
         return Schedule(tuple(taken)), place, why
+
+
+def _rows(content: Content) -> dict[str, list[dict[str, Any]]]:
+    committed = content.committed
+    return {table: [dict(row) for row in committed.rows(table)] for table in committed.tables}
 
 
 _MORE = frozenset({Kind.CONFIGURE, Kind.CLOSE_CURSOR, Kind.FETCHONE, Kind.FETCHMANY, Kind.FETCHALL})

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 from treadle.values.display import message, name, prose, quoted
 
 if TYPE_CHECKING:
+    from treadle.values.difference import Difference
     from treadle.values.verdict import Result
 
 
@@ -67,22 +68,30 @@ class NondeterminismError(TreadleError):
         operation: the number of the operation in that client's history, from 1.
         expected: what was learned.
         got: what happened this time.
+        difference: the one value that differs, or None where it is more than a value.
     """
 
-    def __init__(self, client: str, operation: int, expected: str, got: str) -> None:
-        super().__init__(
-            f"client {quoted(client)}, operation {operation}: expected {expected}, got {got}. "
-            "A client must be a function of what its database tells it: look for a clock, a random source, "
-            "a cache or another state that outlives one call, and reset or seed it in the client."
-        )
+    def __init__(
+        self, client: str, operation: int, expected: str, got: str, difference: Difference | None = None
+    ) -> None:
+        if difference is None:
+            what = (
+                f"expected {expected}, got {got}. A client must be a function of what its database tells it: look for "
+                "a clock, a random source, a cache or another state that outlives one call, and reset or seed it in "
+                "the client."
+            )
+        else:
+            what = f"{difference} A client must be a function of what its database tells it."
+        super().__init__(f"client {quoted(client)}, operation {operation}: {what}")
         self.client = client
         self.operation = operation
         self.expected = expected
         self.got = got
+        self.difference = difference
 
-    def __reduce__(self) -> tuple[type[NondeterminismError], tuple[str, int, str, str]]:
+    def __reduce__(self) -> tuple[type[NondeterminismError], tuple[str, int, str, str, Difference | None]]:
         """Let it travel between processes."""
-        return type(self), (self.client, self.operation, self.expected, self.got)
+        return type(self), (self.client, self.operation, self.expected, self.got, self.difference)
 
 
 class ChallengeError(TreadleError):

@@ -69,6 +69,9 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sqlite3_txn_state": (ctypes.c_int, (_POINTER, ctypes.c_char_p)),
 }
 
+_DETECT_TYPES = (0, 1, 2, 3)
+"""What ``connect`` takes as ``detect_types``."""
+
 UNTOUCHED_ROWID = -0x7E57_0F5E_A5CE_DBAD
 """Stands for a last insert rowid that no statement has set since."""
 
@@ -121,6 +124,26 @@ class Library:
         """
         pointer = self._of(connection)
         return os.fsdecode(self._c.sqlite3_db_filename(pointer, _MAIN) or b"") if pointer else ""
+
+    def detect_types(self, connection: Any) -> int | None:
+        """Return what the driver converts on a connection, as ``connect`` takes it, or None if that cannot be told.
+
+        The driver keeps it in a field of the connection; which one, connections that are known to differ in it show.
+        """
+        place = self._place_of_detect_types()
+        return None if place is None else ctypes.c_int.from_address(id(connection) + place).value
+
+    def _place_of_detect_types(self) -> int | None:
+        made = [self.driver.connect(":memory:", detect_types=value) for value in _DETECT_TYPES]
+        places = range(_HEADER_BYTES, self.driver.Connection.__basicsize__, ctypes.sizeof(ctypes.c_int))
+        found = [
+            place
+            for place in places
+            if [ctypes.c_int.from_address(id(one) + place).value for one in made] == list(_DETECT_TYPES)
+        ]
+        for one in made:
+            one.close()
+        return found[0] if len(found) == 1 else None
 
     def refuse_attach(self, connection: Any, allows: Callable[[str | None], bool]) -> None:
         """Let a connection attach only what is allowed, also while the driver still opens it.
