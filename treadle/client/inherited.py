@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from attrs import define, field
 from sqlalchemy import Engine
 
-from treadle.client.opened import Opened, Put
+from treadle.client.opened import Opened, Put, attached_to
 from treadle.client.patching import redirect
 from treadle.client.remembered import Remembered
 
@@ -166,7 +166,7 @@ class Inherited:
         kinds = list(map(type, things))
         engines = [engine for engine in _of(things, kinds, Engine) if "pool" in vars(engine)]
         connections = _of(things, kinds, driver.Connection)
-        paths = [library.filename(connection) for connection in connections]
+        paths = [library.filename(each) or attached_to(driver, each) for each in connections]
         in_memory = [connection for connection, path in zip(connections, paths, strict=True) if not path]
         functions = list({sqlite3.connect, driver.connect, *_other_drivers()})
         cursors = _of(things, kinds, driver.Cursor)

@@ -370,9 +370,9 @@ class Run:
         """End the process without a word."""
         _exit(0)
 
-    def lifted(self) -> contextlib.AbstractContextManager[None]:
-        """Let the checker itself open a database here."""
-        return self._inside.surroundings.lifted()
+    def opened(self, connect: Callable[[], Any]) -> Any:
+        """Open a connection to the checked database for the checker itself; it can attach no other."""
+        return self._inside.surroundings.opened(connect)
 
     def lock_up(self, connection: Any) -> None:
         """Let a connection of an earlier run do nothing any more."""

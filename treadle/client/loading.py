@@ -21,6 +21,7 @@ from treadle.application.copying import is_read
 from treadle.application.files import file_of, stand_ins
 from treadle.client.guard import Files, Guard, add_guard, guarded
 from treadle.client.recorder import NAMES, Recorded
+from treadle.values.errors import UnsupportedOperationError
 
 _under_way: list[Loading] = []
 
@@ -30,11 +31,31 @@ class Loading:
 
     Attributes:
         files: the databases that were meant.
+        refused: what could not be led elsewhere.
     """
 
     def __init__(self) -> None:
         """Nothing has connected yet."""
         self.files: list[str] = []
+        self.refused: list[UnsupportedOperationError] = []
+
+    def disarm(self, connection: Any) -> None:
+        """Let a connection attach no file: what SQL names cannot be led elsewhere."""
+
+        def decides(action: int, file: str | None, *_: object) -> int:
+            if action != sqlite3.SQLITE_ATTACH or (file is not None and not file_of(file, uri=True)):
+                return sqlite3.SQLITE_OK
+            name = "a file" if file is None else repr(file)
+            self.refused.append(
+                UnsupportedOperationError(
+                    f"ATTACH of {name} while the application is loaded: it would open that file, and the application's "
+                    "own files are never opened. One database is checked; leave the statement out for the check."
+                )
+            )
+            return sqlite3.SQLITE_DENY
+
+        if isinstance(connection, sqlite3.Connection):  # that of another driver has another SQLite
+            sqlite3.Connection.set_authorizer(connection, decides)
 
     def stand_in(self, path: str) -> str:
         """Return the private file that stands for a file."""
@@ -87,18 +108,20 @@ def loading() -> Iterator[Loading]:
     """Let what is loaded meanwhile connect to private files only.
 
     Raises:
-        UnsupportedOperationError: it opens a database by a name that cannot be led elsewhere.
+        UnsupportedOperationError: it opens a database by a name that cannot be led elsewhere, or tried to.
     """
     found = Loading()
     modules = (sqlite3, sqlite3.dbapi2)
     originals = [module.connect for module in modules]
-    guard = Guard(Files(()), lambda _: None, any_database=True, but=_Allowed())
+    guard = Guard(Files(()), lambda _: None, any_database=True, but=_Allowed(), disarm=found.disarm)
     _under_way.append(found)
     try:
         with guarded(guard):
             for module, original in zip(modules, originals, strict=True):
                 module.connect = functools.partial(_led, original, module)  # type: ignore[attr-defined]  # put back below
             yield found
+        if found.refused:
+            raise found.refused[0]
     finally:
         for module, original in zip(modules, originals, strict=True):
             module.connect = original  # type: ignore[attr-defined]  # as it was

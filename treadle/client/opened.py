@@ -72,6 +72,9 @@ class Opened:
             detect_types: tells what the driver converts on a connection, or None.
         """
         recording = recording_of(self.connection)
+        if attached_to(driver, self.connection):
+            self.unknown = "what it has attached"
+            return
         if type(self.connection) not in {driver.Connection, Recorded}:
             self.unknown = f"its class, {type(self.connection).__qualname__}"
             return
@@ -160,6 +163,19 @@ class Opened:
         """
         for kind, puts in ((driver.Connection, self.puts), *((driver.Cursor, puts) for _, puts in self.cursors)):
             _put_all(puts, _refusing(kind, refuse))
+
+
+def attached_to(driver: Any, connection: Any) -> str:
+    """Return a file that a connection has attached, or an empty text; nothing is read to find out.
+
+    https://www.sqlite.org/pragma.html#pragma_database_list
+    """
+    try:
+        return next(
+            (file for _, name, file in _asked(driver, connection, "database_list") if name != "main" and file), ""
+        )
+    except driver.Error:  # it is closed, belongs to another thread, or an authorizer says no
+        return ""
 
 
 def _refusing(kind: type[Any], refuse: Callable[[], Exception]) -> Any:

@@ -357,11 +357,12 @@ class Surroundings:
         """Let a connection do nothing any more."""
         self._guard.lock_up(connection, path)
 
-    @contextlib.contextmanager
-    def lifted(self) -> Iterator[None]:
-        """Let the checker itself open a database."""
+    def opened(self, connect: Callable[[], Any]) -> Any:
+        """Open a connection to the checked database for the checker itself; it can attach no other."""
         with self._guard.lifted():
-            yield
+            made = connect()
+        self._disarm(made)
+        return made
 
 
 def _nobody(_: TreadleError) -> None:

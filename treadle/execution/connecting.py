@@ -133,12 +133,11 @@ class Actor:
         timeout_ms = max(0, int(given.pop("timeout", _DEFAULT_TIMEOUT_S) * 1000))
         connection = _class_of(self.library.driver)
         self.point(None, Kind.CONNECT)
-        with self._client.lifted():
-            try:
-                opened = connection(self._path, timeout=0, check_same_thread=False, **given)
-            except (self.library.driver.Error, MemoryError) as error:
-                self.require_own(error, None)
-                raise
+        try:
+            opened = self._client.opened(lambda: connection(self._path, timeout=0, check_same_thread=False, **given))
+        except (self.library.driver.Error, MemoryError) as error:
+            self.require_own(error, None)
+            raise
         opened.begin(self, timeout_ms)
         return opened
 

@@ -156,8 +156,7 @@ class OpensTemplate:
 
         def opens(options: dict[str, Any]) -> Any:
             options.pop("uri", None)
-            with seed.lifted():
-                return connect(self.path, **options)
+            return seed.opened(lambda: connect(self.path, **options))
 
         return opens
 
