@@ -106,6 +106,10 @@ def less_known(known: Known, error: Surprise) -> Known:
     raise error
 
 
+_DUMPED_BYTES = 4 * 2**20
+"""How large a database may be that reports have the statements of."""
+
+
 @frozen
 class OpensCopy:
     """Opens connections to a copy of a file that a process makes for itself: a way to run a client that pickles.
@@ -309,7 +313,8 @@ class System:
             database, template = self.scenario.database, self._template
             reader = template.driver.connect(template.path, isolation_level=None)
             try:
-                dump = tuple(reader.iterdump())
+                small = template.path.stat().st_size <= _DUMPED_BYTES
+                dump = tuple(reader.iterdump()) if small and hasattr(reader, "iterdump") else ()
             except (template.driver.Error, UnicodeError):  # what no text can say, as a name that is no UTF-8
                 dump = ()
             finally:
