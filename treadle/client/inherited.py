@@ -11,9 +11,11 @@ from __future__ import annotations
 import gc
 import sqlite3
 import sys
+import threading
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import compress
 from types import ModuleType
@@ -137,12 +139,14 @@ class Inherited:
         names: the functions that open connections, each with what is bound to it.
         opened: connections that lead to files.
         in_memory: connections that do not.
+        pools: of threads.
     """
 
     engines: list[Engine]
     names: list[tuple[Callable[..., Any], list[_Put]]]
     opened: list[Opened]
     in_memory: list[Any] = field(factory=list)
+    pools: list[ThreadPoolExecutor] = field(factory=list)
     _made: list[weakref.ref[Engine]] = field(factory=list)
     _kept: list[Any] = field(factory=list)
 
@@ -168,6 +172,7 @@ class Inherited:
             [(function, puts[id(function)]) for function in functions],
             [Opened(each, path, puts[id(each)]) for each, path in zip(connections, paths, strict=True) if path],
             in_memory,
+            _of(things, kinds, ThreadPoolExecutor),
         )
 
     def note_engines(self) -> None:
@@ -180,6 +185,12 @@ class Inherited:
 
         # Not __init__: SQLAlchemy reads there which arguments create_engine may pass on.
         Engine.__new__ = make  # type: ignore[assignment]  # for good
+
+    def renew_pools_of_threads(self) -> None:
+        """Let pools whose threads stayed in the process that this one is a copy of start threads here."""
+        for pool in self.pools:
+            pool._threads.clear()  # type: ignore[attr-defined]  # noqa: SLF001  # they are not here
+            pool._idle_semaphore = threading.Semaphore(0)  # noqa: SLF001  # nor does one of them wait for work
 
     def forget_pools(self) -> None:
         """Let every engine open connections anew.

@@ -75,8 +75,22 @@ class Inmate(Port, Protocol):
 
 def path_of_engine(engine: Engine) -> str:
     """Return the file that an engine leads to, or an empty text."""
-    positional, options = engine.dialect.create_connect_args(engine.url)
+    positional, options = _connect_arguments(engine)
     return file_of(positional[0] if positional else "", uri=bool(options.get("uri")))
+
+
+def _connect_arguments(engine: Engine) -> tuple[Any, Any]:
+    """Return what an engine connects with.
+
+    SQLAlchemy makes it when it makes the engine, and a relative name is of the directory that was the current one then.
+    """
+    creator = engine.pool._creator  # noqa: SLF001  # nothing else remembers
+    code, cells = getattr(creator, "__code__", None), getattr(creator, "__closure__", None)
+    if code is not None and cells is not None:
+        known = dict(zip(code.co_freevars, cells, strict=True))
+        if {"cargs_tup", "cparams"} <= set(known):
+            return known["cargs_tup"].cell_contents, known["cparams"].cell_contents
+    return engine.dialect.create_connect_args(engine.url)  # it has a creator of the application's own
 
 
 class Surroundings:
@@ -123,6 +137,7 @@ class Surroundings:
         inherited = self._inherited
         inherited.note_engines()
         inherited.forget_pools()
+        inherited.renew_pools_of_threads()
         sqlite = [engine for engine in inherited.engines if engine.dialect.name == "sqlite"]
         files = {self.path, *map(path_of_engine, sqlite), *(opened.path for opened in inherited.opened)} - {""}
         self._guard = Guard(Files(files), self._end_with, any_database=True, any_program=True, disarm=self._disarm)
