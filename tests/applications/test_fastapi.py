@@ -28,6 +28,10 @@ def _with_lifespan(path: str) -> object:
         return client.post(path)
 
 
+def _on_trio(path: str) -> object:
+    return TestClient(shop.app, backend="trio").post(path)
+
+
 def _in_a_loop(path: str) -> httpx.Response:
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(shop.app)
@@ -48,6 +52,7 @@ def _sells(ask: Callable[[str], object], path: str, journal: str = "wal", **opti
         (_as_a_function, "buy", "wal"),
         (_with_lifespan, "buy-async", "delete"),
         (_in_a_loop, "buy", "delete"),
+        (_on_trio, "buy-async", "wal"),
         (_in_a_loop, "buy-async", "wal"),
     ],
 )
@@ -75,4 +80,5 @@ def test_a_response_can_be_read() -> None:
 
     assert SOLD_OUT == verdicts(sold_out)
     both = checked(_sells(_as_a_function, "/v1/items/1/buy"))
+    assert {'returned <Response [200 OK]> \'{"id":1,"stock":1}\''} == set(map(str, outcomes(both).values()))
     assert [{"id": 1, "stock": 1}] * 2 == [outcome.value.json() for outcome in outcomes(both).values()]
