@@ -92,8 +92,9 @@ def _connect_arguments(engine: Engine) -> tuple[Any, Any]:
     code, cells = getattr(creator, "__code__", None), getattr(creator, "__closure__", None)
     if code is not None and cells is not None:
         known = dict(zip(code.co_freevars, cells, strict=True))
-        if {"cargs_tup", "cparams"} <= set(known):
-            return known["cargs_tup"].cell_contents, known["cparams"].cell_contents
+        positional = known.get("cargs_tup", known.get("cargs"))  # as in SQLAlchemy 2.1, or in 2.0
+        if positional is not None and "cparams" in known:
+            return positional.cell_contents, known["cparams"].cell_contents
     return engine.dialect.create_connect_args(engine.url)  # it has a creator of the application's own
 
 
