@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from tests.applications.checked import FOLDER, KEPT, LOST, SOLD_OUT, checked, outcomes, scenario, verdicts
 from treadle import Scenario
+from treadle.values.canonical import meaning
 
 with contextlib.chdir(FOLDER):
     from tests.applications import fastapi_shop as shop
@@ -80,5 +81,7 @@ def test_a_response_can_be_read() -> None:
 
     assert SOLD_OUT == verdicts(sold_out)
     both = checked(_sells(_as_a_function, "/v1/items/1/buy"))
+    meant = [meaning(outcome.value) for outcome in outcomes(both).values()]
     assert {'returned <Response [200 OK]> \'{"id":1,"stock":1}\''} == set(map(str, outcomes(both).values()))
     assert [{"id": 1, "stock": 1}] * 2 == [outcome.value.json() for outcome in outcomes(both).values()]
+    assert meant == [meaning(outcome.value) for outcome in outcomes(both).values()]

@@ -14,6 +14,7 @@ What has nothing of the kind in it stays as it is.
 
 from __future__ import annotations
 
+import copy
 import re
 import types
 from collections.abc import Callable, Iterable
@@ -318,7 +319,7 @@ class _Speaker:
     def _body(self, response: Any) -> str:
         """Return what a response says, if it was read."""
         try:
-            text = str.__str__(response.text)
+            text = str.__str__(copy.copy(response).text)  # what it makes of its body it keeps, and then is another one
         except Exception:  # noqa: BLE001  # it was not, or is no text
             return ""
         if len(text) > self.measure.head:
