@@ -25,7 +25,6 @@ class Item(Base):
     __tablename__ = "item"
     id: Mapped[int] = mapped_column(primary_key=True)
     stock: Mapped[int]
-    sold: Mapped[int] = mapped_column(default=0)
 
 
 class ItemOut(BaseModel):
@@ -86,25 +85,25 @@ async def buy_async_safely(item_id: int, session: Database) -> Item:
     return buy_safely(item_id, session)
 
 
-def _count(item_id: int) -> None:
+def _ship(item_id: int) -> None:
     with SessionLocal() as session:
         item = session.get_one(Item, item_id)
-        item.sold += 1
+        item.stock -= 1
         session.commit()
 
 
-def _count_safely(item_id: int) -> None:
+def _ship_safely(item_id: int) -> None:
     with SessionLocal.begin() as session:
-        session.execute(update(Item).where(Item.id == item_id).values(sold=Item.sold + 1))
+        session.execute(update(Item).where(Item.id == item_id).values(stock=Item.stock - 1))
 
 
 @app.post("/v1/items/{item_id}/order", status_code=202)
 def order(item_id: int, tasks: BackgroundTasks) -> dict[str, str]:
-    tasks.add_task(_count, item_id)
+    tasks.add_task(_ship, item_id)
     return {"status": "accepted"}
 
 
 @app.post("/v2/items/{item_id}/order", status_code=202)
 def order_safely(item_id: int, tasks: BackgroundTasks) -> dict[str, str]:
-    tasks.add_task(_count_safely, item_id)
+    tasks.add_task(_ship_safely, item_id)
     return {"status": "accepted"}

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from tests.client.apart import apart
 from treadle.client import identity
 from treadle.client.identity import Identity
+from treadle.client.quiescence import real_ident
 from treadle.client.timekeeping import Timekeeper
 from treadle.values.instant import START
 
@@ -133,3 +135,18 @@ def test_who_looks_at_a_process_id_is_noted() -> None:
 
     assert (False, True) == as_client(client)
     assert (False, True) == as_client(other_client)
+
+
+def test_what_c_code_takes_for_an_address_is_one() -> None:
+    """The clock of a thread is asked of the system by its id; trio gives a thread its name by it."""
+
+    def client(ids: Identity) -> Any:
+        clocks: list[int] = []
+        thread = threading.Thread(target=lambda: clocks.append(time.pthread_getcpuclockid(threading.get_ident())))
+        thread.start()
+        thread.join()
+        own = threading.current_thread()
+        asked_by_trio = eval("own.ident", {"__name__": "trio._core", "own": own})  # noqa: S307  # as code of that module
+        return len(clocks), own.ident, asked_by_trio == real_ident()
+
+    assert (1, 1, True) == as_client(client)

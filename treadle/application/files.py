@@ -43,8 +43,23 @@ def file_of(database: Any, *, uri: bool = False) -> str:
 
 def path_of_engine(engine: Engine) -> str:
     """Return the file that an engine leads to, or an empty text."""
-    positional, options = engine.dialect.create_connect_args(engine.url)
+    positional, options = _connect_arguments(engine)
     return file_of(positional[0] if positional else "", uri=bool(options.get("uri")))
+
+
+def _connect_arguments(engine: Engine) -> tuple[Any, Any]:
+    """Return what an engine connects with.
+
+    SQLAlchemy makes it when it makes the engine, and a relative name is of the directory that was the current one then.
+    """
+    creator = engine.pool._creator  # noqa: SLF001  # nothing else remembers
+    code, cells = getattr(creator, "__code__", None), getattr(creator, "__closure__", None)
+    if code is not None and cells is not None:
+        known = dict(zip(code.co_freevars, cells, strict=True))
+        positional = known.get("cargs_tup", known.get("cargs"))  # as in SQLAlchemy 2.1, or in 2.0
+        if positional is not None and "cparams" in known:
+            return positional.cell_contents, known["cparams"].cell_contents
+    return engine.dialect.create_connect_args(engine.url)  # it has a creator of the application's own
 
 
 def meant_by(path: str) -> str:

@@ -1,9 +1,9 @@
 """Answers: responses of web frameworks, as a client returns them, made fit to leave its process.
 
-Some consist of an answer and of what led to it. A response of Werkzeug's test client, and so of Flask's, has the request
-with its environment, the iterator that the body is drawn from, and through these the whole application. Of such a one
-the answer is kept: status, headers, and the body, which is read to its end as a server would to send it. The rest is
-an ``Opaque``. Responses of httpx, requests and the test client of Starlette are complete when they are returned.
+Some consist of an answer and of what led to it. A response of Werkzeug's test client, and so of Flask's, has the
+request with its environment, the iterator that the body is drawn from, and through these the whole application. Of such
+a one the answer is kept: status, headers, and the body, which is read to its end as a server would to send it. The
+request is an ``Opaque``. Responses of httpx, of requests and of the test client of Starlette are complete as they are.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ they first ask who they are, which a thread of ``threading`` does before ``start
 and from the process id for ``get_native_id``, as on Linux.
 
 What talks to the operating system about this process (``os.kill``, ``os.getpgid`` and their like,
-``signal.pthread_kill``) and to the interpreter about its threads (``sys._current_frames``) takes these ids and gives
-them. psutil is told the real process id when it asks by itself.
+``signal.pthread_kill``, ``time.pthread_getcpuclockid``) and to the interpreter about its threads
+(``sys._current_frames``) takes these ids and gives them. psutil is told the real process id when it asks by itself, and
+trio, which gives names to threads, their real ids.
 
 Left as they are: ids that C code asks for by itself (the text of sqlite3's error about another thread, the owner that a
 lock shows, ``PyThreadState_SetAsyncExc``, faulthandler), and the ids of process groups and of child processes. The name
@@ -22,6 +23,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from types import FrameType
@@ -42,6 +44,9 @@ _UPKEEP = frozenset({"asyncio", "logging", "tempfile", "threading"})
 
 _REAL = frozenset({"psutil"})
 """Packages that ask in order to ask the operating system more."""
+
+_NAMES_THREADS = frozenset({"trio"})
+"""Packages that give the id of a thread to C code, which takes it for where the thread is in memory."""
 
 _ABOUT_PROCESSES = (
     "getpgid",
@@ -155,11 +160,14 @@ class Identity:
         thread._set_native_id()  # type: ignore[attr-defined]  # noqa: SLF001
         active[thread.ident or 0] = thread
         self._note_who_reads_native_ids()
+        self._tell_who_names_threads()
         self._replace_frames()
         if hasattr(_thread, "_ThreadHandle"):  # from 3.13 on, threading compares it with get_ident()
             self._replace_handles(_thread._ThreadHandle)  # noqa: SLF001  # what threading itself uses
         if hasattr(signal, "pthread_kill"):
             self._replace_pthread_kill()
+        if hasattr(time, "pthread_getcpuclockid"):
+            self._replace_clocks_of_threads()
 
     def _number(self) -> int:
         try:
@@ -183,6 +191,22 @@ class Identity:
 
         original: Any = vars(threading.Thread)["native_id"].fget
         threading.Thread.native_id = property(native_id)  # type: ignore[assignment]  # for good
+
+    def _tell_who_names_threads(self) -> None:
+        def ident(thread: threading.Thread) -> int | None:
+            known: int | None = original(thread)
+            if known is not None and _package(sys._getframe(1)) in _NAMES_THREADS:  # noqa: SLF001  # as above
+                return self._real_idents.get(known, known)
+            return known
+
+        original: Any = vars(threading.Thread)["ident"].fget
+        threading.Thread.ident = property(ident)  # type: ignore[assignment]  # for good
+
+    def _replace_clocks_of_threads(self) -> None:
+        def pthread_getcpuclockid(thread_id: int, /) -> int:
+            return int(clock_of(self._real_idents.get(thread_id, thread_id)))
+
+        clock_of = redirect(time.pthread_getcpuclockid, pthread_getcpuclockid)
 
     def _replace_frames(self) -> None:
         def translated(found: dict[int, Any]) -> dict[int, Any]:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import gc
 import sqlite3
 import sys
+import threading
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import compress
 from types import ModuleType
@@ -144,6 +146,7 @@ class Inherited:
         opened: connections that lead to files.
         in_memory: connections that do not.
         remembered: the numbers that modules remember.
+        pools: of threads.
     """
 
     engines: list[Engine]
@@ -151,6 +154,7 @@ class Inherited:
     opened: list[Opened]
     in_memory: list[Any]
     remembered: Remembered
+    pools: list[ThreadPoolExecutor]
     _made: list[weakref.ref[Engine]] = field(factory=list)
     _kept: list[Any] = field(factory=list)
 
@@ -178,7 +182,7 @@ class Inherited:
             each.look(driver, library.detect_types)
         remembered = Remembered(_of(things, kinds, types.FunctionType))
         names = [(function, puts[id(function)]) for function in functions]
-        return cls(engines, names, opened, in_memory, remembered)
+        return cls(engines, names, opened, in_memory, remembered, _of(things, kinds, ThreadPoolExecutor))
 
     def note_engines(self) -> None:
         """Know the engines that will be made, too."""
@@ -190,6 +194,12 @@ class Inherited:
 
         # Not __init__: SQLAlchemy reads there which arguments create_engine may pass on.
         Engine.__new__ = make  # type: ignore[assignment]  # for good
+
+    def renew_pools_of_threads(self) -> None:
+        """Let pools whose threads stayed in the process that this one is a copy of start threads here."""
+        for pool in self.pools:
+            pool._threads.clear()  # type: ignore[attr-defined]  # noqa: SLF001  # they are not here
+            pool._idle_semaphore = threading.Semaphore(0)  # noqa: SLF001  # nor does one of them wait for work
 
     def forget_pools(self) -> None:
         """Let every engine open connections anew.

@@ -27,6 +27,7 @@ import os
 import pickle
 import select
 import signal
+import threading
 import weakref
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection, Pipe
@@ -36,6 +37,7 @@ from typing import Any
 from attrs import frozen
 
 from treadle.client.carrying import Spelled, operation_of, unpack_outcome
+from treadle.values.display import names
 from treadle.values.errors import NondeterminismError, StuckClientError, TreadleError, UnsupportedOperationError
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation, OperationKey
@@ -250,7 +252,20 @@ def stuck_error(client: str, max_step_s: float) -> StuckClientError:
     return StuckClientError(
         f"client {client!r} computed for more than {max_step_s:g} s without asking its database "
         "anything: it loops, or waits for something that only another client could give (a lock or queue in "
-        "Python memory is not shared between processes). Make it end, or raise the scenario's max_step_s."
+        f"Python memory is not shared between processes){_or_for_a_thread()}. Make it end, or raise the scenario's "
+        "max_step_s."
+    )
+
+
+def _or_for_a_thread() -> str:
+    """Return the threads of this process, as something that a client may wait for in vain: a fork has none of them."""
+    here = {threading.main_thread(), threading.current_thread()}
+    absent = sorted(thread.name for thread in threading.enumerate() if thread not in here)
+    if not absent:
+        return ""
+    return (
+        f", or for a thread that was started before the check, of which a client's process has none: {names(absent)}. "
+        "Let the application start it when it is first needed, or the client do so"
     )
 
 

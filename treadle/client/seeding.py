@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from attrs import evolve
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine
 
+from treadle.client.surroundings import path_of_engine
 from treadle.scenario import Database
 
 
@@ -31,7 +32,6 @@ def create(database: Database) -> None:
 def _ordinary(engine: Engine) -> Engine:
     """Return an engine for ordinary code that leads to the same file.
 
-    It has the name that SQLAlchemy gives to SQLite's own driver, and the options that the URL has; the listeners of
-    the other engine are for the connections of its driver.
+    The listeners of the other engine are for the connections of its driver, and so are the options in its URL.
     """
-    return create_engine(engine.url.set(drivername=engine.dialect.name))
+    return create_engine(URL.create("sqlite", database=path_of_engine(engine)))

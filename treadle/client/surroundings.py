@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import importlib
 import logging
 import os
 import random
@@ -51,6 +52,9 @@ _UUID_SPREAD = 10**6
 
 _UUID_TIMES = ("_last_timestamp", "_last_timestamp_v6")
 
+_USED_FIRST = {"anyio": ("anyio._backends._asyncio",)}
+"""What packages load of their own when they are first used: nobody waits for it in each fresh process anew."""
+
 Opens = Callable[[dict[str, Any]], Any]
 """Opens a connection to the checked database, given the options of ``sqlite3.connect``."""
 
@@ -78,6 +82,7 @@ class Surroundings:
             driver: the module of its driver.
             library: the SQLite of that driver.
         """
+        _load_what_is_used_first()
         self.path = path_of_engine(engine)
         self.timekeeper = Timekeeper(START)
         self._driver = driver
@@ -106,6 +111,7 @@ class Surroundings:
         inherited = self._inherited
         inherited.note_engines()
         inherited.forget_pools()
+        inherited.renew_pools_of_threads()
         sqlite = [engine for engine in inherited.engines if engine.dialect.name == "sqlite"]
         files = {self.path, *map(path_of_engine, sqlite), *(opened.path for opened in inherited.opened)} - {""}
         self._guard = Guard(Files(files), self._end_with, any_database=True, any_program=True, disarm=self._disarm)
@@ -363,6 +369,14 @@ class Surroundings:
             made = connect()
         self._disarm(made)
         return made
+
+
+def _load_what_is_used_first() -> None:
+    for package, modules in _USED_FIRST.items():
+        if package in sys.modules:
+            for module in modules:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(module)
 
 
 def _nobody(_: TreadleError) -> None:

@@ -14,6 +14,7 @@ What has nothing of the kind in it stays as it is.
 
 from __future__ import annotations
 
+import copy
 import re
 import types
 from collections.abc import Callable, Iterable
@@ -308,10 +309,23 @@ class _Speaker:
             text = repr(value[: measure.head])
             return f"{text[:-1]}{ELLIPSIS}{text[-1]} {how_long(len(value), _TEXTS[kind])}"
         text = _own_repr(value)
+        if _is_response(kind):
+            text = f"{text}{self._body(value)}"
         if len(text) <= max(measure.most, _ROOM_IN_ERROR):
             return text
         self.whole = False
         return f"{text[: measure.head]}{ELLIPSIS} {how_long(len(text), 'character')}"
+
+    def _body(self, response: Any) -> str:
+        """Return what a response says, if it was read."""
+        try:
+            text = str.__str__(copy.copy(response).text)  # what it makes of its body it keeps, and then is another one
+        except Exception:  # noqa: BLE001  # it was not, or is no text
+            return ""
+        if len(text) > self.measure.head:
+            self.whole = False
+            text = f"{text[: self.measure.head]}{ELLIPSIS}"
+        return f" {text!r}" if text else ""
 
 
 _BRACKETS: dict[type, tuple[str, str]] = {
@@ -324,6 +338,16 @@ _BRACKETS: dict[type, tuple[str, str]] = {
 }
 
 _MAPPINGS = frozenset({dict, types.MappingProxyType})
+
+_RESPONSES = frozenset(
+    {("httpx", "Response"), ("httpx2", "Response"), ("requests", "Response"), ("werkzeug", "TestResponse")}
+)
+"""Classes whose ``repr`` says how it went, and not what was said: their package, and their name."""
+
+
+def _is_response(kind: type[Any]) -> bool:
+    return any((base.__module__.partition(".")[0], base.__name__) in _RESPONSES for base in kind.__mro__)
+
 
 _TEXTS: dict[type, str] = {str: "character", bytes: "byte"}
 
