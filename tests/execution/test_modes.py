@@ -89,3 +89,20 @@ def test_an_engine_that_begins_by_itself_is_told_as_it_is() -> None:
     scenario = bank(read_then_write)
     set_up_transactions(scenario.database.engine, "immediate")
     assert "immediate" == check(scenario).transactions
+
+
+def test_what_changes_the_schema_is_published() -> None:
+    """A new table and a new column are rows of the schema, which everybody reads."""
+
+    def client(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE note (what TEXT)")
+        connection.execute("ALTER TABLE note ADD COLUMN star INTEGER")
+
+    never = at_end("nobody ends", lambda view: False, name="never")
+    result = check(Scenario("schema", _database(), [Client("Ann", _connecting(client))], [never]))
+    counterexample = result["never"].counterexample
+    assert counterexample is not None
+    changes = [change for event in counterexample.trace.events for change in event.changes]
+    assert ["sqlite_schema"] * 2 == [change.table for change in changes]
+    assert [False, True] == [change.before is not None for change in changes]
+    assert all(change.after is not None and "note" == change.after["name"] for change in changes)

@@ -1,4 +1,4 @@
-"""The modes in which clients really used the database, whatever the scenario says: read from what was learned of them."""
+"""The modes in which clients used the database, whatever the scenario says: read from what was learned of them."""
 
 from __future__ import annotations
 
