@@ -10,9 +10,11 @@ import atexit
 import contextlib
 import functools
 import os
+import random
 import shutil
 import sqlite3
 import tempfile
+import weakref
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ _stand_ins: dict[str, str] = {}
 """The file that each private file stands for."""
 
 _under_way: list[Loading] = []
+
+_unseeded: list[weakref.ref[random.Random]] = []
+"""The generators that were made while something was loaded, and seeded by the system: in each process with its own."""
 
 
 class Loading:
@@ -80,6 +85,33 @@ def _led(original: Callable[..., Any], module: Any, database: Any, *arguments: A
     return original(_under_way[-1].stand_in(path), **given)
 
 
+def unseeded() -> list[random.Random]:
+    """Return the generators of random numbers that what was loaded has made without a seed, in their order."""
+    return [generator for each in _unseeded if (generator := each()) is not None]
+
+
+def _note_seed(seed: Callable[..., None], generator: random.Random, a: Any = None, version: int = 2) -> None:
+    seed(generator, a, version)
+    _unseeded[:] = [each for each in _unseeded if each() not in {None, generator}]
+    if a is None:
+        _unseeded.append(weakref.ref(generator))
+
+
+@contextlib.contextmanager
+def _seeds_noted() -> Iterator[None]:
+    """Know which generators are made without a seed meanwhile."""
+    seed = random.Random.seed
+
+    def noted(generator: random.Random, a: Any = None, version: int = 2) -> None:
+        _note_seed(seed, generator, a, version)
+
+    random.Random.seed = noted  # type: ignore[method-assign, assignment]  # put back below
+    try:
+        yield
+    finally:
+        random.Random.seed = seed  # type: ignore[method-assign]  # as it was
+
+
 @contextlib.contextmanager
 def loading() -> Iterator[Loading]:
     """Let what is loaded meanwhile connect to private files only.
@@ -93,7 +125,7 @@ def loading() -> Iterator[Loading]:
     guard = Guard(Files(()), lambda _: None, any_database=True, but=_stand_ins)
     _under_way.append(found)
     try:
-        with guarded(guard):
+        with guarded(guard), _seeds_noted():
             for module, original in zip(modules, originals, strict=True):
                 module.connect = functools.partial(_led, original, module)  # type: ignore[attr-defined]  # put back below
             yield found
