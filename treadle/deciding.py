@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from attrs import define, evolve, field, frozen
 
 from treadle.execution.confirmation import end_of, run_live
+from treadle.execution.modes import journal_of, transactions_of
 from treadle.execution.system import Known, System
 from treadle.execution.taken import Taken
 from treadle.execution.tracing import trace_of
@@ -96,8 +97,8 @@ class Decider:
         return Result(
             scenario=scenario.name,
             clients=tuple(client.name for client in scenario.clients),
-            journal=scenario.database.journal,
-            transactions=scenario.database.transactions,
+            journal=journal_of(system.roots, scenario.database.journal),
+            transactions=transactions_of(system.roots, scenario.database.transactions),
             sqlite_version=scenario.database.driver.sqlite_version,
             bounds=Bounds(
                 scenario.faults,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import ssl
 import sys
 import types
@@ -18,6 +19,7 @@ from sqlalchemy import Engine, text
 
 from tests.checking.bank import bank, read_then_write
 from treadle import ChallengeError, Client, NondeterminismError, Verdict, at_end, check
+from treadle.client.loading import loading
 from treadle.report import render_result
 from treadle.values.origin import ADDRESS, TIME, Source
 
@@ -44,6 +46,14 @@ def _scenario(make: Callable[[], object]) -> Any:
 def test_random_bytes_are_the_clients_own_by_any_name(draw: Callable[[], bytes]) -> None:
     """Also where a package has imported the function by itself: the same in each run, others in each client."""
     assert check(_scenario(lambda: int.from_bytes(draw())))["apart"].verdict is Verdict.HOLDS
+
+
+def test_a_generator_that_a_module_has_made_is_another_in_each_process() -> None:
+    """Where it was given no seed; where it was, each process draws the same."""
+    with loading():
+        by_system, by_seed = random.Random(), random.Random(5)
+    assert check(_scenario(lambda: by_system.getrandbits(40)))["apart"].verdict is Verdict.HOLDS
+    assert check(_scenario(lambda: by_seed.getrandbits(40)))["apart"].verdict is Verdict.VIOLATED
 
 
 _IDS = """

@@ -10,9 +10,11 @@ import atexit
 import contextlib
 import functools
 import os
+import random
 import shutil
 import sqlite3
 import tempfile
+import weakref
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from treadle.client.recorder import NAMES, Recorded
 from treadle.values.errors import UnsupportedOperationError
 
 _under_way: list[Loading] = []
+
+_unseeded: list[weakref.ref[random.Random]] = []
+"""The generators that were made while something was loaded, and seeded by the system: in each process with its own."""
 
 
 class Loading:
@@ -103,6 +108,33 @@ class _Allowed:
         return path in stand_ins or is_read(path)
 
 
+def unseeded() -> list[random.Random]:
+    """Return the generators of random numbers that what was loaded has made without a seed, in their order."""
+    return [generator for each in _unseeded if (generator := each()) is not None]
+
+
+def _note_seed(seed: Callable[..., None], generator: random.Random, a: Any = None, version: int = 2) -> None:
+    seed(generator, a, version)
+    _unseeded[:] = [each for each in _unseeded if each() not in {None, generator}]
+    if a is None:
+        _unseeded.append(weakref.ref(generator))
+
+
+@contextlib.contextmanager
+def _seeds_noted() -> Iterator[None]:
+    """Know which generators are made without a seed meanwhile."""
+    seed = random.Random.seed
+
+    def noted(generator: random.Random, a: Any = None, version: int = 2) -> None:
+        _note_seed(seed, generator, a, version)
+
+    random.Random.seed = noted  # type: ignore[method-assign, assignment]  # put back below
+    try:
+        yield
+    finally:
+        random.Random.seed = seed  # type: ignore[method-assign]  # as it was
+
+
 @contextlib.contextmanager
 def loading() -> Iterator[Loading]:
     """Let what is loaded meanwhile connect to private files only.
@@ -116,7 +148,7 @@ def loading() -> Iterator[Loading]:
     guard = Guard(Files(()), lambda _: None, any_database=True, but=_Allowed(), disarm=found.disarm)
     _under_way.append(found)
     try:
-        with guarded(guard):
+        with guarded(guard), _seeds_noted():
             for module, original in zip(modules, originals, strict=True):
                 module.connect = functools.partial(_led, original, module)  # type: ignore[attr-defined]  # put back below
             yield found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 from sqlalchemy import URL, Engine, create_engine
 
-from treadle.client.surroundings import path_of_engine
+from treadle.application.files import path_of_engine
 from treadle.scenario import Database
 
 

@@ -34,6 +34,7 @@ from treadle.client.gate import Port, gate_of
 from treadle.client.guard import Files, Guard, note_directories, note_starts, set_guard
 from treadle.client.identity import Identity, install
 from treadle.client.inherited import Inherited, Library
+from treadle.client.loading import unseeded
 from treadle.client.opened import Opened
 from treadle.client.patching import redirect, replace_method
 from treadle.client.recorder import NAMES, Recorded
@@ -94,6 +95,8 @@ class Surroundings:
         self._opens: Opens | None = None
         self._entropy = random.Random("treadle")
         self._seeded: tuple[Any, ...] = ()
+        self._unseeded = [each for each in unseeded() if type(each).getstate is random.Random.getstate]
+        self._seeded_own: list[Any] = []
         self._identity: Identity | None = None
         self._sees_loops = False
         self._loops: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -254,7 +257,10 @@ class Surroundings:
     def _seed(self, name: str) -> None:
         random.seed(f"treadle:{name}")
         self._entropy.seed(f"treadle:entropy:{name}")
+        for number, generator in enumerate(self._unseeded):
+            generator.seed(f"treadle:{number}:{name}")
         self._seeded = random.getstate(), self._entropy.getstate(), self._apart(name)
+        self._seeded_own = [generator.getstate() for generator in self._unseeded]
 
     @staticmethod
     def _apart(name: str) -> int:
@@ -274,6 +280,8 @@ class Surroundings:
             return True
         last = [getattr(uuid, attribute, self._seeded[2]) for attribute in _UUID_TIMES]
         if set(last) != {self._seeded[2]}:
+            return True
+        if [generator.getstate() for generator in self._unseeded] != self._seeded_own:
             return True
         return (random.getstate(), self._entropy.getstate()) != self._seeded[:2]
 

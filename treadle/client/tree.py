@@ -182,6 +182,11 @@ class Tree:
             self._park(process, self._root)
         return self._root
 
+    @property
+    def learned(self) -> Node | None:
+        """The node of a client that has not started, if anything is known of it."""
+        return self._root
+
     def after(self, node: Node, observation: Observation) -> Node:
         """Return the node after an observation, running the client's code if it is new here.
 

@@ -20,7 +20,7 @@ from treadle.client.forkserver import ForkServer
 from treadle.client.guard import Files, Guard, guarded
 from treadle.client.inside import Run
 from treadle.client.surroundings import Surroundings
-from treadle.client.tree import Tree
+from treadle.client.tree import Node, Tree
 from treadle.execution.alone import Alone, Noted, run_to_end
 from treadle.execution.backend import Learned, Live
 from treadle.execution.plain import PlainExecution
@@ -290,6 +290,11 @@ class System:
         if not self._isolates:
             for tree in dict.fromkeys(self._trees):
                 tree.verify()
+
+    @property
+    def roots(self) -> list[Node]:
+        """Where what was learned of each client begins."""
+        return [root for tree in dict.fromkeys(self._trees) if (root := tree.learned) is not None]
 
     def _abandon(self) -> None:
         for tree in dict.fromkeys(self._trees):

@@ -17,6 +17,7 @@ from treadle.values.record import recorded
 from treadle.values.schedule import Fail, Schedule
 from treadle.values.trace import Change, Event, Setting, Trace
 from treadle.values.view import Committed, Row, Table
+from treadle.world.content import Content
 from treadle.world.holding import StopKind
 
 _NO_TABLE = Table((), ())
@@ -40,6 +41,17 @@ def changes(before: Committed, after: Committed) -> tuple[Change, ...]:
             if old.get(key) != new.get(key):
                 found.append(Change(table, old.get(key), new.get(key)))  # noqa: PERF401  # reads better
     return tuple(found)
+
+
+def _published(before: Content, after: Content) -> tuple[Change, ...]:
+    """Return what differs for everybody: the schema, whose rows are in a table of its own, and rows."""
+    if before is after:
+        return ()
+    rows = changes(before.committed, after.committed)
+    if before.schema is after.schema:
+        return rows
+    schemas = [Committed({"sqlite_schema": content.schema.entries}) for content in (before, after)]
+    return changes(*schemas) + rows
 
 
 def _events(taken: list[Taken], names: tuple[str, ...]) -> Iterator[Event]:
@@ -72,7 +84,6 @@ def _spoken(taken: Taken) -> Operation | None:
 def _event(number: int, taken: Taken, holders: tuple[str, ...]) -> Event:
     client = taken.choice.client
     transition = taken.transition
-    contents = taken.before.content, taken.after.content
     held = str(transition.held_before if transition else "none"), str(transition.held_after if transition else "none")
     if taken.operation is not None and transition is None:
         connection = taken.operation.connection
@@ -90,7 +101,7 @@ def _event(number: int, taken: Taken, holders: tuple[str, ...]) -> Event:
         holders=holders,
         held_before=held[0],
         held_after=held[1],
-        changes=() if contents[0] is contents[1] else changes(contents[0].committed, contents[1].committed),
+        changes=_published(taken.before.content, taken.after.content),
         outcome=taken.after.locals[client].node.outcome,
         source=taken.source,
     )

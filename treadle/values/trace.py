@@ -45,7 +45,8 @@ class Event:
         holders: names of the clients that held the lock, when this one waited or was refused.
         held_before: the lock of the operation's connection before: "none", "read" or "write".
         held_after: the same afterwards.
-        changes: the committed rows that this event published, changed or removed.
+        changes: the committed rows that this event published, changed or removed; where it changed the schema, rows of
+            ``sqlite_schema``, too.
         outcome: how the client ended, if it ended here.
         source: the line of the application that asked for the operation, where that is known.
     """

@@ -127,8 +127,9 @@ class Result:
     Attributes:
         scenario: the scenario's name.
         clients: the names of its clients.
-        journal: the journal mode.
-        transactions: the driver's transaction mode.
+        journal: the journal mode, and what clients set it to (``delete, then wal``).
+        transactions: the driver's transaction mode, as the clients' connections had it when they ran statements: as a
+            scenario says it, or as the application set it (``isolation_level=None``, ``legacy IMMEDIATE``).
         sqlite_version: of the library that ran.
         bounds: what limited the search.
         search: the name of the search policy.

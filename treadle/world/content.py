@@ -155,6 +155,13 @@ class Schema:
         """What tells it from other schemas, in every process."""
         return hashlib.blake2b(self.key, digest_size=16).hexdigest()
 
+    @property
+    def entries(self) -> Table:
+        """The rows of ``sqlite_schema``, without those that SQLite makes by itself."""
+        _, rows = marshal.loads(self.key)  # noqa: S302  # it was made below
+        own = [(name, kind, sql) for kind, name, _, sql in rows if not name.startswith("sqlite_")]
+        return Table(("name", "type", "sql"), own)
+
 
 class Stretch:
     """Neighbouring rows of one table. Interned: identity tells.
