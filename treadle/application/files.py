@@ -41,6 +41,21 @@ def file_of(database: Any, *, uri: bool = False) -> str:
     return "" if name in {"", ":memory:"} else os.path.abspath(name)  # noqa: PTH100  # as SQLite does; links stay
 
 
+def options_of_uri(database: Any, *, uri: bool) -> dict[str, str]:
+    """Return the options in the name of a database, as ``mode``; none where the name is no URI.
+
+    https://www.sqlite.org/uri.html
+
+    Args:
+        database: the first argument of ``sqlite3.connect``.
+        uri: whether a text that starts with ``file:`` is a URI.
+    """
+    name = os.fsdecode(database)
+    if not (uri and name.startswith("file:")):
+        return {}
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(name).query, keep_blank_values=True))
+
+
 def path_of_engine(engine: Engine) -> str:
     """Return the file that an engine leads to, or an empty text."""
     positional, options = engine.dialect.create_connect_args(engine.url)

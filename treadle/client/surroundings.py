@@ -28,7 +28,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
-from treadle.application.files import file_of, meant_by, path_of_engine
+from treadle.application.files import file_of, meant_by, options_of_uri, path_of_engine
 from treadle.client.gate import Port, gate_of
 from treadle.client.guard import Files, Guard, note_directories, note_starts, set_guard
 from treadle.client.identity import Identity, install
@@ -40,6 +40,9 @@ from treadle.values.instant import START
 
 _NAMES = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory", "cached_statements", "uri")
 """The parameters of ``sqlite3.connect`` behind the first, in their order."""
+
+_KEPT = frozenset({("mode", "rw"), ("mode", "rwc"), ("mode", "ro"), ("cache", "private")})
+"""The options of URIs that can be kept to (https://www.sqlite.org/uri.html)."""
 
 _LOOPS = "asyncio.base_events"
 """The module of which every event loop of Python is."""
@@ -317,8 +320,18 @@ class Surroundings:
             )
         if self._opens is None:
             raise self._refused(f"connect({os.fsdecode(database)!r}): no client runs yet")
+        asked = options_of_uri(database, uri=bool(options.get("uri")))
+        unknown = next((pair for pair in asked.items() if pair not in _KEPT), None)
+        if unknown is not None:
+            raise self._refused(
+                f"connect({os.fsdecode(database)!r}): with {'='.join(unknown)!r} in a URI, SQLite locks or reads its "
+                "file in another way, and that is not carried to the checked database. Leave it out for the check."
+            )
         options.pop("factory", None)
-        return self._opens(options)
+        opened = self._opens(options)
+        if asked.get("mode") == "ro":
+            opened.execute("PRAGMA query_only = ON").close()  # which fails as a file that is opened read-only does
+        return opened
 
     def _is_own(self, path: str) -> bool:
         """Tell whether a path leads to the file that stands for the checked database, be it there or not."""
