@@ -23,8 +23,8 @@ class Item(Base):
 class Nobody:
     """Stands for another object, and does not know which, as the proxies of web frameworks do."""
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]  # as such proxies do
+    @property  # type: ignore[misc]  # as such proxies do
+    def __class__(self) -> Any:
         raise RuntimeError("there is no request")
 
     def __getattribute__(self, name: str) -> Any:

@@ -347,7 +347,7 @@ class Surroundings:
 
     def _other_database(self, name: str, path: str) -> UnsupportedOperationError:
         return self._refused(
-            f"a client connects to {name!r}, and the scenario's database is {self.path!r}: one file is checked, "
+            f"a client connects to {name!r}, and the scenario's database is {self.path!r}: one database is checked, "
             "because SQLite commits each file by itself, and nothing would take back what a run leaves in the other "
             "one. Give the scenario the engine that its clients use, as Database(..., engine=...), or lead both to one "
             "file for the check.",
