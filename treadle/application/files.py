@@ -15,6 +15,9 @@ from sqlalchemy import Engine
 BESIDE = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to the name of a database for the files beside it (https://www.sqlite.org/tempfiles.html)."""
 
+KEPT = frozenset({("mode", "rw"), ("mode", "rwc"), ("mode", "ro"), ("cache", "private")})
+"""The options of URIs that clients may use (https://www.sqlite.org/uri.html)."""
+
 stand_ins: dict[str, str] = {}
 """The file that each private file stands for."""
 

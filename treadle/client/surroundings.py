@@ -28,7 +28,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
-from treadle.application.files import file_of, meant_by, options_of_uri, path_of_engine
+from treadle.application.files import KEPT, file_of, meant_by, options_of_uri, path_of_engine
 from treadle.client.gate import Port, gate_of
 from treadle.client.guard import Files, Guard, note_directories, note_starts, set_guard
 from treadle.client.identity import Identity, install
@@ -40,9 +40,6 @@ from treadle.values.instant import START
 
 _NAMES = ("timeout", "detect_types", "isolation_level", "check_same_thread", "factory", "cached_statements", "uri")
 """The parameters of ``sqlite3.connect`` behind the first, in their order."""
-
-_KEPT = frozenset({("mode", "rw"), ("mode", "rwc"), ("mode", "ro"), ("cache", "private")})
-"""The options of URIs that can be kept to (https://www.sqlite.org/uri.html)."""
 
 _LOOPS = "asyncio.base_events"
 """The module of which every event loop of Python is."""
@@ -321,7 +318,7 @@ class Surroundings:
         if self._opens is None:
             raise self._refused(f"connect({os.fsdecode(database)!r}): no client runs yet")
         asked = options_of_uri(database, uri=bool(options.get("uri")))
-        unknown = next((pair for pair in asked.items() if pair not in _KEPT), None)
+        unknown = next((pair for pair in asked.items() if pair not in KEPT), None)
         if unknown is not None:
             raise self._refused(
                 f"connect({os.fsdecode(database)!r}): with {'='.join(unknown)!r} in a URI, SQLite locks or reads its "
