@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
+import importlib
 import os
 import random
 import secrets
@@ -62,6 +63,7 @@ def starts() -> None:
     thread.start()
     thread.join()
     asyncio.run(asyncio.sleep(3))
+    importlib.import_module("model.backfill")
     seen_before.append(1)
     with database("legacy").engine.connect() as connection:
         connection.execute(text("PRAGMA foreign_keys = ON"))
@@ -110,6 +112,7 @@ def test_what_runs_in_the_process_is_counted() -> None:
 
     assert (1, 1, ("PRAGMA foreign_keys = ON",)) == (sight.threads, sight.loops, patient.pragmas)
     assert f"{__name__}.seen_before" in sight.changed
+    assert "model.backfill" in sight.imported
     assert not seen_before
 
 

@@ -66,6 +66,7 @@ class Sight:
         engines: how many engines it made.
         changed: the names of the application's module globals that it changed.
         raised: the class and text of the exception it ended with; an empty text for none.
+        imported: the names of modules that it was the first to import, without those of the standard library.
     """
 
     asked: tuple[Asked, ...]
@@ -74,6 +75,7 @@ class Sight:
     engines: int
     changed: tuple[str, ...]
     raised: str
+    imported: tuple[str, ...] = ()
 
 
 @frozen
@@ -90,7 +92,7 @@ class Watched:
 
     def __call__(self) -> Sight:
         """Run it to its end."""
-        before = dict(_globals(self.package))
+        before, modules = dict(_globals(self.package)), set(sys.modules)
         watch = _Watch()
         raised = ""
         sys.setprofile(watch)
@@ -104,7 +106,9 @@ class Watched:
             threading.setprofile(None)
         after = dict(_globals(self.package))
         changed = tuple(sorted(name for name in after if before.get(name) != after[name]))
-        return Sight(tuple(dict.fromkeys(watch.asked)), watch.threads, watch.loops, watch.engines, changed, raised)
+        asked = tuple(dict.fromkeys(watch.asked))
+        imported = tuple(sorted(filter(_is_foreign, set(sys.modules) - modules)))
+        return Sight(asked, watch.threads, watch.loops, watch.engines, changed, raised, imported)
 
 
 @define
@@ -166,6 +170,11 @@ def _source_of(function: Any) -> str:
     if type(owner).__mro__[-2:-1] and any(kind.__module__ in {"random", "_random"} for kind in type(owner).__mro__):
         return "randomness" if name in {"random", "getrandbits"} else ""
     return "randomness" if name == "urandom" and module == "posix" else ""
+
+
+def _is_foreign(name: str) -> bool:
+    """Tell whether a module is neither Python's nor Treadle's own."""
+    return name.partition(".")[0] not in {*sys.stdlib_module_names, "treadle"}
 
 
 def _globals(package: str) -> Iterator[tuple[str, str]]:
