@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from treadle import Client, Database, Scenario, cli, serial_equivalence
 from treadle.examining.examination import Examination, examine
@@ -130,6 +131,25 @@ def test_nothing_is_told_of_a_client_that_does_nothing_of_it() -> None:
 
 
 KINDS = ["legacy", "begin", "immediate", *(["autocommit-off"] if sys.version_info >= (3, 12) else [])]
+
+
+def test_the_first_use_of_mapped_classes_is_seen() -> None:
+    """SQLAlchemy configures mappers when they are used first, which a client may be the first to do."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Item(Base):
+        __tablename__ = "item"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    def uses() -> None:
+        with Session(database("legacy").engine) as session:
+            session.get(Item, 1)
+
+    sights = [patient.sight for patient in examined(uses, sells).patients]
+
+    assert [True, False] == [sight.configures for sight in sights if sight is not None]
 
 
 @pytest.mark.parametrize("kind", KINDS)

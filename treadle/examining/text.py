@@ -92,6 +92,8 @@ def _in_process(patient: Patient) -> Iterator[tuple[str, str]]:
     for source in dict.fromkeys(asked.source for asked in sight.asked):
         each = [f"{asked.what} at {asked.where}" for asked in sight.asked if asked.source == source]
         yield source, "; ".join(each)
+    if sight.configures:
+        yield "mappers", "configured when it used a mapped class first"
     if sight.imported:
         yield "imports", f"{count(len(sight.imported), 'module')}, as {names(_shown(sight.imported))}"
     if sight.changed:

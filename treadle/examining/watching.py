@@ -67,6 +67,7 @@ class Sight:
         changed: the names of the application's module globals that it changed.
         raised: the class and text of the exception it ended with; an empty text for none.
         imported: the names of modules that it was the first to import, without those of the standard library.
+        configures: it was the first to use mapped classes, which SQLAlchemy configures then.
     """
 
     asked: tuple[Asked, ...]
@@ -76,6 +77,7 @@ class Sight:
     changed: tuple[str, ...]
     raised: str
     imported: tuple[str, ...] = ()
+    configures: bool = False
 
 
 @frozen
@@ -108,7 +110,7 @@ class Watched:
         changed = tuple(sorted(name for name in after if before.get(name) != after[name]))
         asked = tuple(dict.fromkeys(watch.asked))
         imported = tuple(sorted(filter(_is_foreign, set(sys.modules) - modules)))
-        return Sight(asked, watch.threads, watch.loops, watch.engines, changed, raised, imported)
+        return Sight(asked, watch.threads, watch.loops, watch.engines, changed, raised, imported, watch.configures)
 
 
 @define
@@ -119,6 +121,7 @@ class _Watch:
     threads: int = 0
     loops: int = 0
     engines: int = 0
+    configures: bool = False
 
     def __call__(self, frame: types.FrameType, event: str, argument: Any) -> None:
         """Look at a call."""
@@ -128,6 +131,7 @@ class _Watch:
             code = frame.f_code
             self.threads += code.co_qualname == "Thread.start"
             self.loops += code.co_qualname == "BaseEventLoop.__init__"
+            self.configures |= code.co_name == "_do_configure_registries"
             self.engines += code.co_qualname == "Engine.__init__"
 
     def _note(self, source: str, what: str, frame: types.FrameType | None) -> None:
