@@ -71,27 +71,28 @@ class Treadle:
         """
         __tracebackhide__ = True
         # Imported when a test asks for it, because pytest loads this file at every start.
-        from treadle.racing.race import race  # noqa: PLC0415
+        from treadle.racing.race import race, replaying  # noqa: PLC0415
 
         result = race(*functions, **options)
         if not result.as_expected:
-            raise failure(result)
+            raise failure(result, replaying(functions, options.get("clients"), options.get("faults")))
         return result
 
 
-def failure(result: Result) -> CheckFailed:
-    """Return the failure that reports a result."""
+def failure(result: Result, command: Callable[[str], str] = "treadle.replay(scenario, {!r})".format) -> CheckFailed:
+    """Return the failure that reports a result.
+
+    Args:
+        result: what was decided.
+        command: takes a schedule token and returns what the reader can run to replay it.
+    """
     # Imported here for the same reason.
     from treadle.report import render_examples, render_line  # noqa: PLC0415
     from treadle.values.display import name  # noqa: PLC0415
 
     examples = [item.counterexample for item in result.decisions if item.counterexample is not None]
     tokens = list(dict.fromkeys(example.schedule.token for example in examples))
-    text = (
-        render_line(result)
-        + "\n"
-        + render_examples(result, command=lambda token: f"treadle.replay(scenario, {token!r})")
-    )
+    text = f"{render_line(result)}\n{render_examples(result, command=command)}"
     surprises = [f"{name(item.property.name)} {item.verdict}" for item in result.decisions if not item.as_expected]
     first = f"{name(result.scenario)}: {', '.join(surprises)}" + (f" ({tokens[0]})" if tokens else "")
     return CheckFailed(f"{first}\n\n{text}", result, tokens)

@@ -94,10 +94,10 @@ def race(
         if token is not None:
             code = _replayed(shown, found, token)
         else:
-            targets = dict(zip(named, function, strict=True))
+            targets = [function[named.index(racer.function)] for racer in found.racers]
 
             def script() -> None:
-                _show_script(shown, script_of(found, [targets[racer.function] for racer in found.racers]), write)
+                _show_script(shown, script_of(found, targets), write)
 
             code = _checked(shown, found, _Again(function, clients, database, faults), max_seconds, script)
     context.exit(code)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
+import importlib
 import os
 import random
 import secrets
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from treadle import Client, Database, Scenario, cli, serial_equivalence
 from treadle.examining.examination import Examination, examine
@@ -62,6 +64,7 @@ def starts() -> None:
     thread.start()
     thread.join()
     asyncio.run(asyncio.sleep(3))
+    importlib.import_module("model.backfill")
     seen_before.append(1)
     with database("legacy").engine.connect() as connection:
         connection.execute(text("PRAGMA foreign_keys = ON"))
@@ -110,6 +113,7 @@ def test_what_runs_in_the_process_is_counted() -> None:
 
     assert (1, 1, ("PRAGMA foreign_keys = ON",)) == (sight.threads, sight.loops, patient.pragmas)
     assert f"{__name__}.seen_before" in sight.changed
+    assert "model.backfill" in sight.imported
     assert not seen_before
 
 
@@ -127,6 +131,25 @@ def test_nothing_is_told_of_a_client_that_does_nothing_of_it() -> None:
 
 
 KINDS = ["legacy", "begin", "immediate", *(["autocommit-off"] if sys.version_info >= (3, 12) else [])]
+
+
+def test_the_first_use_of_mapped_classes_is_seen() -> None:
+    """SQLAlchemy configures mappers when they are used first, which a client may be the first to do."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Item(Base):
+        __tablename__ = "item"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    def uses() -> None:
+        with Session(database("legacy").engine) as session:
+            session.get(Item, 1)
+
+    sights = [patient.sight for patient in examined(uses, sells).patients]
+
+    assert [True, False] == [sight.configures for sight in sights if sight is not None]
 
 
 @pytest.mark.parametrize("kind", KINDS)

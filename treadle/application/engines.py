@@ -97,7 +97,7 @@ def near(functions: Sequence[Callable[..., Any]], kinds: tuple[type[Any], ...]) 
     level: list[Any] = list(functions)
     for _ in range(_DEPTH):
         following: list[Any] = []
-        for inner in (inner for thing in level for inner in _inside(thing, packages)):
+        for inner in (inner for thing in level for inner in _has(thing, packages)):
             if id(inner) not in seen:
                 seen.add(id(inner))
                 following.append(inner)
@@ -113,6 +113,13 @@ def _package(thing: Any) -> str:
         thing = thing.func
     name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
     return str(name).partition(".")[0]
+
+
+def _has(thing: Any, packages: Container[str]) -> list[Any]:
+    """Return what an object has; nothing of one that stands for another, and cannot say for which."""
+    with contextlib.suppress(Exception):  # such an object may raise whatever it likes
+        return list(_inside(thing, packages))
+    return []
 
 
 def _inside(thing: Any, packages: Container[str]) -> Iterator[Any]:

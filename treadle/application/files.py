@@ -15,6 +15,9 @@ from sqlalchemy import Engine
 BESIDE = ("", "-wal", "-shm", "-journal")
 """What SQLite appends to the name of a database for the files beside it (https://www.sqlite.org/tempfiles.html)."""
 
+KEPT = frozenset({("mode", "rw"), ("mode", "rwc"), ("mode", "ro"), ("cache", "private")})
+"""The options of URIs that clients may use (https://www.sqlite.org/uri.html)."""
+
 stand_ins: dict[str, str] = {}
 """The file that each private file stands for."""
 
@@ -39,6 +42,21 @@ def file_of(database: Any, *, uri: bool = False) -> str:
             return ""
         name = urllib.parse.unquote(parts.path)
     return "" if name in {"", ":memory:"} else os.path.abspath(name)  # noqa: PTH100  # as SQLite does; links stay
+
+
+def options_of_uri(database: Any, *, uri: bool) -> dict[str, str]:
+    """Return the options in the name of a database, as ``mode``; none where the name is no URI.
+
+    https://www.sqlite.org/uri.html
+
+    Args:
+        database: the first argument of ``sqlite3.connect``.
+        uri: whether a text that starts with ``file:`` is a URI.
+    """
+    name = os.fsdecode(database)
+    if not (uri and name.startswith("file:")):
+        return {}
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(name).query, keep_blank_values=True))
 
 
 def path_of_engine(engine: Engine) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -63,10 +64,9 @@ def place_of(metadata: MetaData) -> str:
 
 def _of(thing: object) -> object:
     """Return the metadata of a class of the declarative kind, of a registry, or of an extension, as far as is known."""
-    try:
+    with contextlib.suppress(Exception):  # what stands for another object may raise whatever it likes
         return vars(thing).get("metadata")
-    except TypeError:
-        return None
+    return None
 
 
 def found_at(leads: Callable[[Any], str | None]) -> str:

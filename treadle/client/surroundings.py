@@ -29,7 +29,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
-from treadle.application.files import file_of, meant_by, path_of_engine
+from treadle.application.files import KEPT, file_of, meant_by, options_of_uri, path_of_engine
 from treadle.client.gate import Port, gate_of
 from treadle.client.guard import Files, Guard, note_directories, note_starts, set_guard
 from treadle.client.identity import Identity, install
@@ -336,8 +336,18 @@ class Surroundings:
             )
         if self._opens is None:
             raise self._refused(f"connect({os.fsdecode(database)!r}): no client runs yet")
+        asked = options_of_uri(database, uri=bool(options.get("uri")))
+        unknown = next((pair for pair in asked.items() if pair not in KEPT), None)
+        if unknown is not None:
+            raise self._refused(
+                f"connect({os.fsdecode(database)!r}): with {'='.join(unknown)!r} in a URI, SQLite locks or reads its "
+                "file in another way, and that is not carried to the checked database. Leave it out for the check."
+            )
         options.pop("factory", None)
-        return self._opens(options)
+        opened = self._opens(options)
+        if asked.get("mode") == "ro":
+            opened.execute("PRAGMA query_only = ON").close()  # which fails as a file that is opened read-only does
+        return opened
 
     def _is_own(self, path: str) -> bool:
         """Tell whether a path leads to the file that stands for the checked database, be it there or not."""
@@ -353,7 +363,7 @@ class Surroundings:
 
     def _other_database(self, name: str, path: str) -> UnsupportedOperationError:
         return self._refused(
-            f"a client connects to {name!r}, and the scenario's database is {self.path!r}: one file is checked, "
+            f"a client connects to {name!r}, and the scenario's database is {self.path!r}: one database is checked, "
             "because SQLite commits each file by itself, and nothing would take back what a run leaves in the other "
             "one. Give the scenario the engine that its clients use, as Database(..., engine=...), or lead both to one "
             "file for the check.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from treadle.examining.examination import Examination, Patient
 from treadle.report.sql import count, page, wrap
@@ -11,6 +11,7 @@ from treadle.values.display import name, names, quoted
 _LABEL = 15
 _LONG_S = 600
 _SHORT_S = 1.0
+_SHOWN = 3
 
 
 def render_examination(examination: Examination, *, width: int) -> str:
@@ -91,9 +92,18 @@ def _in_process(patient: Patient) -> Iterator[tuple[str, str]]:
     for source in dict.fromkeys(asked.source for asked in sight.asked):
         each = [f"{asked.what} at {asked.where}" for asked in sight.asked if asked.source == source]
         yield source, "; ".join(each)
+    if sight.configures:
+        yield "mappers", "configured when it used a mapped class first"
+    if sight.imported:
+        yield "imports", f"{count(len(sight.imported), 'module')}, as {names(_shown(sight.imported))}"
     if sight.changed:
         yield "shared state", f"{names(sight.changed)} changed in the process, which another run in it would see"
     yield "ended", f"it raised {sight.raised}" if sight.raised else "it returned"
+
+
+def _shown(modules: Sequence[str]) -> list[str]:
+    """Return some of the names of modules, the innermost first."""
+    return sorted(modules, key=lambda module: (-module.count("."), module))[:_SHOWN]
 
 
 def _estimate(examination: Examination) -> str:
@@ -132,6 +142,11 @@ def _suggestions(examination: Examination) -> list[str]:
         found.append("rows for the clients to work on, by a seed or a copied database: none changed anything")
     if any(patient.sight is not None and patient.sight.changed for patient in patients):
         found.append("--isolate, if the check says that runs depend on one another")
+    if any(patient.sight is not None and patient.sight.imported for patient in patients):
+        found.append(
+            "to import what the clients import where they are defined: else each process does it by itself, and what "
+            "depends on addresses in memory may come in another order"
+        )
     estimate = examination.estimate
     if estimate is not None and estimate.most_s > _LONG_S:
         found.append("fewer clients or rows first; then --workers N, or --search pct --max-seconds 60 for a sample")

@@ -66,6 +66,8 @@ class Sight:
         engines: how many engines it made.
         changed: the names of the application's module globals that it changed.
         raised: the class and text of the exception it ended with; an empty text for none.
+        imported: the names of modules that it was the first to import, without those of the standard library.
+        configures: it was the first to use mapped classes, which SQLAlchemy configures then.
     """
 
     asked: tuple[Asked, ...]
@@ -74,6 +76,8 @@ class Sight:
     engines: int
     changed: tuple[str, ...]
     raised: str
+    imported: tuple[str, ...] = ()
+    configures: bool = False
 
 
 @frozen
@@ -90,7 +94,7 @@ class Watched:
 
     def __call__(self) -> Sight:
         """Run it to its end."""
-        before = dict(_globals(self.package))
+        before, modules = dict(_globals(self.package)), set(sys.modules)
         watch = _Watch()
         raised = ""
         sys.setprofile(watch)
@@ -104,7 +108,9 @@ class Watched:
             threading.setprofile(None)
         after = dict(_globals(self.package))
         changed = tuple(sorted(name for name in after if before.get(name) != after[name]))
-        return Sight(tuple(dict.fromkeys(watch.asked)), watch.threads, watch.loops, watch.engines, changed, raised)
+        asked = tuple(dict.fromkeys(watch.asked))
+        imported = tuple(sorted(filter(_is_foreign, set(sys.modules) - modules)))
+        return Sight(asked, watch.threads, watch.loops, watch.engines, changed, raised, imported, watch.configures)
 
 
 @define
@@ -115,6 +121,7 @@ class _Watch:
     threads: int = 0
     loops: int = 0
     engines: int = 0
+    configures: bool = False
 
     def __call__(self, frame: types.FrameType, event: str, argument: Any) -> None:
         """Look at a call."""
@@ -124,6 +131,7 @@ class _Watch:
             code = frame.f_code
             self.threads += code.co_qualname == "Thread.start"
             self.loops += code.co_qualname == "BaseEventLoop.__init__"
+            self.configures |= code.co_name == "_do_configure_registries"
             self.engines += code.co_qualname == "Engine.__init__"
 
     def _note(self, source: str, what: str, frame: types.FrameType | None) -> None:
@@ -166,6 +174,11 @@ def _source_of(function: Any) -> str:
     if type(owner).__mro__[-2:-1] and any(kind.__module__ in {"random", "_random"} for kind in type(owner).__mro__):
         return "randomness" if name in {"random", "getrandbits"} else ""
     return "randomness" if name == "urandom" and module == "posix" else ""
+
+
+def _is_foreign(name: str) -> bool:
+    """Tell whether a module is neither Python's nor Treadle's own."""
+    return name.partition(".")[0] not in {*sys.stdlib_module_names, "treadle"}
 
 
 def _globals(package: str) -> Iterator[tuple[str, str]]:

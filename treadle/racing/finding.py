@@ -93,7 +93,7 @@ def _place(functions: Sequence[Function], clients: Sequence[Client]) -> Place:
     close = places_near(functions)
     if len(close) == 1:
         return close[0]
-    wanted = {client.name: path for client in clients if (path := _wanted_by(client))}
+    wanted = {client.name: path for client in _distinct(clients) if (path := _wanted_by(client))}
     there = close or places()
     paths = {os.path.realpath(path): path for path in wanted.values()}
     if len(paths) == 1:
@@ -111,6 +111,14 @@ def _place(functions: Sequence[Function], clients: Sequence[Client]) -> Place:
         f"no database was found: no engine and no connection that leads to an SQLite file is loaded, and none of "
         f"{names(client.name for client in clients)} connects to one. {_REMEDY}"
     )
+
+
+def _distinct(clients: Sequence[Client]) -> list[Client]:
+    """Return the first client of each function: what is run once need not be run for the others."""
+    first: dict[int, Client] = {}
+    for client in clients:
+        first.setdefault(id(client.run), client)
+    return list(first.values())
 
 
 def _place_of(path: str, there: Sequence[Place]) -> Place:
@@ -210,7 +218,8 @@ def _runs(scenario: Scenario, *, must: bool = False) -> tuple[Noted, ...] | None
     """Return a run of each client; None if the application sets another journal mode."""
     try:
         with System(scenario, NOTHING_KNOWN) as system:
-            return tuple(system.alone(client) for client in scenario.clients)
+            runs = {id(client.run): system.alone(client) for client in _distinct(scenario.clients)}
+            return tuple(runs[id(client.run)] for client in scenario.clients)
     except UsageError:
         if must:
             raise
