@@ -305,7 +305,7 @@ class TestCheck:
         text = run("check", SCENARIOS).stdout
         first, known, second, *_, last = text.splitlines()
         assert first.startswith("bank/read-then-write  1 violated, as expected; 1 holds; all 14 schedules, ")
-        assert known.startswith("  known  no-lost-update  3 turns   t2.")
+        assert known.startswith("  known  no-lost-update  3 turns  t2.")
         assert second.startswith("bank/one-statement  2 hold; all 4 schedules, ")
         assert last.startswith("2 scenarios in ")
         assert last.endswith("2 as expected")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from treadle.report.brief import no_help, why_not_told
 from treadle.report.markdown import Around
 from treadle.report.phrases import FAILED, PUBLISHED, titles
-from treadle.report.sql import NO_BREAK, count, literal, page
+from treadle.report.sql import NO_BREAK, count, literal, page, shorten
 from treadle.report.story import Story, story_of
 from treadle.report.tracefile import Case
 from treadle.values.display import name, on_one_line, prose
@@ -30,6 +30,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 _VALUE = 60
 """How much of a value is shown, in characters."""
+
+_STATEMENT = 120
+"""How much is shown of a statement, in characters."""
+
+_MEANINGS = {"none": "", "waits": "waits", "read": "holds a read lock", "write": "holds the write lock"}
+"""What is said of what a client holds."""
 
 _ROWS_MAX = 200
 """How many rows of a table are shown at a step."""
@@ -64,6 +70,7 @@ def render_webpage(case: Case, around: Around) -> str:
         about=_about(case),
         clients=titles(trace.clients),
         steps=[_step(entry) for entry in story.entries],
+        meanings=_MEANINGS,
         hidden=f"{count(story.hidden, 'operation')} hidden.",
         states=states,
         final=[{**table, "rows": [row["values"] for row in table["rows"]]} for table in (states[-1] if states else [])],
@@ -90,7 +97,7 @@ def _step(entry: Any) -> dict[str, Any]:
         "number": entry.number,
         "client": entry.client,
         "source": on_one_line(entry.source),
-        "statement": entry.statement,
+        "statement": shorten(entry.statement, _STATEMENT),
         "extras": [extra.render(_VALUE) for extra in entry.extras],
         "notes": [
             {"text": on_one_line(note.replace(NO_BREAK, " ")), "kind": _KINDS.get(note[:1], "")} for note in entry.notes
