@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import site
 import sys
@@ -20,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, CoroutineType, FrameType
+from typing import Any
 
 from treadle.values.source import Source
 
@@ -85,7 +85,8 @@ def whereabouts(end: CodeType) -> Source | None:
 
 def _awaited(frame: FrameType | None, end: CodeType, fits: Callable[[str], bool]) -> Source | None:
     """Return the line at which the one task of an event loop waits that runs on a stack; None if there are several."""
-    while frame is not None and frame.f_code is not end:
+    asyncio: Any = sys.modules.get("asyncio")  # where nobody imported it, no loop runs
+    while asyncio is not None and frame is not None and frame.f_code is not end:
         loop = frame.f_locals.get("self") if frame.f_code.co_name == "run_forever" else None
         if isinstance(loop, asyncio.AbstractEventLoop):
             found = {line for task in asyncio.all_tasks(loop) for line in _waits_at(task.get_coro(), fits)}
