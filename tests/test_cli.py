@@ -305,7 +305,7 @@ class TestCheck:
         text = run("check", SCENARIOS).stdout
         first, known, second, *_, last = text.splitlines()
         assert first.startswith("bank/read-then-write  1 violated, as expected; 1 holds; all 14 schedules, ")
-        assert known.startswith("  known  no-lost-update  3 turns   t2.")
+        assert known.startswith("  known  no-lost-update  3 turns  t2.")
         assert second.startswith("bank/one-statement  2 hold; all 4 schedules, ")
         assert last.startswith("2 scenarios in ")
         assert last.endswith("2 as expected")
@@ -394,6 +394,30 @@ class TestCheck:
         files = ["report.md", "reproduce.py", "test_regression.py", "timeline.html", "trace.json"]
         assert files == sorted(path.name for path in case.iterdir())
         assert "The property holds in: `bank/one-statement`." in (case / "report.md").read_text()
+
+
+class TestService:
+    def test_is_told_what_it_asks_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An annotation at the application's line for what is not expected, and a summary; stdout stays as it is."""
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+        result = run("check", f"{BANK}:surprising", SCENARIOS, "-k", "*r*", "--format", "json")
+        (line,) = [line for line in result.stderr.splitlines() if line.startswith("::error ")]
+        assert line.startswith(
+            "::error file=tests/report/bank.py,line=26,title=bank/surprising breaks no-lost-update::"
+        )
+        summary = (tmp_path / "summary.md").read_text()
+        assert "| `bank/surprising` | NOT as expected |\n| `bank/read-then-write` | as expected |\n" in summary
+        assert summary.count("# bank/surprising breaks no-lost-update\n") == 1
+        json.loads(result.stdout)
+
+    def test_hears_nothing_where_it_does_not_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And a summary that cannot be written changes no verdict."""
+        monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/proc/treadle")
+        result = run("check", f"{BANK}:fixed")
+        assert (result.exit_code, "::error" in result.stderr) == (0, False)
+        assert "no summary was written" in result.stderr
 
 
 class TestFailures:

@@ -38,6 +38,8 @@ from treadle.report import (
     version,
 )
 from treadle.report.brief import is_quiet, keepers
+from treadle.report.ci import render_summary_of_job, workflow_commands
+from treadle.report.directory import append_text
 from treadle.report.markdown import Around
 from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code, replay_exit_code
@@ -512,6 +514,19 @@ class Session:
             self.directory.write_document(self.results)
             self._write_cases(self.directory)
             self.screen.say(f"Reports are in {quoted(str(self.directory.path))}.")
+        self._tell_service()
+
+    def _tell_service(self) -> None:
+        """Tell a continuous integration service what it asks for."""
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for line in workflow_commands(self.results):
+                self.screen.say(line)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary:
+            try:
+                append_text(Path(summary), render_summary_of_job(self.results))
+            except UsageError as error:  # it is no matter of the verdicts
+                self.screen.say(f"no summary was written: {error}")
 
     def _write_cases(self, directory: Directory) -> None:
         """Write a directory for each violated property."""

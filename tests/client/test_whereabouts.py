@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,19 @@ def test_a_thread_has_a_line_of_its_own() -> None:
     trace = replay(scenario(in_a_thread), "t1.A9")
     number = line(in_a_thread, "connection.execute")
     assert f"{HERE}:{number} in_a_thread.<locals>.work" in lines_of(trace)
+
+
+def test_a_task_has_the_line_at_which_it_waits() -> None:
+    """Where a library calls SQLite in a thread of its own, which has nothing of the application."""
+
+    async def work(engine: Engine) -> None:
+        with engine.begin() as connection:
+            await asyncio.to_thread(connection.execute, insert(bank.ACCOUNT).values(balance=1))
+
+    trace = replay(scenario(lambda engine: asyncio.run(work(engine))), "t1.A9")
+    (insertion,) = [event for event in trace.events if event.operation and "INSERT" in str(event.operation)]
+    assert insertion.source is not None
+    assert (HERE, line(work, "to_thread")) == (insertion.source.file, insertion.source.line)
 
 
 def test_what_exec_made_is_in_no_file() -> None:

@@ -211,6 +211,17 @@ class TestMarkdown:
         outside = re.sub(r"^    .*$", "", outside, flags=re.MULTILINE)
         assert "<b>" not in outside
 
+    def test_fits_into_a_tracker(self) -> None:
+        """Whatever the length of the trace."""
+        script = Script()
+        for number in range(2_000):
+            script.run(number % 2, f"INSERT {number}", changes=(appears("item", {"id": number}),))
+        decision = violated(ALL_OR_NOTHING, script.trace("t1.A1"))
+        assert decision.counterexample is not None
+        text = render_markdown(Case("s", decision, decision.counterexample), Around())
+        assert len(text) < 65_536
+        assert "2,000 operations: too many for an issue tracker" in text
+
     def test_quotes(self) -> None:
         """By the rules of each place."""
         assert r"a\*b &lt;c&gt; \`" == escaped("a*b <c> `")

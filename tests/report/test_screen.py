@@ -70,6 +70,14 @@ class TestProgress:
         assert "bank: 5,000 states, 12 executions ended, 2,500 states/s, 2 s" in written(shown.err)
         assert written(shown.out) == ""
 
+    def test_says_what_was_found_and_how_near_the_bound_is(self) -> None:
+        """Where there is one, and where something was."""
+        shown = Screen(terminal(), terminal(120))
+        with shown.progress("bank") as progress:
+            assert progress is not None
+            progress(Progress(5000, 9000, 12, 2.0, violated=True, share=0.25))
+        assert "2 s, 25% of its bound; something is violated" in written(shown.err)
+
     def test_is_not_shown_more_often_than_it_can_be_read(self) -> None:
         """Calls within a tenth of a second cost nothing."""
         shown = Screen(terminal(), terminal(120))

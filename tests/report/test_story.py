@@ -118,6 +118,14 @@ class TestWhatIsTold:
         assert len(story.entries) == 3 + 1 + 3
         assert story.entries[3].notes == ("… 14 entries like these left out, up to 17",)
 
+    def test_a_long_story_is_shortened(self) -> None:
+        """Of very many entries, the beginning and the end are shown."""
+        script = Script()
+        for number in range(100):
+            script.run(number % 2, f"C{number}", changes=(appears("item", {"id": number}),))
+        numbers = [entry.number for entry in tell(script).entries]
+        assert [*range(1, 17), *range(66, 101)] == numbers
+
 
 class TestMarks:
     def orphan(self) -> Script:

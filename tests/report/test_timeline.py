@@ -10,6 +10,7 @@ from treadle.report.timeline import render_timeline
 from treadle.values.observation import LOCKED, Observation
 from treadle.values.property import Breach
 from treadle.values.schedule import Schedule
+from treadle.values.source import Source
 from treadle.values.trace import Trace
 
 # What request-2 does from its second date on, and what it leaves behind.
@@ -58,6 +59,14 @@ class TestRenderTimeline:
         """Every line fits into the width that is asked for, so that no terminal breaks it."""
         lines = render_timeline(orphan(), width=width, verbose=verbose).splitlines()
         assert max(map(len, lines)) <= width
+
+    def test_shows_the_lines_of_the_application_in_full(self) -> None:
+        """Their paths tell files of one name apart; without verbose they are left to the story."""
+        script = Script()
+        script.run(0, "SAVEPOINT a", inside=True, source=Source("shop/orders.py", 31, "place"))
+        trace = script.trace("t1.A1")
+        assert "SAVEPOINT a at shop/orders.py:31" in render_timeline(trace, verbose=True)
+        assert "orders.py" not in render_timeline(trace)
 
     def test_has_no_trailing_space(self) -> None:
         """What is pasted into a bug report is clean."""

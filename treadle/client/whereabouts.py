@@ -16,9 +16,10 @@ import site
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, CoroutineType, FrameType
+from typing import Any
 
 from treadle.values.source import Source
 
@@ -62,8 +63,9 @@ def _is_own(file: str) -> bool:
 def whereabouts(end: CodeType) -> Source | None:
     """Return the innermost line of the application on the stack of this thread.
 
-    A worker thread has none where a library gave it a call; then the stack of the main thread is looked at. An
-    application may be an installed package, too, if there is nothing else. None if there is nothing at all.
+    A worker thread has none where a library gave it a call. Then the stack of the main thread is looked at, and where
+    an event loop runs there, the task that waits, if there is but one. An application may be an installed package, too,
+    if there is nothing else. None if there is nothing at all.
 
     Args:
         end: the code below which there is no application any more.
@@ -74,10 +76,35 @@ def whereabouts(end: CodeType) -> Source | None:
         threads += filter(None, [frames.get(threading.main_thread().ident or 0)])
     for fits in (_is_own, _is_installed):
         for frame in threads:
-            found = _innermost(frame, end, fits)
+            found = _awaited(frame, end, fits) if frame is not threads[0] else None
+            found = found or _innermost(frame, end, fits)
             if found is not None:
                 return found
     return None
+
+
+def _awaited(frame: FrameType | None, end: CodeType, fits: Callable[[str], bool]) -> Source | None:
+    """Return the line at which the one task of an event loop waits that runs on a stack; None if there are several."""
+    asyncio: Any = sys.modules.get("asyncio")  # where nobody imported it, no loop runs
+    while asyncio is not None and frame is not None and frame.f_code is not end:
+        loop = frame.f_locals.get("self") if frame.f_code.co_name == "run_forever" else None
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            found = {line for task in asyncio.all_tasks(loop) for line in _waits_at(task.get_coro(), fits)}
+            return found.pop() if len(found) == 1 else None
+        frame = frame.f_back
+    return None
+
+
+def _waits_at(awaited: object, fits: Callable[[str], bool]) -> Iterator[Source]:
+    """Yield the innermost line of the application in what a task waits for, if there is one."""
+    found = None
+    while isinstance(awaited, CoroutineType):
+        frame = awaited.cr_frame
+        if frame is not None and fits(frame.f_code.co_filename):
+            found = Source(_shown(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_qualname)
+        awaited = awaited.cr_await
+    if found is not None:
+        yield found
 
 
 def _innermost(frame: FrameType | None, end: CodeType, fits: Callable[[str], bool]) -> Source | None:

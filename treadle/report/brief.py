@@ -264,8 +264,9 @@ def _left(story: Story, trace: Trace, width: int) -> list[str]:
                 if commit == left.number
             )
         found += _labelled("Left", text, width)
-    if len(story.left) > _LEFT_MAX:
-        found += _labelled("", f"and {count(len(story.left) - _LEFT_MAX, 'more row')}", width)
+    more = len(story.left) + story.more - _LEFT_MAX
+    if more > 0:
+        found += _labelled("", f"and {count(more, 'more row')}", width)
     return found
 
 

@@ -121,6 +121,19 @@ class Directory:
         return path
 
 
+def append_text(path: Path, text: str) -> None:
+    """Write a text at the end of a file that others write, too.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+
+
 def slug(name: str) -> str:
     """Return a scenario's name as the name of a file, on any file system; the beginning of a long one."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_NAME_MAX].strip(".-") or "scenario"

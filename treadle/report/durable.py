@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+
+from attrs import define, field
 
 from treadle.values.canonical import canonical
 from treadle.values.operation import Kind
@@ -10,20 +12,51 @@ from treadle.values.property import Breach
 from treadle.values.trace import Change, Trace
 from treadle.values.view import Row
 
+_SCANNED_MAX = 100
+"""How many rows that are not whole, as a property made them up, are looked for in all that was committed."""
+
 _NOTHING = object()
 
 
-def made_durable(trace: Trace, table: str, row: Row) -> int | None:
-    """Return the number of the event that committed a row as it is; None if it was there from the start."""
-    for event in reversed(trace.events):
-        if any(_is_of(change, table, row) for change in event.changes):
-            return event.number
-    return None
+def spelled(row: Row) -> bytes:
+    """Return what makes two rows the same."""
+    return canonical(list(row.items()))
+
+
+@define
+class Commits:
+    """Which event committed a row as it is.
+
+    Attributes:
+        trace: what happened.
+    """
+
+    trace: Trace
+    _known: dict[tuple[str, bytes], int] = field(factory=dict, init=False)
+    _scanned: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Note the last commit of each row."""
+        for event in self.trace.events:
+            for change in event.changes:
+                if change.after is not None:
+                    self._known[change.table, spelled(change.after)] = event.number
+
+    def of(self, table: str, row: Row) -> int | None:
+        """Return the number of the event that committed a row; None if it was there from the start."""
+        known = self._known.get((table, spelled(row)))
+        if known is not None or self._scanned >= _SCANNED_MAX:
+            return known
+        self._scanned += 1
+        for event in reversed(self.trace.events):
+            if any(_is_of(change, table, row) for change in event.changes):
+                return event.number
+        return None
 
 
 def _is_of(change: Change, table: str, row: Row) -> bool:
     after = change.after
-    return change.table == table and after is not None and _has(after, row)
+    return change.table == table and after is not None and bool(row) and _has(after, row)
 
 
 def _has(after: Row, row: Row) -> bool:
@@ -35,37 +68,39 @@ def _has(after: Row, row: Row) -> bool:
 
 def shown_by(breaches: Iterable[Breach]) -> tuple[tuple[str, Row], ...]:
     """Return the rows that show some breach, with their tables, each once."""
-    rows = {(table, canonical(list(row.items()))): (table, row) for breach in breaches for table, row in breach.rows}
+    rows = {(table, spelled(row)): (table, row) for breach in breaches for table, row in breach.rows}
     return tuple(rows.values())
 
 
-def offending(trace: Trace, breaches: Iterable[Breach]) -> dict[int, int]:
-    """Return the numbers of the events that committed rows which show a breach, each with how many of them."""
+def offending(commits: Commits, rows: Iterable[tuple[str, Row]]) -> dict[int, int]:
+    """Return the numbers of the events that committed some rows, each with how many of them."""
     found: dict[int, int] = {}
-    for table, row in shown_by(breaches):
-        number = made_durable(trace, table, row)
+    for table, row in rows:
+        number = commits.of(table, row)
         if number is not None:
             found[number] = found.get(number, 0) + 1
     return found
 
 
 def too_late(trace: Trace, durable: Iterable[int]) -> dict[int, int]:
-    """Return the numbers of rollbacks, each with that of the commit of the same client that it cannot take back."""
-    events = trace.events
+    """Return the numbers of rollbacks after a failure, each with the last commit of the same client before it.
+
+    Args:
+        trace: what happened.
+        durable: the numbers of the commits that count.
+    """
+    commits = frozenset(durable)
+    last: dict[int, int] = {}
+    failed: set[int] = set()
     found: dict[int, int] = {}
-    for number in durable:
-        client = events[number - 1].client
-        for event in events[number:]:
-            operation = event.operation
-            rolls_back = operation is not None and operation.kind is Kind.ROLLBACK
-            if event.client == client and rolls_back and any(_failures(trace, number, event.number, client)):
-                found[event.number] = number
-                break
+    for event in trace.events:
+        client, operation, seen = event.client, event.operation, event.observation
+        if event.number in commits:
+            last[client] = event.number
+            failed.discard(client)
+        elif operation is not None and operation.kind is Kind.ROLLBACK and client in failed and client in last:
+            found[event.number] = last[client]
+            failed.discard(client)
+        elif seen is not None and seen.failure is not None:
+            failed.add(client)
     return found
-
-
-def _failures(trace: Trace, first: int, last: int, client: int) -> Iterator[bool]:
-    """Yield for what a client did after one event, up to another one, whether it failed."""
-    for event in trace.events[first:last]:
-        if event.client == client and event.observation is not None:
-            yield event.observation.failure is not None

@@ -166,6 +166,7 @@ class Reader:
             notes=tuple(filter(None, notes)),
             held=self.holdings.during(event),
             usual=event.outcome is None and not fails_or_waits(event),
+            source=str(event.source) if self.verbose and event.source is not None else "",
         )
 
     def _statement(self, event: Event) -> str:

@@ -109,7 +109,8 @@ def _body(page: Page, entry: Entry, width: int) -> list[str]:
     indent = "  "
     if page.verbose:
         shown = [extra.render() for extra in entry.extras]
-        found = wrap(" ".join([entry.statement, *shown]), width, indent=indent)
+        where = [f"at {entry.source}"] if entry.source else []
+        found = wrap(" ".join([entry.statement, *shown, *where]), width, indent=indent)
     elif page.dense:
         found = _dense(entry, width, indent)
         for extra in entry.extras:

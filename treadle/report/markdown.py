@@ -10,7 +10,7 @@ from attrs import frozen
 from treadle.report.brief import no_help, render_story, why_not_told
 from treadle.report.document import version
 from treadle.report.phrases import ARROW
-from treadle.report.sql import literal, page
+from treadle.report.sql import count, literal, page
 from treadle.report.story import Story, story_of
 from treadle.report.timeline import render_timeline
 from treadle.report.tracefile import Case
@@ -22,8 +22,8 @@ from treadle.values.view import Row
 _WIDTH = 100
 """The width of a transcript, in characters."""
 
-_ROWS_MAX = 20
-"""How many rows are shown in a table."""
+_TRANSCRIPT_MAX = 40_000
+"""The longest transcript, in characters; trackers take texts of 65,536."""
 
 _STEPS_MAX = 60
 """How many entries a diagram has; trackers refuse to draw one that is long."""
@@ -48,7 +48,7 @@ def render_markdown(case: Case, around: Around) -> str:
     """Return the report."""
     trace, item = case.trace, case.decision.property
     story = story_of(trace, [item.name])
-    transcript = render_timeline(trace, width=_WIDTH, verbose=True, properties=[item.name]).rstrip("\n").split("\n")
+    transcript = _transcript(trace, item.name)
     return (
         page(
             [
@@ -81,6 +81,14 @@ def render_markdown(case: Case, around: Around) -> str:
     )
 
 
+def _transcript(trace: Trace, item: str) -> list[str]:
+    """Return everything that was done, if a tracker takes it."""
+    text = render_timeline(trace, width=_WIDTH, verbose=True, properties=[item]).rstrip("\n")
+    if len(text) > _TRANSCRIPT_MAX:
+        return [f"{count(len(trace.events), 'operation')}: too many for an issue tracker. trace.json has them all."]
+    return text.split("\n")
+
+
 def _facts(case: Case) -> list[str]:
     trace, item = case.trace, case.decision.property
     setting = trace.setting
@@ -109,10 +117,12 @@ def _left(story: Story) -> list[str]:
         columns = list(rows[0][0])
         found += [f"Committed in {code(table)}:", "", f"| made durable at | {' | '.join(map(code, columns))} |"]
         found.append(f"|---|{'---|' * len(columns)}")
-        for row, number in rows[:_ROWS_MAX]:
+        for row, number in rows:
             values = " | ".join(code(literal(row[column], limit=60)) if column in row else "" for column in columns)
             found.append(f"| {'from the start' if number is None else number} | {values} |")
         found.append("")
+    if story.more:
+        found += [f"and {count(story.more, 'more row')}", ""]
     for rollback, commit in story.too_late.items():
         found += [f"The ROLLBACK at {rollback} takes nothing back: {commit} is committed.", ""]
     return found or ["The property is about how the clients ended; no row shows it by itself.", ""]

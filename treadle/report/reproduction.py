@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from treadle.report.durable import made_durable, shown_by
+from treadle.report.durable import Commits, shown_by, spelled
 from treadle.report.sql import page
 from treadle.report.tracefile import Case
 from treadle.values.canonical import printable
@@ -124,20 +124,20 @@ def _data(case: Case, trace: Trace) -> list[str]:
 
 def _left(case: Case) -> list[tuple[str, Any]]:
     """Return the rows that show the violation, as far as some event committed them."""
-    rows = shown_by(case.breaches)
-    return [(table, row) for table, row in rows if made_durable(case.trace, table, row) is not None]
+    commits = Commits(case.trace)
+    return [(table, row) for table, row in shown_by(case.breaches) if commits.of(table, row) is not None]
 
 
 def _committed(trace: Trace) -> list[tuple[str, dict[str, Any]]]:
     """Return the rows that are there in the end because of some event."""
-    found: list[tuple[str, dict[str, Any]]] = []
+    found: dict[tuple[str, bytes], tuple[str, dict[str, Any]]] = {}
     for event in trace.events:
         for change in event.changes:
-            if change.before is not None and (change.table, dict(change.before)) in found:
-                found.remove((change.table, dict(change.before)))
+            if change.before is not None:
+                found.pop((change.table, spelled(change.before)), None)
             if change.after is not None:
-                found.append((change.table, dict(change.after)))
-    return found
+                found[change.table, spelled(change.after)] = change.table, dict(change.after)
+    return list(found.values())
 
 
 # --- Steps -------------------------------------------------------------------------------------------

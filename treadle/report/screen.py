@@ -136,6 +136,10 @@ class _Meter:
             f"{self.scenario}: {number(progress.states)} states, {number(progress.ends)} executions ended, "
             f"{rate:,.0f} states/s, {progress.seconds:.0f} s"
         )
+        if progress.share is not None:
+            line += f", {progress.share:.0%} of its bound"
+        if progress.violated:
+            line += "; something is violated"
         self._show(line)
 
     def _show(self, line: str) -> None:

@@ -16,13 +16,13 @@ from collections.abc import Collection, Iterator, Sequence
 from attrs import define, evolve, field, frozen
 
 from treadle.report import extra, phrases
-from treadle.report.durable import made_durable, offending, shown_by, too_late
+from treadle.report.durable import Commits, offending, shown_by, too_late
 from treadle.report.entries import Entry, Reader, fails_or_waits, shortened
 from treadle.report.extra import Extra
 from treadle.report.phrases import PUBLISHED
 from treadle.report.plot import Plot
-from treadle.report.sql import NO_BREAK, literal
-from treadle.values.display import name
+from treadle.report.sql import NO_BREAK, count, literal
+from treadle.values.display import ELLIPSIS, name
 from treadle.values.fault import LockKind
 from treadle.values.property import Breach
 from treadle.values.schedule import letters
@@ -31,6 +31,12 @@ from treadle.values.view import Row
 
 _MOST, _KEPT = 8, 3
 """How many unremarkable entries in a row one client has at most, and how many of more are shown at each end."""
+
+_ENTRIES_MAX, _FIRST, _LAST = 60, 15, 35
+"""How many entries a story has at most, and how many of more are shown at its beginning and at its end."""
+
+LEFT_MAX = 20
+"""How many of the rows that show how a property is broken are looked into."""
 
 _VALUE = 30
 """How much is shown of a value in a row that is left, in characters."""
@@ -72,7 +78,8 @@ class Story:
     Attributes:
         entries: in order.
         hidden: how many operations are not told.
-        left: the rows that show how a property is broken.
+        left: the first rows that show how a property is broken.
+        more: how many rows there are besides these.
         too_late: numbers of rollbacks, each with that of the commit that it cannot take back.
         at_once: numbers of the refusals that no timeout has anything to do with, each with its kind.
     """
@@ -80,6 +87,7 @@ class Story:
     entries: tuple[Entry, ...]
     hidden: int
     left: tuple[Left, ...]
+    more: int
     too_late: dict[int, int]
     at_once: dict[int, LockKind]
 
@@ -128,23 +136,33 @@ class _Teller:
     breaches: Sequence[Breach]
     _plot: Plot = field(init=False)
     _reader: Reader = field(init=False)
+    _rows: tuple[tuple[str, Row], ...] = field(init=False)
+    _commits: Commits = field(init=False)
     _durable: dict[int, int] = field(init=False)
     _too_late: dict[int, int] = field(init=False)
     _seen: int = field(init=False, default=0)
+    _asked: dict[str, set[str]] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self._plot = Plot(self.trace)
         self._reader = Reader(self.trace, verbose=False)
-        self._durable = offending(self.trace, self.breaches)
+        for event in self.trace.events:
+            for table in self._plot.read_of_others(event):
+                assert event.operation is not None
+                self._asked.setdefault(table, set()).add(event.operation.sql or "")
+        self._rows = shown_by(self.breaches)
+        self._commits = Commits(self.trace)
+        self._durable = offending(self._commits, self._rows)
         self._too_late = too_late(self.trace, self._durable)
 
     def tell(self) -> Story:
         told = _joined(list(self._told()))
         found = [self._finished(one) for one in told]
         return Story(
-            entries=tuple(shortened(found, _MOST, _KEPT)),
+            entries=_in_part(tuple(shortened(found, _MOST, _KEPT))),
             hidden=len(self.trace.events) - self._seen,
-            left=tuple(self._left(table, row) for table, row in shown_by(self.breaches)),
+            left=tuple(self._left(table, row) for table, row in self._rows[:LEFT_MAX]),
+            more=max(len(self._rows) - LEFT_MAX, 0),
             too_late=self._too_late,
             at_once={
                 event.number: event.lock_kind
@@ -157,13 +175,11 @@ class _Teller:
         others = list(row)[1:]
         texts = [breach.why for breach in self.breaches]
         named = {column for column in others for text in texts if _names(text, column)}
-        for event in self.trace.events:
-            if table in self._plot.read_of_others(event) and event.operation is not None:
-                sql = event.operation.sql or ""
-                found = {column for column in others if _names(sql, column)}
-                named |= found if len(found) <= _POINTED else set()
+        for sql in self._asked.get(table, ()):
+            found = {column for column in others if _names(sql, column)}
+            named |= found if len(found) <= _POINTED else set()
         shown = others if len(row) <= _NARROW else [column for column in others if column in named]
-        return Left(table, row, made_durable(self.trace, table, row), tuple(shown))
+        return Left(table, row, self._commits.of(table, row), tuple(shown))
 
     def _told(self) -> Iterator[_Told]:
         events, reader = self.trace.events, self._reader
@@ -246,6 +262,16 @@ class _Teller:
         if len(told.numbers) > 1:
             statement = f"{len(told.numbers)}x {_verb(statement)}"
         return evolve(told.entry, statement=statement, notes=(text, *more, *told.entry.notes))
+
+
+def _in_part(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return entries without the middle of a story that is very long."""
+    if len(entries) <= _ENTRIES_MAX:
+        return entries
+    middle = entries[_FIRST:-_LAST]
+    what = f"{ELLIPSIS} {count(len(middle), 'entry', 'entries')} left out, up to {middle[-1].number:,}"
+    gap = evolve(middle[0], statement="", extras=(), notes=(what,), held=middle[-1].held, source="")
+    return (*entries[:_FIRST], gap, *entries[-_LAST:])
 
 
 def _verb(statement: str) -> str:

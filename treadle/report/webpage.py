@@ -8,15 +8,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treadle.report.brief import no_help, why_not_told
+from treadle.report.durable import spelled
 from treadle.report.markdown import Around
 from treadle.report.phrases import FAILED, PUBLISHED, titles
-from treadle.report.sql import NO_BREAK, count, literal, page
+from treadle.report.sql import NO_BREAK, count, literal, page, shorten
 from treadle.report.story import Story, story_of
 from treadle.report.tracefile import Case
 from treadle.values.display import name, on_one_line, prose
@@ -30,6 +31,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 _VALUE = 60
 """How much of a value is shown, in characters."""
+
+_STATEMENT = 120
+"""How much is shown of a statement, in characters."""
+
+_MEANINGS = {"none": "", "waits": "waits", "read": "holds a read lock", "write": "holds the write lock"}
+"""What is said of what a client holds."""
 
 _ROWS_MAX = 200
 """How many rows of a table are shown at a step."""
@@ -64,6 +71,7 @@ def render_webpage(case: Case, around: Around) -> str:
         about=_about(case),
         clients=titles(trace.clients),
         steps=[_step(entry) for entry in story.entries],
+        meanings=_MEANINGS,
         hidden=f"{count(story.hidden, 'operation')} hidden.",
         states=states,
         final=[{**table, "rows": [row["values"] for row in table["rows"]]} for table in (states[-1] if states else [])],
@@ -90,7 +98,7 @@ def _step(entry: Any) -> dict[str, Any]:
         "number": entry.number,
         "client": entry.client,
         "source": on_one_line(entry.source),
-        "statement": entry.statement,
+        "statement": shorten(entry.statement, _STATEMENT),
         "extras": [extra.render(_VALUE) for extra in entry.extras],
         "notes": [
             {"text": on_one_line(note.replace(NO_BREAK, " ")), "kind": _KINDS.get(note[:1], "")} for note in entry.notes
@@ -112,46 +120,54 @@ def _verdict(story: Story) -> list[str]:
 # --- Rows --------------------------------------------------------------------------------------------
 
 
+_Key = tuple[str, bytes]
+"""What tells a row from others: its table, and its values."""
+
+
 def _states(trace: Trace, story: Story) -> list[list[dict[str, Any]]]:
     """Return the committed rows, of those that change at all, after each entry."""
     rows = _at_start(trace)
     ends = [entry.number for entry in story.entries[1:]] + [len(trace.events) + 1]
     found, at = [], 0
     for end in ends if story.entries else []:
-        fresh: list[tuple[str, Row]] = []
-        for event in trace.events[at : end - 1]:
-            for change in event.changes:
-                if change.before is not None and (change.table, change.before) in rows:
-                    rows.remove((change.table, change.before))
-                if change.after is not None:
-                    rows.append((change.table, change.after))
-                    fresh.append((change.table, change.after))
+        fresh: set[_Key] = set()
+        for change in (change for event in trace.events[at : end - 1] for change in event.changes):
+            if change.before is not None:
+                rows.pop((change.table, spelled(change.before)), None)
+            if change.after is not None:
+                key = change.table, spelled(change.after)
+                rows[key] = change.after
+                fresh.add(key)
         at = end - 1
         found.append(_tables(rows, fresh))
     return found
 
 
-def _at_start(trace: Trace) -> list[tuple[str, Row]]:
+def _at_start(trace: Trace) -> dict[_Key, Row]:
     """Return the rows that are there before they are changed for the first time."""
-    made: list[tuple[str, Row]] = []
-    found: list[tuple[str, Row]] = []
-    for event in trace.events:
-        for change in event.changes:
-            if change.before is not None and (change.table, change.before) not in made:
-                found.append((change.table, change.before))
-            if change.after is not None:
-                made.append((change.table, change.after))
+    made: set[_Key] = set()
+    found: dict[_Key, Row] = {}
+    for change in (change for event in trace.events for change in event.changes):
+        if change.before is not None and (change.table, spelled(change.before)) not in made:
+            found[change.table, spelled(change.before)] = change.before
+        if change.after is not None:
+            made.add((change.table, spelled(change.after)))
     return found
 
 
-def _tables(rows: Sequence[tuple[str, Row]], fresh: Sequence[tuple[str, Row]]) -> list[dict[str, Any]]:
-    tables: dict[str, list[dict[str, Any]]] = {}
-    columns: dict[str, list[str]] = {}
-    for table, row in rows:
-        columns.setdefault(table, list(row))
-        values = [literal(value, limit=_VALUE) for value in row.values()]
-        tables.setdefault(table, []).append({"values": values, "is_new": (table, row) in fresh})
+def _tables(rows: Mapping[_Key, Row], fresh: Collection[_Key]) -> list[dict[str, Any]]:
+    """Return rows by their tables, as texts; of very many, the last ones."""
+    tables: dict[str, list[_Key]] = {}
+    for key in rows:
+        tables.setdefault(key[0], []).append(key)
     return [
-        {"name": name(table), "columns": [name(column) for column in columns[table]], "rows": members[:_ROWS_MAX]}
-        for table, members in sorted(tables.items())
+        {
+            "name": name(table),
+            "columns": [name(column) for column in rows[keys[0]]],
+            "rows": [
+                {"values": [literal(value, limit=_VALUE) for value in rows[key].values()], "is_new": key in fresh}
+                for key in keys[-_ROWS_MAX:]
+            ],
+        }
+        for table, keys in sorted(tables.items())
     ]

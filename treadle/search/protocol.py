@@ -26,6 +26,8 @@ class Progress:
         ends: executions that ended.
         seconds: wall-clock time so far.
         interrupted: Ctrl-C was pressed, and what was found by then is being made smaller and confirmed.
+        violated: some property is violated.
+        share: how much of its nearest bound is spent, from 0 to 1; None if it has no bound but that of memory.
     """
 
     states: int
@@ -33,6 +35,8 @@ class Progress:
     ends: int
     seconds: float
     interrupted: bool = False
+    violated: bool = False
+    share: float | None = None
 
 
 _PULSE_S = 0.1
@@ -93,7 +97,8 @@ class Limits:
             self._next_pulse = seconds + _PULSE_S
             self._full = self.max_memory is not None and memory() >= self.max_memory
             if self.report is not None:
-                self.report(Progress(states, transitions, ends, seconds))
+                share = self._share(states, ends, seconds)
+                self.report(Progress(states, transitions, ends, seconds, violated=violated, share=share))
         if self.interruption.asked:
             if self.report is not None:
                 self.report(Progress(states, transitions, ends, seconds, interrupted=True))
@@ -109,6 +114,11 @@ class Limits:
         if self._full and self.max_memory is not None:
             return f"the search stopped at its bound of {spoken(self.max_memory)} of memory"
         return ""
+
+    def _share(self, states: int, ends: int, seconds: float) -> float | None:
+        """Return how much of the nearest bound is spent."""
+        bounds = ((states, self.max_states), (seconds, self.max_seconds), (ends, self.max_executions))
+        return max((min(spent / most, 1.0) for spent, most in bounds if most is not None), default=None)
 
     def afterwards(self, states: int) -> Limits:
         """Return the limits for looking for something smaller than what was found, once a limit was reached.
