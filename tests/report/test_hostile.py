@@ -25,6 +25,7 @@ from tests.report.examples import ALL_OR_NOTHING, ONE_SUCCEEDS, Script, holds, i
 from tests.report.hostile import SQL, TEXT, WORD, unseen
 from tests.report.test_screen import terminal, written
 from treadle import cli
+from treadle.arguments import shell_word
 from treadle.checking import check, replay
 from treadle.hypothesis import close_machines, state_machine
 from treadle.pytest_plugin import CheckFailed, Treadle
@@ -297,7 +298,7 @@ class TestCommandLine:
     def test_shows_a_command_that_a_shell_understands(self) -> None:
         """Also where an argument cannot be shown as it is."""
         word = f"{SQL} it's a \\ $x \udcff"
-        shown = cli._shell_word(word)
+        shown = shell_word(word)
         assert set() == unseen(shown)
         done = subprocess.run(["bash", "-c", f"printf %s {shown}"], capture_output=True, check=True)
         assert os.fsencode(word) == done.stdout or word.encode("utf-8", "surrogateescape") == done.stdout

@@ -33,7 +33,7 @@ _CHALLENGES = 20
 """How many live executions a search stands against, at least."""
 
 _STATE_S = 0.002
-"""What a state costs at most where nothing new is learned, in seconds; measured on two small systems."""
+"""What a state costs at most where nothing new is learned, in seconds: a round number, and not a measurement."""
 
 
 @frozen
