@@ -577,6 +577,7 @@ def test_texts_of_reports_are_made_in_one_place() -> None:
                 writes.add((module, name))
     assert {"treadle/report/sql.py", "treadle/report/document.py"} == joins
     assert {
+        ("treadle/racing/script.py", "file.write"),  # Python, in which texts are literals
         ("treadle/report/directory.py", "file.write"),
         ("treadle/report/directory.py", "path.write_text"),
         ("treadle/report/screen.py", "self.err.file.write"),
