@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import inspect
-import sqlite3
 import sys
 import tomllib
 import traceback
@@ -20,7 +19,6 @@ from treadle.client.loading import Loading, loading, protect
 from treadle.scenario import Scenario
 from treadle.values.display import names, prose, quoted, said, text_of
 from treadle.values.errors import TargetError, UnsupportedOperationError, UsageError
-from treadle.world.library import library_of
 
 _CONVERTED = (int, float, bool)
 """The annotations for which a parameter's text is converted; any other parameter gets the text."""
@@ -141,7 +139,7 @@ def resolve(targets: Iterable[str], parameters: Mapping[str, str]) -> tuple[Foun
     Raises:
         TargetError: a target cannot be resolved.
     """
-    with loading(library_of(sqlite3)) as loaded:
+    with loading() as loaded:
         found = tuple(
             Found(target, evolve(scenario, origin=Origin(target, dict(parameters), scenario.name, _home(target))))
             for target in targets
@@ -161,7 +159,7 @@ def functions(targets: Iterable[str], database: str | None = None) -> tuple[tupl
     Raises:
         TargetError: one cannot be found, or is no function.
     """
-    with loading(library_of(sqlite3)):
+    with loading():
         found = tuple(_function(target) for target in targets)
         if database is None or not all(map(_dotted, database.partition(":")[::2])):
             return found, database
@@ -174,7 +172,7 @@ def makes_scenarios(target: str) -> bool:
     Raises:
         TargetError: it cannot be found.
     """
-    with loading(library_of(sqlite3)):
+    with loading():
         named = _attribute(target)
     if not callable(named) or isinstance(named, Scenario):
         return True

@@ -20,7 +20,7 @@ class Own(sqlite3.Connection):
 def test_a_connection_is_led_elsewhere_and_works(factory: type[sqlite3.Connection], tmp_path: Path) -> None:
     """It is that of a private file, and can attach what is no file."""
     file = tmp_path / "app.db"
-    with loading(library_of(sqlite3)) as found:
+    with loading(library_of(sqlite3).refuse_attach) as found:
         connection = sqlite3.connect(file, factory=factory)
         connection.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
         connection.execute("ATTACH ':memory:' AS other")
@@ -33,7 +33,7 @@ def test_a_connection_is_led_elsewhere_and_works(factory: type[sqlite3.Connectio
 def test_attach_of_a_file_is_refused(factory: type[sqlite3.Connection], tmp_path: Path) -> None:
     """The file is not made, and the error comes whatever the application does about its own."""
     file = tmp_path / "other.db"
-    with pytest.raises(UnsupportedOperationError, match=r"ATTACH of .*other\.db"), loading(library_of(sqlite3)):  # noqa: PT012  # the error is raised at the end
+    with pytest.raises(UnsupportedOperationError, match=r"ATTACH of .*other\.db"), loading(library_of(sqlite3).refuse_attach):  # noqa: PT012  # the error is raised at the end
         connection = sqlite3.connect(tmp_path / "app.db", factory=factory)
         with pytest.raises(sqlite3.DatabaseError):
             connection.execute(f"ATTACH '{file}' AS other")

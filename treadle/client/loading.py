@@ -22,7 +22,6 @@ from typing import Any
 from treadle.application.copying import is_read
 from treadle.application.files import file_of, stand_ins
 from treadle.client.guard import Files, Guard, add_guard, guarded
-from treadle.client.inherited import Library
 from treadle.client.recorder import NAMES, Recorded
 from treadle.values.errors import UnsupportedOperationError
 
@@ -40,18 +39,17 @@ class Loading:
         refused: what could not be led elsewhere.
     """
 
-    def __init__(self, library: Library) -> None:
-        """Nothing has connected yet; the library is that of Python's own driver."""
+    def __init__(self) -> None:
+        """Nothing has connected yet."""
         self.files: list[str] = []
         self.refused: list[UnsupportedOperationError] = []
-        self._library = library
 
     def disarm(self, connection: Any) -> None:
         """Let a connection attach no file: what SQL names cannot be led elsewhere."""
 
-        def allows(file: str | None) -> bool:
-            if file is not None and not file_of(file, uri=True):
-                return True
+        def decides(action: int, file: str | None, *_: object) -> int:
+            if action != sqlite3.SQLITE_ATTACH or (file is not None and not file_of(file, uri=True)):
+                return sqlite3.SQLITE_OK
             name = "a file" if file is None else repr(file)
             self.refused.append(
                 UnsupportedOperationError(
@@ -59,10 +57,10 @@ class Loading:
                     "own files are never opened. One database is checked; leave the statement out for the check."
                 )
             )
-            return False
+            return sqlite3.SQLITE_DENY
 
         if isinstance(connection, sqlite3.Connection):  # that of another driver has another SQLite
-            self._library.refuse_attach(connection, allows)  # the driver's own method does nothing while it is opened
+            sqlite3.Connection.set_authorizer(connection, decides)
 
     def stand_in(self, path: str) -> str:
         """Return the private file that stands for a file."""
@@ -138,16 +136,13 @@ def _seeds_noted() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def loading(library: Library) -> Iterator[Loading]:
+def loading() -> Iterator[Loading]:
     """Let what is loaded meanwhile connect to private files only.
-
-    Args:
-        library: the SQLite of Python's own driver.
 
     Raises:
         UnsupportedOperationError: it opens a database by a name that cannot be led elsewhere, or tried to.
     """
-    found = Loading(library)
+    found = Loading()
     modules = (sqlite3, sqlite3.dbapi2)
     originals = [module.connect for module in modules]
     guard = Guard(Files(()), lambda _: None, any_database=True, but=_Allowed(), disarm=found.disarm)
