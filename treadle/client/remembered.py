@@ -48,7 +48,7 @@ def _codes(module: types.ModuleType) -> Iterator[types.CodeType]:
     """Yield the code of a module's functions, and of the methods of its classes."""
     namespace = vars(module)
     for value in tuple(namespace.values()):
-        own = isinstance(value, type) and value.__module__ == module.__name__
+        own = issubclass(type(value), type) and value.__module__ == module.__name__
         for held in tuple(vars(value).values()) if own else (value,):
             for function in _functions(held):
                 if function.__globals__ is namespace:
@@ -57,12 +57,13 @@ def _codes(module: types.ModuleType) -> Iterator[types.CodeType]:
 
 def _functions(value: Any) -> Iterator[types.FunctionType]:
     """Yield what a value is as a function, below what decorates it."""
-    if isinstance(value, property):
+    kind = type(value)  # and not its class, which an object that stands for another would answer for
+    if issubclass(kind, property):
         for part in (value.fget, value.fset, value.fdel):
             yield from _functions(part)
         return
     for _ in range(_DECORATORS_MOST):
-        if isinstance(value, types.FunctionType):
+        if type(value) is types.FunctionType:
             yield value
         try:
             value = object.__getattribute__(value, "__wrapped__")
