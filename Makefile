@@ -21,6 +21,9 @@ PYTEST_WORKERS = 2
 BIN   = $(VENV)/bin
 READY = $(VENV)/.ready
 
+# Tests start Python many hundred times: let it keep what it has compiled, whatever the environment says.
+test truth: export PYTHONDONTWRITEBYTECODE =
+
 # A file's tests stay together, because they share what its fixtures have learned.
 PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import inspect
+import sqlite3
 import sys
 import tomllib
 import traceback
@@ -19,6 +20,7 @@ from treadle.client.loading import Loading, loading, protect
 from treadle.scenario import Scenario
 from treadle.values.display import names, prose, quoted, said, text_of
 from treadle.values.errors import TargetError, UnsupportedOperationError, UsageError
+from treadle.world.library import library_of
 
 _CONVERTED = (int, float, bool)
 """The annotations for which a parameter's text is converted; any other parameter gets the text."""
@@ -30,6 +32,10 @@ _MOST = 10_000
 """How many scenarios a target may lead to; one that never ends leads to more."""
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _refuse_attach(connection: Any, allows: Callable[[str | None], bool]) -> None:
+    library_of(sqlite3.dbapi2).refuse_attach(connection, allows)
 
 
 @frozen
@@ -139,7 +145,7 @@ def resolve(targets: Iterable[str], parameters: Mapping[str, str]) -> tuple[Foun
     Raises:
         TargetError: a target cannot be resolved.
     """
-    with loading() as loaded:
+    with loading(_refuse_attach) as loaded:
         found = tuple(
             Found(target, evolve(scenario, origin=Origin(target, dict(parameters), scenario.name, _home(target))))
             for target in targets
@@ -159,7 +165,7 @@ def functions(targets: Iterable[str], database: str | None = None) -> tuple[tupl
     Raises:
         TargetError: one cannot be found, or is no function.
     """
-    with loading():
+    with loading(_refuse_attach):
         found = tuple(_function(target) for target in targets)
         if database is None or not all(map(_dotted, database.partition(":")[::2])):
             return found, database
@@ -172,7 +178,7 @@ def makes_scenarios(target: str) -> bool:
     Raises:
         TargetError: it cannot be found.
     """
-    with loading():
+    with loading(_refuse_attach):
         named = _attribute(target)
     if not callable(named) or isinstance(named, Scenario):
         return True

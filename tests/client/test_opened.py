@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from treadle import Client, Database, Scenario, UnsupportedOperationError, Verdict, at_end, check
 from treadle.client.loading import loading
+from treadle.world.library import library_of
 
 Opens = Callable[[], contextlib.AbstractContextManager[sqlite3.Connection]]
 
@@ -46,7 +47,7 @@ def _returned(path: Path, client: Callable[[], object]) -> object:
 @contextlib.contextmanager
 def _opened(path: Path, *, noted: bool, **options: Any) -> Iterator[sqlite3.Connection]:
     """Open a connection as a module does that is imported by a TARGET, or before."""
-    with loading() if noted else contextlib.nullcontext():
+    with loading(library_of(sqlite3.dbapi2).refuse_attach) if noted else contextlib.nullcontext():
         connection = sqlite3.connect(path, **options)
     with contextlib.closing(connection):
         yield connection

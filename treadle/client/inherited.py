@@ -31,11 +31,29 @@ from treadle.client.remembered import Remembered
 _Defaults = dict[int, list[types.FunctionType]]
 """Functions, by the ids of the tuples that are the defaults of their parameters."""
 
+_HEAP_TYPE = 1 << 9
+"""Of a type's flags: it was made while Python ran (https://docs.python.org/3/c-api/typeobj.html#c.Py_TPFLAGS_HEAPTYPE)."""
 
-def _of(things: list[Any], kinds: list[type[Any]], kind: type[Any]) -> list[Any]:
-    """Return the objects of a type, subtypes included: each type is looked at once, and not each object."""
-    wanted = {found for found in set(kinds) if issubclass(found, kind)}
-    return list(compress(things, map(wanted.__contains__, kinds)))
+
+def _instances(*kinds: type[Any]) -> list[Any]:
+    """Return the objects of some types, subtypes included.
+
+    The garbage collector knows who refers to a type: its instances do, and one pass in C finds them all. Those of types
+    that are not made while Python runs do not.
+    """
+    wanted = set(kinds)
+    for kind in wanted.copy():
+        _add_subclasses(kind, wanted)
+    if all(kind.__flags__ & _HEAP_TYPE for kind in wanted):
+        return [each for each in gc.get_referrers(*wanted) if type(each) in wanted]
+    things = gc.get_objects()
+    return list(compress(things, map(wanted.__contains__, map(type, things))))
+
+
+def _add_subclasses(kind: type[Any], found: set[type[Any]]) -> None:
+    for each in type.__subclasses__(kind):
+        found.add(each)
+        _add_subclasses(each, found)
 
 
 def _slots(thing: Any) -> Iterator[str]:
@@ -84,17 +102,16 @@ def _put_function(holder: partial[Any], value: Any) -> None:
     holder.__setstate__((value, holder.args, holder.keywords, vars(holder)))  # type: ignore[attr-defined]  # as pickle does
 
 
-def references(targets: list[Any], things: list[Any], beside: Iterable[Any]) -> dict[int, list[Put]]:
+def references(targets: list[Any], beside: Iterable[Any]) -> dict[int, list[Put]]:
     """Return how to put something else wherever objects are referred to, by the ids of these.
 
     The heap is gone through once for all of them: that of a test runner has a million objects.
 
     Args:
         targets: the objects.
-        things: all that there are.
         beside: what refers to some of them and shall go on doing so.
     """
-    apart = {id(targets), id(things), *map(id, beside)}
+    apart = {id(targets), *map(id, beside)}
     holders = [holder for holder in gc.get_referrers(*targets) if id(holder) not in apart]
     functions: _Defaults = {}
     for function in gc.get_referrers(*[holder for holder in holders if type(holder) is tuple]):
@@ -166,23 +183,22 @@ class Inherited:
             driver: as ``sqlite3``.
             library: its SQLite.
         """
-        things = gc.get_objects()
-        kinds = list(map(type, things))
-        engines = [engine for engine in _of(things, kinds, Engine) if "pool" in vars(engine)]
-        connections = _of(things, kinds, driver.Connection)
+        found = _instances(Engine, driver.Connection, driver.Cursor, ThreadPoolExecutor)
+        engines = [each for each in found if isinstance(each, Engine) and "pool" in vars(each)]
+        cursors = [each for each in found if isinstance(each, driver.Cursor)]
+        connections = [each for each in found if isinstance(each, driver.Connection)]
         paths = [library.filename(each) or attached_to(driver, each) for each in connections]
-        in_memory = [connection for connection, path in zip(connections, paths, strict=True) if not path]
+        in_memory = [each for each, path in zip(connections, paths, strict=True) if not path]
         functions = list({sqlite3.connect, driver.connect, *_other_drivers()})
-        cursors = _of(things, kinds, driver.Cursor)
         targets = [*functions, *compress(connections, paths), *cursors]
-        puts = references(targets, things, (functions, kinds, connections, in_memory, cursors))
+        puts = references(targets, (found, functions, connections, in_memory, cursors))
         opened = [Opened(each, path, puts[id(each)]) for each, path in zip(connections, paths, strict=True) if path]
         for each in opened:
             each.cursors += [(one, puts[id(one)]) for one in cursors if _connection_of(one) is each.connection]
             each.look(driver, library.detect_types)
-        remembered = Remembered(_of(things, kinds, types.FunctionType))
         names = [(function, puts[id(function)]) for function in functions]
-        return cls(engines, names, opened, in_memory, remembered, _of(things, kinds, ThreadPoolExecutor))
+        pools = [each for each in found if isinstance(each, ThreadPoolExecutor)]
+        return cls(engines, names, opened, in_memory, Remembered(), pools)
 
     def note_engines(self) -> None:
         """Know the engines that will be made, too."""

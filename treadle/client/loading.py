@@ -25,6 +25,9 @@ from treadle.client.guard import Files, Guard, add_guard, guarded
 from treadle.client.recorder import NAMES, Recorded
 from treadle.values.errors import UnsupportedOperationError
 
+RefuseAttach = Callable[[Any, Callable[[str | None], bool]], None]
+"""Is given a connection, and what tells whether it may attach a file."""
+
 _under_way: list[Loading] = []
 
 _unseeded: list[weakref.ref[random.Random]] = []
@@ -44,23 +47,18 @@ class Loading:
         self.files: list[str] = []
         self.refused: list[UnsupportedOperationError] = []
 
-    def disarm(self, connection: Any) -> None:
-        """Let a connection attach no file: what SQL names cannot be led elsewhere."""
-
-        def decides(action: int, file: str | None, *_: object) -> int:
-            if action != sqlite3.SQLITE_ATTACH or (file is not None and not file_of(file, uri=True)):
-                return sqlite3.SQLITE_OK
-            name = "a file" if file is None else repr(file)
-            self.refused.append(
-                UnsupportedOperationError(
-                    f"ATTACH of {name} while the application is loaded: it would open that file, and the application's "
-                    "own files are never opened. One database is checked; leave the statement out for the check."
-                )
+    def may_attach(self, file: str | None) -> bool:
+        """Tell whether a connection may attach a database: what SQL names cannot be led elsewhere."""
+        if file is not None and not file_of(file, uri=True):
+            return True
+        name = "a file" if file is None else repr(file)
+        self.refused.append(
+            UnsupportedOperationError(
+                f"ATTACH of {name} while the application is loaded: it would open that file, and the application's "
+                "own files are never opened. One database is checked; leave the statement out for the check."
             )
-            return sqlite3.SQLITE_DENY
-
-        if isinstance(connection, sqlite3.Connection):  # that of another driver has another SQLite
-            sqlite3.Connection.set_authorizer(connection, decides)
+        )
+        return False
 
     def stand_in(self, path: str) -> str:
         """Return the private file that stands for a file."""
@@ -136,8 +134,11 @@ def _seeds_noted() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def loading() -> Iterator[Loading]:
+def loading(refuse_attach: RefuseAttach) -> Iterator[Loading]:
     """Let what is loaded meanwhile connect to private files only.
+
+    Args:
+        refuse_attach: lets a connection attach only what is allowed.
 
     Raises:
         UnsupportedOperationError: it opens a database by a name that cannot be led elsewhere, or tried to.
@@ -145,7 +146,12 @@ def loading() -> Iterator[Loading]:
     found = Loading()
     modules = (sqlite3, sqlite3.dbapi2)
     originals = [module.connect for module in modules]
-    guard = Guard(Files(()), lambda _: None, any_database=True, but=_Allowed(), disarm=found.disarm)
+
+    def disarm(connection: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):  # that of another driver has another SQLite
+            refuse_attach(connection, found.may_attach)
+
+    guard = Guard(Files(()), lambda _: None, any_database=True, but=_Allowed(), disarm=disarm)
     _under_way.append(found)
     try:
         with guarded(guard), _seeds_noted():

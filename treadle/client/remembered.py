@@ -10,6 +10,8 @@ from __future__ import annotations
 import dis
 import sys
 import types
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 _STORE_GLOBAL = dis.opmap["STORE_GLOBAL"]
@@ -18,13 +20,17 @@ _NOT_THEIRS = frozenset({"treadle", *sys.stdlib_module_names})
 """Packages whose numbers are left: the checker's, and Python's own, of which ``uuid`` is seen to elsewhere."""
 
 
-def _namespaces() -> dict[int, dict[str, Any]]:
-    """Return what modules have, by its id, with the names of what may be a number there: None may become one."""
-    found = {}
-    for name, module in tuple(sys.modules.items()):
-        if isinstance(module, types.ModuleType) and name.partition(".")[0] not in _NOT_THEIRS:
-            found[id(vars(module))] = vars(module)
-    return found
+_DECORATORS_MOST = 20
+"""How many decorators of a function are looked below."""
+
+
+def _modules() -> list[types.ModuleType]:
+    """Return the modules of which numbers may be put back."""
+    return [
+        module
+        for name, module in tuple(sys.modules.items())
+        if isinstance(module, types.ModuleType) and name.partition(".")[0] not in _NOT_THEIRS
+    ]
 
 
 def _may_be_number(value: Any) -> bool:
@@ -38,27 +44,67 @@ def _stored(code: types.CodeType) -> set[str]:
     return {step.argval for step in dis.get_instructions(code) if step.opcode == _STORE_GLOBAL}
 
 
+def _codes(module: types.ModuleType) -> Iterator[types.CodeType]:
+    """Yield the code of a module's functions, and of the methods of its classes."""
+    namespace = vars(module)
+    for value in tuple(namespace.values()):
+        own = issubclass(type(value), type) and value.__module__ == module.__name__
+        for held in tuple(vars(value).values()) if own else (value,):
+            for function in _functions(held):
+                if function.__globals__ is namespace:
+                    yield function.__code__
+
+
+def _functions(value: Any) -> Iterator[types.FunctionType]:
+    """Yield what a value is as a function, below what decorates it."""
+    kind = type(value)  # and not its class, which an object that stands for another would answer for
+    if issubclass(kind, property):
+        for part in (value.fget, value.fset, value.fdel):
+            yield from _functions(part)
+        return
+    for _ in range(_DECORATORS_MOST):
+        if type(value) is types.FunctionType:
+            yield value
+        try:
+            value = object.__getattribute__(value, "__wrapped__")
+        except AttributeError:
+            return
+
+
+def _assigned(code: types.CodeType, names: set[str]) -> set[str]:
+    """Return those of some globals that code assigns to, or code inside it does."""
+    found = set() if names.isdisjoint(code.co_names) else _stored(code) & names
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            found |= _assigned(inner, names)
+    return found
+
+
+_known: weakref.WeakKeyDictionary[types.ModuleType, set[str]] = weakref.WeakKeyDictionary()
+"""What modules were found to remember: to look for it takes long, and they have all their code when they are loaded."""
+
+
+def _remembered_by(module: types.ModuleType) -> set[str]:
+    """Return the globals of a module that may be numbers, and that its own functions assign to."""
+    if module in _known:
+        return _known[module]
+    names = {name for name, value in tuple(vars(module).items()) if _may_be_number(value)}
+    found: set[str] = set()
+    for code in _codes(module) if names else ():
+        found |= _assigned(code, names)
+    if module.__name__ != "__main__":  # which may still grow
+        _known[module] = found
+    return found
+
+
 class Remembered:
     """The numbers that modules remember, as they were when they were noted."""
 
-    def __init__(self, functions: list[types.FunctionType]) -> None:
-        """Find and note them.
-
-        Args:
-            functions: all that there are.
-        """
-        namespaces = _namespaces()
-        names = {
-            place: {name for name, value in tuple(namespace.items()) if _may_be_number(value)}
-            for place, namespace in namespaces.items()
+    def __init__(self) -> None:
+        """Find and note them."""
+        self._places = {
+            (id(vars(module)), name): vars(module) for module in _modules() for name in _remembered_by(module)
         }
-        self._places: dict[tuple[int, str], dict[str, Any]] = {}
-        for function in functions:
-            place = id(function.__globals__)
-            known = names.get(place)
-            if known and not known.isdisjoint(function.__code__.co_names):
-                for name in _stored(function.__code__) & known:
-                    self._places[place, name] = namespaces[place]
         self._values: dict[tuple[int, str], Any] = {}
         self.note()
 
