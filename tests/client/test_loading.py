@@ -33,7 +33,8 @@ def test_a_connection_is_led_elsewhere_and_works(factory: type[sqlite3.Connectio
 def test_attach_of_a_file_is_refused(factory: type[sqlite3.Connection], tmp_path: Path) -> None:
     """The file is not made, and the error comes whatever the application does about its own."""
     file = tmp_path / "other.db"
-    with pytest.raises(UnsupportedOperationError, match=r"ATTACH of .*other\.db"), loading(library_of(sqlite3).refuse_attach):  # noqa: PT012  # the error is raised at the end
+    refused = pytest.raises(UnsupportedOperationError, match=r"ATTACH of .*other\.db")
+    with refused, loading(library_of(sqlite3).refuse_attach):  # the error is raised at the end
         connection = sqlite3.connect(tmp_path / "app.db", factory=factory)
         with pytest.raises(sqlite3.DatabaseError):
             connection.execute(f"ATTACH '{file}' AS other")
