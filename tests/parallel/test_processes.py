@@ -16,6 +16,7 @@ import pytest
 
 from tests.parallel import examples
 from tests.parallel.examples import FINISHED, facts
+from tests.sampled import one_in
 from treadle import (
     ChallengeError,
     CounterexampleError,
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("few_challenges")
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("make", FINISHED, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", one_in(2, FINISHED), ids=lambda make: make.__name__)
 def test_several_processes_find_what_one_finds(make: Callable[[], Scenario]) -> None:
     """Verdicts, counts, schedules, outcomes and notes are the same."""
     scenario = make()
@@ -44,7 +45,7 @@ def test_several_processes_find_what_one_finds(make: Callable[[], Scenario]) -> 
     assert [expected, expected] == [facts(check(scenario, workers=workers)) for workers in (2, 3)]
 
 
-@pytest.mark.parametrize("without", ["local", "symmetry", "memory", "fork"])
+@pytest.mark.parametrize("without", one_in(2, ["local", "symmetry", "memory", "fork"]))
 @pytest.mark.parametrize("make", [examples.witnessed, examples.different_clients], ids=lambda make: make.__name__)
 def test_several_processes_find_what_one_finds_without_a_reduction(make: Callable[[], Scenario], without: str) -> None:
     """The same with a reduction switched off."""
