@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import signal
@@ -167,8 +168,7 @@ def _kill_before_report(monkeypatch: pytest.MonkeyPatch, part: int, number: int)
     return reports
 
 
-@pytest.mark.parametrize("number", [1, 2, 4])
-@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize(("number", "part"), one_in(4, itertools.product([1, 2, 4], [0, 1])))
 def test_a_killed_process_loses_nothing(monkeypatch: pytest.MonkeyPatch, part: int, number: int) -> None:
     """Its part begins anew, with all states that had arrived in it."""
     scenario = examples.create_backfill()
@@ -191,7 +191,7 @@ def _kill_at_harvest(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     monkeypatch.setattr(Processes, "finish", finish)
 
 
-@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("part", one_in(2, [0, 1]))
 def test_a_process_that_is_killed_at_the_end_loses_nothing(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     """Also when all was explored."""
     scenario = examples.create_backfill()
