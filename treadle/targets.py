@@ -10,6 +10,7 @@ import sys
 import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -34,8 +35,9 @@ _MOST = 10_000
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def _refuse_attach(connection: Any, allows: Callable[[str | None], bool]) -> None:
-    library_of(sqlite3.dbapi2).refuse_attach(connection, allows)
+def _loading() -> AbstractContextManager[Loading]:
+    """Let what is loaded meanwhile connect to private files only; the library is known before: it connects, too."""
+    return loading(library_of(sqlite3.dbapi2).refuse_attach)
 
 
 @frozen
@@ -145,7 +147,7 @@ def resolve(targets: Iterable[str], parameters: Mapping[str, str]) -> tuple[Foun
     Raises:
         TargetError: a target cannot be resolved.
     """
-    with loading(_refuse_attach) as loaded:
+    with _loading() as loaded:
         found = tuple(
             Found(target, evolve(scenario, origin=Origin(target, dict(parameters), scenario.name, _home(target))))
             for target in targets
@@ -165,7 +167,7 @@ def functions(targets: Iterable[str], database: str | None = None) -> tuple[tupl
     Raises:
         TargetError: one cannot be found, or is no function.
     """
-    with loading(_refuse_attach):
+    with _loading():
         found = tuple(_function(target) for target in targets)
         if database is None or not all(map(_dotted, database.partition(":")[::2])):
             return found, database
@@ -178,7 +180,7 @@ def makes_scenarios(target: str) -> bool:
     Raises:
         TargetError: it cannot be found.
     """
-    with loading(_refuse_attach):
+    with _loading():
         named = _attribute(target)
     if not callable(named) or isinstance(named, Scenario):
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from attrs import evolve
 from click.testing import CliRunner
 
 from tests.checking.bank import add_in_place, bank, read_then_write
+from tests.sampled import one_in
 from treadle import Scenario, ScheduleMismatchError, at_end, check, cli, replay
 from treadle.values.schedule import Schedule, Step
 
@@ -177,11 +179,12 @@ class TestOfCodeThatHasChanged:
         assert (number, False) == (trace.parting.number, trace.as_recorded)
         assert trace.schedule.token != token
 
-    @pytest.mark.parametrize(("before", "after", "number"), CHANGES.values(), ids=CHANGES)
-    @pytest.mark.parametrize("scenario", ["scenario", "expected", "mended"])
-    def test_is_inconclusive(self, write: Write, before: str, after: str, number: int, scenario: str) -> None:
+    @pytest.mark.parametrize(
+        ("change", "scenario"), one_in(5, itertools.product(CHANGES, ["scenario", "expected", "mended"]))
+    )
+    def test_is_inconclusive(self, write: Write, change: str, scenario: str) -> None:
         """Whatever it breaks now, or does not."""
-        del number
+        before, after, _ = CHANGES[change]
         token = token_of(write(APPLICATION))
         write(APPLICATION.replace(before, after))
         assert exit_code(token, scenario) == 3

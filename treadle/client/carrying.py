@@ -20,6 +20,7 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import Any
 
 import cloudpickle
@@ -74,8 +75,9 @@ def _at(place: _Place) -> Any:
     known = _found.get(place, _nothing)()
     if known is not None:
         return known
-    for thing in gc.get_objects():
-        if id(thing) == place[0] and isinstance(thing, (type, types.FunctionType)) and _place(thing) == place:
+    things = gc.get_objects()
+    for thing in compress(things, map(place[0].__eq__, map(id, things))):
+        if issubclass(type(thing), (type, types.FunctionType)) and _place(thing) == place:
             _found[place] = weakref.ref(thing)
             return thing
     raise pickle.UnpicklingError(f"{place[2]} is not here")
