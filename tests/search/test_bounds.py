@@ -157,15 +157,26 @@ def _read_write_and_return_much(engine: Engine) -> bytes:
     return b"x" * (8 * 2**20)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_memory_is_a_bound(workers: int) -> None:
-    """A search that would take more stops, and reports what it found."""
-    bound = resident() * (1 if workers == 1 else 1 + workers) + 20 * 2**20
-    scenario = bank(_read_write_and_return_much, clients=4)
-    result = check(evolve(scenario, properties=[_NOBODY, _OTHER]), max_memory=bound, workers=workers)
+def _require_stopped(result: Result, bound: int) -> None:
     assert (False, bound) == (result.exhausted, result.bounds.max_memory)
     assert [Verdict.VIOLATED, Verdict.INCONCLUSIVE] == [item.verdict for item in result.decisions]
     assert "of memory" in result["other"].why
+
+
+def test_memory_is_a_bound() -> None:
+    """A search that would take more stops, and reports what it found."""
+    bound = resident() + 20 * 2**20
+    scenario = bank(_read_write_and_return_much, clients=4)
+    result = check(evolve(scenario, properties=[_NOBODY, _OTHER]), max_memory=bound)
+    _require_stopped(result, bound)
+
+
+def test_memory_of_several_processes_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they have together counts: here this process says of itself that it has much, after a while."""
+    bound, asked = 100 * 2**30, itertools.count()
+    monkeypatch.setattr("treadle.parallel.together.resident", lambda: bound if next(asked) > 3 else 0)
+    scenario = evolve(bank(read_then_write, clients=4), properties=[_NOBODY, _OTHER])
+    _require_stopped(check(scenario, max_memory=bound, workers=2), bound)
 
 
 def test_memory_has_a_bound_by_default() -> None:

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import compress
-from operator import is_
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -103,11 +102,6 @@ def _put_function(holder: partial[Any], value: Any) -> None:
     holder.__setstate__((value, holder.args, holder.keywords, vars(holder)))  # type: ignore[attr-defined]  # as pickle does
 
 
-def _are_same(some: tuple[Any, ...], others: list[Any]) -> bool:
-    """Tell whether these are the very same objects, as the arguments of a call are."""
-    return len(some) == len(others) and all(map(is_, some, others))
-
-
 def references(targets: list[Any], beside: Iterable[Any]) -> dict[int, list[Put]]:
     """Return how to put something else wherever objects are referred to, by the ids of these.
 
@@ -117,9 +111,9 @@ def references(targets: list[Any], beside: Iterable[Any]) -> dict[int, list[Put]
         targets: the objects.
         beside: what refers to some of them and shall go on doing so.
     """
-    apart = {id(targets), *map(id, beside)}
-    holders = [holder for holder in gc.get_referrers(*targets) if id(holder) not in apart]
-    holders = [holder for holder in holders if not (type(holder) is tuple and _are_same(holder, targets))]
+    asked = tuple(targets)  # refers to them as well
+    apart = {id(targets), id(asked), *map(id, beside)}
+    holders = [holder for holder in gc.get_referrers(*asked) if id(holder) not in apart]
     functions: _Defaults = {}
     tuples = [holder for holder in holders if type(holder) is tuple]
     for function in gc.get_referrers(*tuples) if tuples else ():
