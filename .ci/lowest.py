@@ -2,7 +2,8 @@
 
     python .ci/lowest.py > lowest.txt
 
-Tools that are pinned to a series of releases (``~=``) are left as they are, and so are stubs: they type nothing here.
+They are what Treadle itself needs, and pytest, which it plugs into. Tools of the tests are left as they are, and so are the
+packages of the applications that are checked there.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ def lowest(project: Path) -> list[str]:
     named = [
         *settings["project"]["dependencies"],
         *settings["project"]["optional-dependencies"]["distributed"],
-        *settings["dependency-groups"]["dev"],
+        *(requirement for requirement in settings["dependency-groups"]["dev"] if requirement.startswith("pytest>")),
     ]
     matches = [match for match in map(_AT_LEAST.match, named) if match is not None]
-    found = {match[1]: match[2] for match in matches if not match[1].startswith("types-")}
+    found = {match[1]: match[2] for match in matches}
     if "dask" in found:
         found["distributed"] = found["dask"]
     return [f"{name}=={version}" for name, version in found.items()]
