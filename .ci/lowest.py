@@ -2,8 +2,8 @@
 
     python .ci/lowest.py > lowest.txt
 
-They are what Treadle itself needs, and pytest, which it plugs into. Tools of the tests are left as they are, and so are the
-packages of the applications that are checked there.
+They are what Treadle itself needs, and pytest, which it plugs into. Tools of the tests are left as they are, and so are
+the packages of the applications that are checked there.
 """
 
 from __future__ import annotations
