@@ -105,8 +105,9 @@ def test_what_differs_from_run_to_run_is_named_with_who_asks() -> None:
     assert {Path(__file__).name} == {one.where.partition(":")[0] for one in sight.asked}
 
 
-def test_what_runs_in_the_process_is_counted() -> None:
+def test_what_runs_in_the_process_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads, loops, PRAGMAs, and what of the module's globals has changed."""
+    monkeypatch.delitem(sys.modules, "model.backfill", raising=False)  # other tests may have imported it
     patient = examined(starts).patients[0]
     sight = patient.sight
     assert sight is not None, patient.stopped
