@@ -65,6 +65,7 @@ def test_it_finds_the_orphan_and_shrinks_it_to_the_minimum() -> None:
     assert ("all-or-nothing" in trace.breaches, trace.as_recorded) == (True, True)
 
 
+@pytest.mark.truth
 def test_it_finds_the_orphan_among_two_requests() -> None:
     """Two requests, with Hypothesis' default settings: the token replays to the same breach."""
     scenario = scenarios(algorithms="shipped-3.2.2")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import Engine
 
 from properties.backfill import scenarios
 from tests.checking.bank import add_in_place, bank, read_then_write, write_once
+from tests.sampled import one_in
 from treadle import Client, FaultBudget, Result, Scenario, View, at_end, check
 
 
@@ -41,15 +43,16 @@ def _violated(result: Result) -> set[str]:
     return {name for name, verdict in _verdicts(result).items() if verdict == "violated" and name in kinds}
 
 
-@pytest.mark.parametrize("locked", [0, 1])
-@pytest.mark.parametrize("algorithm", ["shipped-3.2.2", "flush", "immediate"])
-@pytest.mark.parametrize("requests", [1, 2])
+@pytest.mark.parametrize(
+    ("requests", "algorithm", "locked"),
+    one_in(3, itertools.product([1, 2], ["shipped-3.2.2", "flush", "immediate"], [0, 1])),
+)
 def test_live_searches_agree_on_create_backfill(algorithm: str, requests: int, locked: int) -> None:
     """Running every schedule live, and learning nothing, gives the same verdicts and final outcomes."""
     _agrees_live(scenarios(algorithms=algorithm, requests=requests, runs=1, locked=locked)[0])
 
 
-@pytest.mark.parametrize("transactions", ["begin", "immediate"])
+@pytest.mark.parametrize("transactions", one_in(2, ["begin", "immediate"]))
 def test_live_searches_agree_where_readers_are_barred(transactions: str) -> None:
     """In rollback-journal mode a COMMIT that waits lets nobody begin to read."""
     parameters = {"algorithms": "shipped-3.2.2", "runs": 1, "journal": "delete", "transactions": transactions}

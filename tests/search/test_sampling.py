@@ -174,7 +174,7 @@ _PROGRAMS = st.lists(
 _BUDGETS = {"reachable": FaultBudget(1), "savepoint": FaultBudget(2), "statement": FaultBudget(1, 1)}
 
 
-@settings(max_examples=40, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=10, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
 @given(
     _PROGRAMS,
     st.sampled_from(["wal", "delete"]),
