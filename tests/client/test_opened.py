@@ -75,6 +75,7 @@ def test_a_lost_update_through_a_cursor_that_was_opened_before(tmp_path: Path, *
     assert not path.exists() or not path.read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:The default date converter:DeprecationWarning")  # since Python 3.12
 @pytest.mark.parametrize("noted", [True, False])
 def test_settings_come_along(tmp_path: Path, *, noted: bool) -> None:
     """Timeout, conversions, foreign keys, isolation level, rows and texts."""
