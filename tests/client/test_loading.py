@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -21,9 +22,9 @@ def test_a_connection_is_led_elsewhere_and_works(factory: type[sqlite3.Connectio
     """It is that of a private file, and can attach what is no file."""
     file = tmp_path / "app.db"
     with loading(library_of(sqlite3).refuse_attach) as found:
-        connection = sqlite3.connect(file, factory=factory)
-        connection.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
-        connection.execute("ATTACH ':memory:' AS other")
+        with contextlib.closing(sqlite3.connect(file, factory=factory)) as connection:
+            connection.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
+            connection.execute("ATTACH ':memory:' AS other")
 
     assert [str(file)] == found.files
     assert not file.exists()
@@ -35,8 +36,10 @@ def test_attach_of_a_file_is_refused(factory: type[sqlite3.Connection], tmp_path
     file = tmp_path / "other.db"
     refused = pytest.raises(UnsupportedOperationError, match=r"ATTACH of .*other\.db")
     with refused, loading(library_of(sqlite3).refuse_attach):  # the error is raised at the end
-        connection = sqlite3.connect(tmp_path / "app.db", factory=factory)
-        with pytest.raises(sqlite3.DatabaseError):
+        with (
+            contextlib.closing(sqlite3.connect(tmp_path / "app.db", factory=factory)) as connection,
+            pytest.raises(sqlite3.DatabaseError),
+        ):
             connection.execute(f"ATTACH '{file}' AS other")
 
     assert [] == list(tmp_path.iterdir())
