@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -112,3 +114,23 @@ def test_text_is_a_statement() -> None:
     assert any(
         found.startswith(f"{HERE}:{line(ask, 'SELECT 1')} ") for found in lines_of(replay(scenario(ask), "t1.A9"))
     )
+
+
+def test_nothing_is_kept_alive() -> None:
+    """What stands on a stack that was looked at goes when it would have gone: a cursor is closed then."""
+
+    class Thing:
+        """What a function has while it asks."""
+
+    def ask() -> weakref.ref[Thing]:
+        thing = Thing()
+        whereabouts(NOTHING)
+        return weakref.ref(thing)
+
+    gc.disable()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(ask).result()() is None
+        assert ask()() is None
+    finally:
+        gc.enable()

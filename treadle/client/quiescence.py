@@ -41,7 +41,6 @@ import os
 import sys
 import threading
 import time
-import types
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
@@ -298,5 +297,5 @@ def _opened(path: Path) -> int | None:
 
 def _places() -> dict[int, tuple[int, int]]:
     """Return where the Python code of each other thread is."""
-    frames: dict[int, types.FrameType] = _real_frames()
-    return {ident: (id(frame), frame.f_lasti) for ident, frame in frames.items() if ident != real_ident()}
+    # No name for all of them: this frame is among them, and a cycle would keep alive what stands on the others.
+    return {ident: (id(frame), frame.f_lasti) for ident, frame in _real_frames().items() if ident != real_ident()}

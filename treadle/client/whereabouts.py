@@ -72,8 +72,9 @@ def whereabouts(end: CodeType) -> Source | None:
     """
     threads = [sys._getframe(1)]  # noqa: SLF001  # there is no other way to a stack
     if threading.current_thread() is not threading.main_thread():
-        frames = sys._current_frames()  # noqa: SLF001  # likewise
-        threads += filter(None, [frames.get(threading.main_thread().ident or 0)])
+        # All the stacks are let go of at once: this one is among them, and a cycle would keep alive what stands on it.
+        main = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001  # likewise
+        threads += [] if main is None else [main]
     for fits in (_is_own, _is_installed):
         for frame in threads:
             found = _awaited(frame, end, fits) if frame is not threads[0] else None
