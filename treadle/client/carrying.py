@@ -87,7 +87,7 @@ _Name = tuple[str, str]
 """The module that has an object, and its name there."""
 
 _NAMED = 2
-_HEAP_TYPE = 1 << 9
+HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: the class was made while Python ran."""
 
 
@@ -115,7 +115,7 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
             return _name_of(thing)
         if not isinstance(thing, (type, types.FunctionType)):
             return None
-        if not gc.is_tracked(thing) or (isinstance(thing, type) and not thing.__flags__ & _HEAP_TYPE):
+        if not gc.is_tracked(thing) or (isinstance(thing, type) and not thing.__flags__ & HEAP_TYPE):
             return None  # Python's own, for which there are other ways
         if _has_name(thing) or not _was_before(thing):
             return None

@@ -24,15 +24,13 @@ from typing import Any, Protocol
 from attrs import define, field
 from sqlalchemy import Engine
 
+from treadle.client.carrying import HEAP_TYPE
 from treadle.client.opened import Opened, Put, attached_to
 from treadle.client.patching import redirect
 from treadle.client.remembered import Remembered
 
 _Defaults = dict[int, list[types.FunctionType]]
 """Functions, by the ids of the tuples that are the defaults of their parameters."""
-
-_HEAP_TYPE = 1 << 9
-"""Of a type's flags: it was made while Python ran (https://docs.python.org/3/c-api/typeobj.html#c.Py_TPFLAGS_HEAPTYPE)."""
 
 
 def _instances(*kinds: type[Any]) -> list[Any]:
@@ -44,7 +42,7 @@ def _instances(*kinds: type[Any]) -> list[Any]:
     wanted = set(kinds)
     for kind in wanted.copy():
         _add_subclasses(kind, wanted)
-    if all(kind.__flags__ & _HEAP_TYPE for kind in wanted):
+    if all(kind.__flags__ & HEAP_TYPE for kind in wanted):
         return [each for each in gc.get_referrers(*wanted) if type(each) in wanted]
     things = gc.get_objects()
     return list(compress(things, map(wanted.__contains__, map(type, things))))
