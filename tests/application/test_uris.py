@@ -16,6 +16,10 @@ STATEMENTS = (
     "INSERT INTO item VALUES (3, 3)",
     "CREATE TABLE other (id INTEGER)",
     "PRAGMA user_version = 3",
+    "BEGIN IMMEDIATE",
+    "BEGIN EXCLUSIVE",
+    "CREATE TEMP TABLE own (id INTEGER)",
+    "PRAGMA journal_mode = PERSIST",
 )
 
 

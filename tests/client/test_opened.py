@@ -97,6 +97,22 @@ def test_settings_come_along(tmp_path: Path, *, noted: bool) -> None:
         assert expected == _returned(path, look)
 
 
+def test_what_only_reads_goes_on_to_only_read(tmp_path: Path) -> None:
+    """A connection that was opened read-only fails where it writes."""
+    path = tmp_path / "own.db"
+    path.touch()
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+
+        def sell() -> object:
+            try:
+                connection.execute("UPDATE item SET stock = 3")
+            except sqlite3.OperationalError as error:
+                return error.sqlite_errorname
+            return connection.execute("SELECT stock FROM item").fetchone()[0]
+
+        assert _returned(path, sell) == "SQLITE_READONLY"
+
+
 def _less_one() -> Callable[[int], int]:
     step = 1
     return lambda value: value - step

@@ -19,13 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import compress
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field
 from sqlalchemy import Engine
 
 from treadle.client.carrying import HEAP_TYPE
-from treadle.client.opened import Opened, Put, attached_to
+from treadle.client.opened import Library, Opened, Put, attached_to
 from treadle.client.patching import redirect
 from treadle.client.remembered import Remembered
 
@@ -140,19 +140,6 @@ def _connection_of(cursor: Any) -> Any:
         return None
 
 
-class Library(Protocol):
-    """A driver's SQLite."""
-
-    def filename(self, connection: Any) -> str:
-        """Return the file of a connection, or an empty text."""
-
-    def detect_types(self, connection: Any) -> int | None:
-        """Return what the driver converts on a connection, as ``connect`` takes it, or None if that cannot be told."""
-
-    def refuse_attach(self, connection: Any, allows: Callable[[str | None], bool]) -> None:
-        """Let a connection attach only what is allowed."""
-
-
 @define(eq=False)
 class Inherited:
     """What this process has, found by going through all its objects once.
@@ -195,7 +182,7 @@ class Inherited:
         opened = [Opened(each, path, puts[id(each)]) for each, path in zip(connections, paths, strict=True) if path]
         for each in opened:
             each.cursors += [(one, puts[id(one)]) for one in cursors if _connection_of(one) is each.connection]
-            each.look(driver, library.detect_types)
+            each.look(driver, library)
         names = [(function, puts[id(function)]) for function in functions]
         pools = [each for each in found if isinstance(each, ThreadPoolExecutor)]
         return cls(engines, names, opened, in_memory, Remembered(), pools)

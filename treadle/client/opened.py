@@ -16,7 +16,7 @@ from __future__ import annotations
 import collections
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -42,6 +42,22 @@ _NOT_CARRIED = frozenset(
 """Calls that cannot be carried to the checked database; taking one back, with None or False, does nothing."""
 
 
+class Library(Protocol):
+    """A driver's SQLite."""
+
+    def filename(self, connection: Any) -> str:
+        """Return the file of a connection, or an empty text."""
+
+    def detect_types(self, connection: Any) -> int | None:
+        """Return what the driver converts on a connection, as ``connect`` takes it, or None if that cannot be told."""
+
+    def only_reads(self, connection: Any) -> bool:
+        """Tell whether the file of a connection was opened read-only."""
+
+    def refuse_attach(self, connection: Any, allows: Callable[[str | None], bool]) -> None:
+        """Let a connection attach only what is allowed."""
+
+
 @define(eq=False)
 class Opened:
     """A connection that was open before the process was forked.
@@ -64,12 +80,12 @@ class Opened:
     _switches: dict[str, int] = field(factory=dict)
     _is_sqlalchemys: bool = False
 
-    def look(self, driver: Any, detect_types: Callable[[Any], int | None]) -> None:
+    def look(self, driver: Any, library: Library) -> None:
         """Find out what it is like; nothing of its file is read.
 
         Args:
             driver: the module whose connection it is.
-            detect_types: tells what the driver converts on a connection, or None.
+            library: its SQLite.
         """
         recording = recording_of(self.connection)
         if attached_to(driver, self.connection):
@@ -80,11 +96,13 @@ class Opened:
             return
         try:
             self._look_at_settings(driver)
+            if library.only_reads(self.connection):
+                self._options["mode"] = "ro"
             if recording is not None:
                 self._take(recording)
             else:
                 self._look_at_functions(driver)
-                self._options["detect_types"] = detect_types(self.connection)
+                self._options["detect_types"] = library.detect_types(self.connection)
                 if self._options["detect_types"] is None:
                     self.unknown = self.unknown or "what it converts (detect_types)"
         except driver.Error as error:  # it belongs to another thread, or an authorizer says no

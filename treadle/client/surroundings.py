@@ -33,9 +33,9 @@ from treadle.application.files import KEPT, file_of, meant_by, options_of_uri, p
 from treadle.client.gate import Port, gate_of
 from treadle.client.guard import Files, Guard, note_directories, note_starts, set_guard
 from treadle.client.identity import Identity, install
-from treadle.client.inherited import Inherited, Library
+from treadle.client.inherited import Inherited
 from treadle.client.loading import unseeded
-from treadle.client.opened import Opened
+from treadle.client.opened import Library, Opened
 from treadle.client.patching import redirect, replace_method
 from treadle.client.recorder import NAMES, Recorded
 from treadle.client.timekeeping import Timekeeper
@@ -344,10 +344,9 @@ class Surroundings:
                 "file in another way, and that is not carried to the checked database. Leave it out for the check."
             )
         options.pop("factory", None)
-        opened = self._opens(options)
         if asked.get("mode") == "ro":
-            opened.execute("PRAGMA query_only = ON").close()  # which fails as a file that is opened read-only does
-        return opened
+            options["mode"] = "ro"
+        return self._opens(options)
 
     def _is_own(self, path: str) -> bool:
         """Tell whether a path leads to the file that stands for the checked database, be it there or not."""

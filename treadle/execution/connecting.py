@@ -31,11 +31,12 @@ from treadle.values.instant import START
 from treadle.values.observation import Failure, Observation
 from treadle.values.operation import Kind
 from treadle.world.clock import Clock
+from treadle.world.connection import name_of
 from treadle.world.holding import Lock
 from treadle.world.library import BUSY_HANDLER, TRACER, Library, library_of
 from treadle.world.room import own_lack
 
-_NOT_FOR_THE_DRIVER = frozenset({"factory", "check_same_thread", "uri", "database"})
+_NOT_FOR_THE_DRIVER = frozenset({"factory", "check_same_thread", "uri", "database", "mode"})
 _DEFAULT_TIMEOUT_S = 5.0
 _TIMEOUT = re.compile("busy_timeout", re.IGNORECASE)
 _SETS_TIMEOUT = re.compile(r"busy_timeout\s*[=(]", re.IGNORECASE)
@@ -134,7 +135,9 @@ class Actor:
         connection = _class_of(self.library.driver)
         self.point(None, Kind.CONNECT)
         try:
-            opened = self._client.opened(lambda: connection(self._path, timeout=0, check_same_thread=False, **given))
+            opened = self._client.opened(
+                lambda: connection(name_of(self._path, options), timeout=0, check_same_thread=False, uri=True, **given)
+            )
         except (self.library.driver.Error, MemoryError) as error:
             self.require_own(error, None)
             raise

@@ -45,6 +45,7 @@ from treadle.values.signals import (
 )
 from treadle.values.trace import Setting
 from treadle.values.view import SerialEnd
+from treadle.world.connection import name_of
 from treadle.world.content import ContentStore
 from treadle.world.effects import Lexicon
 from treadle.world.footprint import Footprints
@@ -159,8 +160,9 @@ class OpensTemplate:
         connect = driver.Connection
 
         def opens(options: dict[str, Any]) -> Any:
-            options.pop("uri", None)
-            return seed.opened(lambda: connect(self.path, **options))
+            name = name_of(self.path, options)
+            options = {key: value for key, value in options.items() if key not in {"uri", "mode"}}
+            return seed.opened(lambda: connect(name, uri=True, **options))
 
         return opens
 

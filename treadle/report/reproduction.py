@@ -33,7 +33,7 @@ from treadle.values.trace import Event, Trace
 
 _TEMPLATE = Path(__file__).parent / "templates" / "reproduce.txt"
 
-_OPTIONS = frozenset({"timeout", "isolation_level", "cached_statements", "autocommit"})
+_OPTIONS = frozenset({"timeout", "isolation_level", "cached_statements", "autocommit", "mode"})
 """Options of sqlite3.connect() that a script passes on."""
 
 _DRIVERS = frozenset({"sqlite3", "sqlite3.dbapi2"})

@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,7 +36,7 @@ from treadle.world.holding import Lock, Stop, StopKind
 from treadle.world.library import BUSY_HANDLER, TRACER, UNTOUCHED_ROWID, Library
 from treadle.world.patience import Timer
 
-_NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "database", "converters"})
+_NOT_FOR_SQLITE = frozenset({"timeout", "factory", "check_same_thread", "uri", "database", "converters", "mode"})
 _DEFAULT_TIMEOUT_S = 5.0
 _AGAIN = 1
 _GIVE_UP = 0
@@ -46,6 +46,17 @@ _IN_MODE_WAL = (Lock.NONE, Lock.READ, Lock.WRITE)
 def driver_errors(driver: ModuleType) -> tuple[type[Exception], ...]:
     """Return what a driver raises for an operation, to be shown to the client."""
     return (driver.Error, driver.Warning, ValueError, TypeError, OverflowError)
+
+
+def name_of(path: Path, options: Mapping[str, Any]) -> str:
+    """Return the URI by which a file is opened (https://www.sqlite.org/uri.html).
+
+    Args:
+        path: of the file, absolute.
+        options: of the connection, of which ``mode`` is ``ro`` if it only reads.
+    """
+    mode = options.get("mode")
+    return path.as_uri() + (f"?mode={mode}" if mode else "")
 
 
 class _UndrawnError(Exception):
@@ -165,7 +176,8 @@ class Connection:
             max_step_s: how long one call may compute, in seconds.
         """
         options = {name: value for name, value in operation.payload.items() if name not in _NOT_FOR_SQLITE}
-        real = library.driver.connect(path, timeout=0, check_same_thread=False, **options)
+        name = name_of(path, operation.payload)
+        real = library.driver.connect(name, timeout=0, check_same_thread=False, uri=True, **options)
         clock.install(real)
         timeout_ms = max(0, int(operation.payload.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))
         made = cls(real, library, journal, timeout_ms, Timer(real, library, max_step_s))

@@ -55,6 +55,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sqlite3_busy_timeout": (ctypes.c_int, (_POINTER, ctypes.c_int)),
     "sqlite3_commit_hook": (_POINTER, (_POINTER, _COMMIT_HOOK, _POINTER)),
     "sqlite3_db_filename": (ctypes.c_char_p, (_POINTER, ctypes.c_char_p)),
+    "sqlite3_db_readonly": (ctypes.c_int, (_POINTER, ctypes.c_char_p)),
     "sqlite3_db_status": (ctypes.c_int, (_POINTER, ctypes.c_int, _POINTER, _POINTER, ctypes.c_int)),
     "sqlite3_file_control": (ctypes.c_int, (_POINTER, ctypes.c_char_p, ctypes.c_int, _POINTER)),
     "sqlite3_get_autocommit": (ctypes.c_int, (_POINTER,)),
@@ -124,6 +125,11 @@ class Library:
         """
         pointer = self._of(connection)
         return os.fsdecode(self._c.sqlite3_db_filename(pointer, _MAIN) or b"") if pointer else ""
+
+    def only_reads(self, connection: Any) -> bool:
+        """Tell whether a connection's database file was opened read-only (https://www.sqlite.org/c3ref/db_readonly.html)."""
+        pointer = self._of(connection)
+        return bool(pointer) and self._c.sqlite3_db_readonly(pointer, _MAIN) == 1
 
     def detect_types(self, connection: Any) -> int | None:
         """Return what the driver converts on a connection, as ``connect`` takes it, or None if that cannot be told.
