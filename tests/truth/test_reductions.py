@@ -66,35 +66,35 @@ def _compare_processes(case: Case, faults: tuple[int, int, str]) -> None:
     assert counts[0] == counts[1]
 
 
-@sized(30)
+@sized(15)
 @given(cases(longest=3))
 def test_reduced_search_finds_the_outcomes_of_all_interleavings(case: Case) -> None:
     """Two clients without faults: just the outcomes of every interleaving of single calls."""
     _compare_with_real(case, 40)
 
 
-@sized(25)
-@given(cases(longest=3), _FAULTS)
+@sized(6)
+@given(cases(longest=2), _FAULTS)
 def test_reduced_learned_and_live_searches_agree(case: Case, faults: tuple[int, int, str]) -> None:
     """With a fault, learned, live and unreduced searches find the same outcomes."""
-    _compare_modes(case, faults, 1000)
+    _compare_modes(case, faults, 300)
 
 
-@sized(40)
+@sized(15)
 @given(cases(longest=3), _FAULTS)
 def test_searches_without_a_reduction_agree(case: Case, faults: tuple[int, int, str]) -> None:
     """Each reduction switched off alone, and all of them: the same outcomes, and as many schedules."""
     _compare_reductions(case, faults, 500)
 
 
-@sized(20)
+@sized(10)
 @given(cases(clients=3, longest=2, alike=True))
 def test_searches_of_interchangeable_clients_agree(case: Case) -> None:
     """The same for three clients of which two run the same program."""
     _compare_reductions(case, (0, 0, "reachable"), 500)
 
 
-@sized(10)
+@sized(6)
 @given(cases(longest=3), _FAULTS)
 def test_two_processes_agree_with_one(case: Case, faults: tuple[int, int, str]) -> None:
     """The same outcomes, states, transitions and schedules."""

@@ -72,7 +72,7 @@ def test_what_is_done_while_rows_are_fetched_is_not_told_from_these_rows(
     _compare(Case((client, more), "wal", transactions, 0))
 
 
-@sized(200, fixed_to=200)
+@sized(40)
 @given(cases(clients=2, longest=6, alike=False))
 def test_one_more_client_ends_as_on_a_plain_database(case: Case) -> None:
     """After one client, and in the middle of it: the same with and without memory, and at the end as without us."""
