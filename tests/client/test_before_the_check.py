@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
+import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from attrs import evolve
 from sqlalchemy import Engine
 
@@ -53,3 +56,19 @@ def test_a_thread_that_a_client_waits_for_in_vain_is_named() -> None:
 
     assert {"inconclusive"} == {decision.verdict.value for decision in result.decisions}
     assert all("started-early" in decision.why for decision in result.decisions)
+
+
+class _Foreign:
+    """What says that it is a module, and is none: nothing can refer to it weakly, as to cffi's libraries."""
+
+    __slots__ = ("__dict__", "counter")
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return types.ModuleType
+
+
+def test_what_only_says_that_it_is_a_module_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages put such things into sys.modules."""
+    monkeypatch.setitem(sys.modules, "foreign.lib", _Foreign())  # type: ignore[arg-type]
+    assert check(_asks(add_in_place)).exhausted

@@ -81,7 +81,7 @@ def found_at(leads: Callable[[Any], str | None]) -> str:
 
 def _places(leads: Callable[[Any], str | None]) -> Iterator[tuple[str, str]]:
     for module_name, module in tuple(sys.modules.items()):
-        if not isinstance(module, ModuleType) or module_name == "__main__":
+        if not issubclass(type(module), ModuleType) or module_name == "__main__":
             continue
         for attribute, value in tuple(vars(module).items()):
             more = leads(value)

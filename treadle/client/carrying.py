@@ -94,7 +94,7 @@ HEAP_TYPE = 1 << 9
 def _name_of(sentinel: object) -> _Name | None:
     """Return where a module has an object that is nothing but itself, if one has."""
     for name, module in tuple(sys.modules.items()):
-        for attribute, value in tuple(vars(module).items()) if isinstance(module, types.ModuleType) else ():
+        for attribute, value in tuple(vars(module).items()) if issubclass(type(module), types.ModuleType) else ():
             if value is sentinel:
                 return name, attribute
     return None

@@ -128,7 +128,7 @@ def references(targets: list[Any], beside: Iterable[Any]) -> dict[int, list[Put]
 def _other_drivers() -> Iterator[Callable[..., Any]]:
     """Yield what opens connections in modules that are like ``sqlite3``."""
     for module in tuple(sys.modules.values()):
-        names = vars(module) if isinstance(module, types.ModuleType) else {}
+        names = vars(module) if issubclass(type(module), types.ModuleType) else {}
         if "sqlite_version" in names and isinstance(names.get("connect"), types.BuiltinFunctionType):
             yield names["connect"]
 

@@ -25,11 +25,11 @@ _DECORATORS_MOST = 20
 
 
 def _modules() -> list[types.ModuleType]:
-    """Return the modules of which numbers may be put back."""
+    """Return the modules of which numbers may be put back; what only says that it is one, as cffi's libraries do, is none."""
     return [
         module
         for name, module in tuple(sys.modules.items())
-        if isinstance(module, types.ModuleType) and name.partition(".")[0] not in _NOT_THEIRS
+        if issubclass(type(module), types.ModuleType) and name.partition(".")[0] not in _NOT_THEIRS
     ]
 
 

@@ -184,7 +184,7 @@ def _is_foreign(name: str) -> bool:
 def _globals(package: str) -> Iterator[tuple[str, str]]:
     """Yield what the modules of a package keep, as far as it can be compared: plain values, and what caches have."""
     for module_name, module in tuple(sys.modules.items()):
-        if module_name.partition(".")[0] != package or not isinstance(module, types.ModuleType):
+        if module_name.partition(".")[0] != package or not issubclass(type(module), types.ModuleType):
             continue
         for name, value in tuple(vars(module).items()):
             if name.startswith("__"):
