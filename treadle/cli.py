@@ -39,11 +39,10 @@ from treadle.report import (
 from treadle.report.brief import is_quiet, keepers
 from treadle.report.ci import render_summary_of_job, workflow_commands
 from treadle.report.directory import append_text
-from treadle.report.markdown import Around
 from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code, replay_exit_code
 from treadle.report.tokens import Token, find_tokens
-from treadle.report.tracefile import cases_in
+from treadle.report.tracefile import Around, cases_in
 from treadle.scenario import Scenario
 from treadle.shortcuts import doctor, race
 from treadle.targets import Found, configured, import_from, keep, only, resolve

@@ -18,10 +18,10 @@ from pathlib import Path
 from attrs import define, evolve, field
 
 from treadle.report.document import render_document
-from treadle.report.markdown import Around, render_markdown
+from treadle.report.markdown import render_markdown
 from treadle.report.regression import render_regression
 from treadle.report.reproduction import UnreproducibleError, render_reproduction
-from treadle.report.tracefile import Case, render_trace
+from treadle.report.tracefile import Around, Case, render_trace
 from treadle.report.webpage import render_webpage
 from treadle.values.display import prose, quoted, text_of
 from treadle.values.errors import UsageError
@@ -96,7 +96,7 @@ class Directory:
             self._write(f"{where}/reproduce.py", render_reproduction(case))
         except UnreproducibleError as why:
             around = evolve(around, script=str(why))
-        self._write(f"{where}/trace.json", render_trace(case))
+        self._write(f"{where}/trace.json", render_trace(case, around))
         self._write(f"{where}/report.md", render_markdown(case, around))
         self._write(f"{where}/timeline.html", render_webpage(case, around))
         if target is not None:

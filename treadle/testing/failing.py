@@ -13,9 +13,8 @@ from attrs import frozen
 from treadle.arguments import shell_word
 from treadle.report import Directory, render_examples, render_line, render_result
 from treadle.report.directory import slug
-from treadle.report.markdown import Around
 from treadle.report.sql import page
-from treadle.report.tracefile import cases_in
+from treadle.report.tracefile import Around, cases_in
 from treadle.values.display import name
 from treadle.values.verdict import Result
 
