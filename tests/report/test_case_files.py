@@ -19,6 +19,7 @@ from tests.report.hostile import unseen
 from treadle.checking import check, replay
 from treadle.report.directory import Directory
 from treadle.report.markdown import code, escaped, fenced, render_markdown, said
+from treadle.report.perfetto import build_perfetto, render_perfetto
 from treadle.report.regression import render_regression
 from treadle.report.reproduction import UnreproducibleError, literal, render_reproduction
 from treadle.report.tokens import read_tokens
@@ -343,6 +344,51 @@ class TestWebpage:
         assert "{{ 7 * 7 }}" in text
 
 
+class TestPerfetto:
+    def test_has_a_track_for_each_client(self, case: Case) -> None:
+        """With a slice for each operation, and instants for what is committed, refused and ended."""
+        events = build_perfetto(case)["traceEvents"]
+        named = [event["args"]["name"] for event in events if event["name"] == "thread_name"]
+        assert ["A · atm-1", "B · atm-2"] == named
+        slices = [event for event in events if event["ph"] == "X"]
+        assert [event.number for event in case.trace.events] == [event["ts"] for event in slices]
+        kinds = [event["cat"] for event in events if event["ph"] == "i"]
+        assert ["commit", "end"] * 2 == kinds
+
+    def test_a_client_waits_until_it_goes_on(self) -> None:
+        """Its slice lasts as long."""
+        trace = replay(bank.bank("waiting", bank.one_statement), "t1.A4.B4.A9")
+        decision = violated(ALL_OR_NOTHING, trace)
+        assert decision.counterexample is not None
+        (waiting,) = [event for event in trace.events if event.waits]
+        events = build_perfetto(Case("s", decision, decision.counterexample))["traceEvents"]
+        (shown,) = [event for event in events if event["ph"] == "X" and event["ts"] == waiting.number]
+        assert 3 == shown["dur"]  # until the end, after the two operations of the other client
+        assert "waits" in [event.get("cat") for event in events]
+
+    def test_is_as_the_format_wants_it(self, case: Case) -> None:
+        """Whatever is in it: whole times, known tracks, slices that do not overlap, and texts that do nothing."""
+        (ended,) = cases_in(result(violated(ALL_OR_NOTHING, orphan())))
+        for one in (case, wild(), ended, crashed()):
+            text = render_perfetto(one)
+            assert set() == unseen(text)
+            events = json.loads(text)["traceEvents"]
+            tracks = {event["tid"] for event in events if event["name"] == "thread_name"}
+            ends = dict.fromkeys(tracks, 0)
+            for event in events:
+                assert {"ph", "pid", "name"} <= event.keys()
+                assert len(event["name"]) <= 200
+                if event["ph"] == "M":
+                    continue
+                assert event["ph"] in {"X", "i"}
+                assert event["tid"] in tracks
+                assert type(event["ts"]) is int
+                if event["ph"] == "X":
+                    assert event["dur"] >= 1
+                    assert event["ts"] >= ends[event["tid"]]
+                    ends[event["tid"]] = event["ts"] + event["dur"]
+
+
 class TestRegression:
     def test_fails_until_it_is_fixed(self, case: Case, tmp_path: Path) -> None:
         """On the code that breaks it; on other code, it checks the property."""
@@ -369,6 +415,7 @@ class TestDirectory:
         where = Directory(tmp_path).write_case(case, Around(), "m:x")
         assert tmp_path / "bank-surprising" / "no-lost-update" == where
         names = ["report.md", "reproduce.py", "test_regression.py", "timeline.html", "trace.json"]
+        names.append("trace.perfetto.json")
         assert names == sorted(path.name for path in where.iterdir())
 
     def test_says_why_there_is_no_script(self, tmp_path: Path) -> None:
@@ -376,7 +423,8 @@ class TestDirectory:
         decision = violated(ALL_OR_NOTHING, orphan())
         (found,) = cases_in(result(decision))
         where = Directory(tmp_path).write_case(found, Around())
-        assert ["report.md", "timeline.html", "trace.json"] == sorted(path.name for path in where.iterdir())
+        names = ["report.md", "timeline.html", "trace.json", "trace.perfetto.json"]
+        assert names == sorted(path.name for path in where.iterdir())
         assert "There is no script for Python alone" in (where / "report.md").read_text(encoding="utf-8")
 
 
