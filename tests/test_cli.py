@@ -392,6 +392,7 @@ class TestCheck:
         assert len(json.loads(written["results.json"])["results"]) == 2
         case = tmp_path / "reports" / "bank-read-then-write" / "no-lost-update"
         files = ["report.md", "reproduce.py", "test_regression.py", "timeline.html", "trace.json"]
+        files.append("trace.perfetto.json")
         assert files == sorted(path.name for path in case.iterdir())
         assert "The property holds in: `bank/one-statement`." in (case / "report.md").read_text()
 

@@ -242,13 +242,7 @@ class TestPlugin:
             "print(sorted(set(sys.modules) - before))"
         )
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        own = [
-            "treadle",
-            "treadle.pytest_plugin",
-            "treadle.testing",
-            "treadle.testing.settings",
-            "treadle.testing.store",
-        ]
+        own = ["treadle", "treadle.pytest_plugin", "treadle.testing", "treadle.testing.settings"]
         assert f"{own}\n" == result.stdout
 
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from treadle.testing.settings import SETTINGS, configured, marked
-from treadle.testing.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from types import FrameType
 
     from treadle.scenario import Scenario
+    from treadle.testing.store import Store
     from treadle.values.verdict import Result
 
 _REPLAY = "treadle_replay"
@@ -205,5 +205,7 @@ def _from_here(item: pytest.Item) -> str:
 
 
 def _store(config: pytest.Config) -> Store | None:
+    from treadle.testing.store import Store  # noqa: PLC0415  # a test has asked for it
+
     cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
     return None if cache is None else Store(cache.mkdir("treadle"))

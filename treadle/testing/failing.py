@@ -54,8 +54,14 @@ class Asker:
 
 def _shown(frame: FrameType) -> tuple[str, str]:
     file, number = frame.f_code.co_filename, frame.f_lineno
-    where = f"{os.path.relpath(file)}:{number}: in {frame.f_code.co_name}"
+    where = f"{_from_here(file)}:{number}: in {frame.f_code.co_name}"
     return where, f"    {linecache.getline(file, number).strip()}"
+
+
+def _from_here(path: str) -> str:
+    """Return a path from the working directory, if it is below it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
 
 
 def tokens_of(result: Result, *, surprising: bool = False) -> tuple[str, ...]:
@@ -89,7 +95,7 @@ def text_of_failure(result: Result, asker: Asker, note: str, reports: Path | Non
     first = f"{name(result.scenario)}: {', '.join(surprising)}" + (f" ({tokens[0]})" if tokens else "")
     said = page([note]) + "\n" if note else render_line(result)
     text = f"{page([first, '', *asker.lines(), ''])}\n{said}\n{render_examples(result, command=asker.replay)}"
-    more = "" if reports is None else page([f"  Report  {os.path.relpath(reports)}"])
+    more = "" if reports is None else page([f"  Report  {_from_here(str(reports))}"])
     return (text + more).rstrip("\n")
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from treadle.arguments import Reader
 
 
-class Setting(NamedTuple):
+class Setting:
     """Something that can be set.
+
+    It is made by hand: attrs, and even a named tuple, take longer to import than all the rest of this file.
 
     Attributes:
         name: in Python.
@@ -30,9 +32,11 @@ class Setting(NamedTuple):
         help: what it is.
     """
 
-    name: str
-    metavar: str
-    help: str
+    def __init__(self, name: str, metavar: str, text: str) -> None:
+        """Note what can be set."""
+        self.name = name
+        self.metavar = metavar
+        self.help = text
 
     @property
     def option(self) -> str:

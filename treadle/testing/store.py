@@ -6,15 +6,15 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from attrs import frozen
 
 
-class Store(NamedTuple):
+@frozen
+class Store:
     """A directory with a file for each check that failed.
 
     A file is written whole or not at all, so that processes can share the directory. What cannot be read or written
