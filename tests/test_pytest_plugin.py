@@ -165,7 +165,9 @@ class TestPlugin:
             "def test_bank(treadle):\n"
             "    assert treadle.check(fixed).bounds.max_states == 2\n"
         )
-        pytester.runpytest_inprocess(*arguments, "--treadle-max-states", "2").assert_outcomes(passed=1)
+        result = pytester.runpytest_inprocess(*arguments, "-rP", "--treadle-max-states", "2")
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["*all inconclusive: the search stopped at its bound of 2 states"])
 
     @pytest.mark.parametrize(
         ("options", "file"),

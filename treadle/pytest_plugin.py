@@ -178,6 +178,7 @@ class Treadle:
     def _run(self, scenario: Scenario, options: dict[str, Any], frame: FrameType) -> Result:
         __tracebackhide__ = True
         # Imported here for the same reason.
+        from treadle.report import render_line  # noqa: PLC0415
         from treadle.testing.failing import Asker, tokens_of  # noqa: PLC0415
         from treadle.testing.running import Known, run  # noqa: PLC0415
 
@@ -191,6 +192,8 @@ class Treadle:
             result, text = run(scenario, settings, known, asker, item.stash.setdefault(_failed, []))
         if text:
             raise CheckFailed(text, result, tokens_of(result))
+        if result.inconclusive and item is not None:  # no failure, but nobody must take it for a proof
+            item.add_report_section("call", "treadle", render_line(result))
         return result
 
     @property
