@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from treadle import cli
-from treadle.checking import check
+from treadle.checking import check, undecided
 from treadle.parallel.luggage import pack, unpack
 from treadle.scenario import Scenario
 from treadle.values.errors import CheckInterrupted, NondeterminismError
@@ -75,7 +75,7 @@ class Recorder:
         short = scenario.name.partition("/")[2].replace("-", "_")
         if short in self.errors:
             raise self.errors[short]
-        return cli.undecided(scenario, "not run", options)
+        return undecided(scenario, "not run", options)
 
 
 def record(monkeypatch: pytest.MonkeyPatch, **errors: BaseException) -> Recorder:
@@ -392,6 +392,7 @@ class TestCheck:
         assert len(json.loads(written["results.json"])["results"]) == 2
         case = tmp_path / "reports" / "bank-read-then-write" / "no-lost-update"
         files = ["report.md", "reproduce.py", "test_regression.py", "timeline.html", "trace.json"]
+        files.append("trace.perfetto.json")
         assert files == sorted(path.name for path in case.iterdir())
         assert "The property holds in: `bank/one-statement`." in (case / "report.md").read_text()
 

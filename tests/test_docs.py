@@ -26,6 +26,7 @@ from treadle import cli, pytest_plugin
 from treadle.hypothesis import close_machines
 from treadle.report import build_document, render_timeline
 from treadle.scenario import JOURNALS, TRANSACTIONS
+from treadle.testing.settings import SETTINGS
 from treadle.values import errors
 from treadle.values.property import Kind
 
@@ -201,6 +202,13 @@ def test_reference_has_every_public_name(name: str) -> None:
     text = REFERENCE.read_text(encoding="utf-8")
 
     assert re.search(rf"^\.\. auto(class|function|data):: treadle\.{name}$", text, re.MULTILINE)
+
+
+def test_reference_has_every_setting() -> None:
+    """What can be set about the checks of tests stands in the reference, by each of its names."""
+    names = {name for one in SETTINGS for name in (f"`{one.option}", f"`{one.key}`", f"`{one.name}`")}
+    text = REFERENCE.read_text(encoding="utf-8")
+    assert set() == {name for name in names if name not in text}
 
 
 @pytest.mark.parametrize("name", parameters())

@@ -24,7 +24,7 @@ LAYERS = (
     ("treadle.checking",),
     ("treadle.racing", "treadle.report"),
     ("treadle.arguments", "treadle.examining", "treadle.targets"),
-    ("treadle.shortcuts",),
+    ("treadle.shortcuts", "treadle.testing"),
     ("treadle.cli", "treadle.pytest_plugin", "treadle.hypothesis"),
     ("treadle.__main__", "treadle"),
 )

@@ -130,9 +130,16 @@ def __getattr__(name: str) -> _Any:
         return globals()[name]
     for home, names in _HOMES.items():
         if name in names:
+            _import_module("treadle.values.picture").drawn_by(_drawn)
             globals()[name] = getattr(_import_module(home), name)
             return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _drawn(value: object) -> str | None:
+    from treadle.report.notebook import render_picture  # noqa: PLC0415  # where no notebook asks, it is not needed
+
+    return render_picture(value)
 
 
 def __dir__() -> list[str]:

@@ -1,15 +1,19 @@
-"""Arguments of the command line: numbers that are what they look like, and errors that stay readable."""
+"""Arguments as they are typed: numbers that are what they look like, and errors that stay readable."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Callable
+from typing import TypeVar
 
 import click
 from attrs import frozen
 
+from treadle.parallel.crews import ADDRESS, WORKERS_MAX
+from treadle.search.memory import bytes_of
 from treadle.values.display import on_one_line, quoted, replaced
+from treadle.values.errors import UsageError
 
 _DIGITS_MAX = 15
 """Far more than anything can be counted to here, and far less than Python refuses to read."""
@@ -52,19 +56,37 @@ SECONDS = Rule(
 SEED = Rule(rf"-?[0-9]{{1,{_DIGITS_MAX}}}", -float("inf"), open=False, kind=int, says="a whole number", example="7")
 
 
-def number(rule: Rule) -> Callable[[click.Context, click.Parameter, str | None], int | float | None]:
-    """Return a callback that reads the value of an option, a number that keeps to a rule."""
+Value = TypeVar("Value")
 
-    def read(context: click.Context, option: click.Parameter, value: str | None) -> int | float | None:
+Reader = Callable[[str, str], Value]
+"""Takes the text of an argument and the option that it is given to; returns the value, or raises a ``UsageError``."""
+
+Callback = Callable[[click.Context, click.Parameter, str | None], Value | None]
+
+
+def by(read: Reader[Value]) -> Callback[Value]:
+    """Return a callback for click that reads the value of an option, if it is given."""
+
+    def called(context: click.Context, option: click.Parameter, value: str | None) -> Value | None:
         if value is None:
             return None
+        try:
+            return read(value, option.opts[0])
+        except UsageError as error:
+            raise click.BadParameter(str(error), context, option) from None
+
+    return called
+
+
+def number(rule: Rule) -> Reader[int | float]:
+    """Return what reads a number that keeps to a rule."""
+
+    def read(value: str, option: str) -> int | float:
         found = rule.kind(value) if re.fullmatch(rule.pattern, value) else None
         if found is None or found < rule.least or (rule.open and found == rule.least):
-            raise click.BadParameter(
+            raise UsageError(
                 f"{quoted(value)} is not {rule.says}, with {_DIGITS_MAX} digits at most. Write for instance "
-                f"{option.opts[0]} {rule.example}.",
-                context,
-                option,
+                f"{option} {rule.example}."
             )
         return found
 
@@ -79,22 +101,52 @@ def readable(message: str) -> str:
     return f"{message[:_HEAD]} ... ({left_out:,} characters are left out) ... {message[-_TAIL:]}"
 
 
-def faults(context: click.Context, option: click.Parameter, value: str | None) -> dict[str, int] | None:
+def faults(value: str, option: str) -> dict[str, int]:
     """Read locked=N,crash=N."""
-    if value is None:
-        return None
     found: dict[str, int] = {}
     for item in value.split(","):
         match = re.fullmatch(r"\s*(locked|crash)\s*=\s*([0-9]{1,9})\s*", item)
         if match is None or match[1] in found:
-            raise click.BadParameter(
+            raise UsageError(
                 f"{quoted(value)} is no fault budget: each kind, 'locked' or 'crash', is given once, with a whole "
-                "number of nine digits at most. Write for instance --faults locked=1,crash=0.",
-                context,
-                option,
+                f"number of nine digits at most. Write for instance {option} locked=1,crash=0."
             )
         found[match[1]] = int(match[2])
     return found
+
+
+def workers(value: str, option: str) -> int | str:
+    """Read N or ADDRESS."""
+    if re.fullmatch(r"[0-9]{1,9}", value) and 1 <= int(value) <= WORKERS_MAX:
+        return int(value)
+    if ADDRESS.fullmatch(value):
+        return value
+    raise UsageError(
+        f"{quoted(value)} is neither a number of processes, from 1 to {WORKERS_MAX:,}, nor the address of a Dask "
+        f"scheduler. Write for instance {option} 4, or {option} tcp://localhost:8786."
+    )
+
+
+def challenge(value: str, option: str) -> tuple[float, int]:
+    """Read SHARE or SHARE,N."""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:,([0-9]{1,9}))?", value)
+    if match is None:
+        raise UsageError(
+            f"{quoted(value)} is neither a share of the search's time, 0 or more, nor one with a number of executions. "
+            f"Write for instance {option} 0.1, or {option} 0.5,100."
+        )
+    return float(match[1]), int(match[2] or 20)
+
+
+def memory(value: str, option: str) -> int:
+    """Read SIZE."""
+    size = bytes_of(value)
+    if size is None:
+        raise UsageError(
+            f"{quoted(value)} is no size: it is a whole number greater than zero, of bytes or with one of the units K, "
+            f"M, G and T after it. Write for instance {option} 500M, or {option} 2G."
+        )
+    return size
 
 
 def shell_word(word: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve
 
@@ -40,11 +40,12 @@ from treadle.values.errors import (
     StuckClientError,
     UsageError,
 )
+from treadle.values.property import Kind
 from treadle.values.record import parting
 from treadle.values.schedule import Choice, Schedule, letters
 from treadle.values.signals import OperationBoundError, SignalError
 from treadle.values.trace import Trace
-from treadle.values.verdict import Result
+from treadle.values.verdict import Bounds, Decision, Result, Stats, Verdict
 from treadle.world.patience import patience_of
 from treadle.world.room import lacks_named
 
@@ -228,6 +229,51 @@ def replay(scenario: Scenario, token: str) -> Trace:
                 if other.parting is None:
                     return other
         return trace
+
+
+def broken_by(trace: Trace, scenario: Scenario) -> list[str]:
+    """Return the names of the properties that an execution breaks; not being a witness breaks nothing."""
+    breakable = {item.name for item in scenario.properties if item.kind is not Kind.SOMETIMES}
+    return [name for name, breaches in trace.breaches.items() if breaches and name in breakable]
+
+
+def undecided(scenario: Scenario, why: str, options: Mapping[str, Any]) -> Result:
+    """Return the result of a check that came to nothing: every property is inconclusive.
+
+    Args:
+        scenario: what was to be checked.
+        why: the reason.
+        options: those of ``check``.
+    """
+    decisions = [
+        Decision(
+            item,
+            Verdict.INCONCLUSIVE,
+            Verdict.VIOLATED if item.name in scenario.expect_violated else Verdict.HOLDS,
+            why=why,
+        )
+        for item in scenario.properties
+    ]
+    return Result(
+        scenario=scenario.name,
+        clients=tuple(client.name for client in scenario.clients),
+        journal=scenario.database.journal,
+        transactions=scenario.database.transactions,
+        sqlite_version=scenario.database.driver.sqlite_version,
+        bounds=Bounds(
+            scenario.faults,
+            scenario.faults_at,
+            options.get("max_states"),
+            options.get("max_seconds"),
+            options.get("max_executions"),
+            options.get("until_violated", False),
+            options.get("max_memory"),
+        ),
+        search=options.get("search", SEARCHES[0]),
+        exhausted=False,
+        decisions=tuple(decisions),
+        stats=Stats(),
+    )
 
 
 def _run_showing(run: Callable[..., Trace], visible: bool, known: Known) -> Trace:  # noqa: FBT001  # a value

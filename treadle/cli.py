@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,12 +19,12 @@ from typing import Any, TypeVar
 import click
 from attrs import define, field, frozen
 
-from treadle.arguments import SECONDS, SEED, WHOLE, number, readable, shell_word
+from treadle.arguments import SECONDS, SEED, WHOLE, by, memory, number, readable, shell_word, workers
+from treadle.arguments import challenge as read_challenge
 from treadle.arguments import faults as read_faults
-from treadle.checking import REDUCTIONS, SEARCHES
+from treadle.checking import REDUCTIONS, SEARCHES, broken_by, undecided
 from treadle.checking import check as run_check
 from treadle.checking import replay as run_replay
-from treadle.parallel.crews import ADDRESS, WORKERS_MAX
 from treadle.report import (
     Directory,
     render_document,
@@ -40,22 +39,18 @@ from treadle.report import (
 from treadle.report.brief import is_quiet, keepers
 from treadle.report.ci import render_summary_of_job, workflow_commands
 from treadle.report.directory import append_text
-from treadle.report.markdown import Around
 from treadle.report.screen import Screen, screen
 from treadle.report.text import exit_code, replay_exit_code
 from treadle.report.tokens import Token, find_tokens
-from treadle.report.tracefile import cases_in
+from treadle.report.tracefile import Around, cases_in
 from treadle.scenario import Scenario
-from treadle.search.memory import bytes_of
 from treadle.shortcuts import doctor, race
 from treadle.targets import Found, configured, import_from, keep, only, resolve
 from treadle.values.canonical import printable
 from treadle.values.display import names, on_one_line, quoted, said
 from treadle.values.errors import CheckInterrupted, TargetError, TreadleError, UsageError
 from treadle.values.fault import FaultBudget, Placement
-from treadle.values.property import Kind
-from treadle.values.trace import Trace
-from treadle.values.verdict import Bounds, Decision, Result, Stats, Verdict
+from treadle.values.verdict import Result
 
 USAGE = 2
 INCONCLUSIVE = 3
@@ -157,54 +152,6 @@ def _with_faults(scenario: Scenario, faults: dict[str, int] | None, faults_at: s
     return scenario.with_faults(budget, Placement(faults_at) if faults_at is not None else scenario.faults_at)
 
 
-# --- Workers -----------------------------------------------------------------------------------------
-
-
-def _workers(context: click.Context, option: click.Parameter, value: str) -> int | str:
-    """Read N or ADDRESS."""
-    if re.fullmatch(r"[0-9]{1,9}", value) and 1 <= int(value) <= WORKERS_MAX:
-        return int(value)
-    if ADDRESS.fullmatch(value):
-        return value
-    raise click.BadParameter(
-        f"{quoted(value)} is neither a number of processes, from 1 to {WORKERS_MAX:,}, nor the address of a Dask "
-        "scheduler. Write for instance --workers 4, or --workers tcp://localhost:8786.",
-        context,
-        option,
-    )
-
-
-def _challenge(context: click.Context, option: click.Parameter, value: str) -> tuple[float, int]:
-    """Read SHARE or SHARE,N."""
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:,([0-9]{1,9}))?", value)
-    if match is None:
-        raise click.BadParameter(
-            f"{quoted(value)} is neither a share of the search's time, 0 or more, nor one with a number of executions. "
-            "Write for instance --challenge 0.1, or --challenge 0.5,100.",
-            context,
-            option,
-        )
-    return float(match[1]), int(match[2] or 20)
-
-
-# --- Memory ------------------------------------------------------------------------------------------
-
-
-def _memory(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
-    """Read SIZE."""
-    if value is None:
-        return None
-    size = bytes_of(value)
-    if size is None:
-        raise click.BadParameter(
-            f"{quoted(value)} is no size: it is a whole number greater than zero, of bytes or with one of the units K, "
-            "M, G and T after it. Write for instance --max-memory 500M, or --max-memory 2G.",
-            context,
-            option,
-        )
-    return size
-
-
 # --- Commands ----------------------------------------------------------------------------------------
 
 
@@ -266,7 +213,7 @@ def cli() -> None:
 @click.option(
     "--faults",
     metavar="locked=N,crash=N",
-    callback=read_faults,
+    callback=by(read_faults),
     help="How many faults one execution may contain; a kind that is not named stays as the scenario has it.",
 )
 @click.option(
@@ -281,25 +228,27 @@ def cli() -> None:
     show_default=True,
     help="How to search; only an exhaustive one can prove that a property holds.",
 )
-@click.option("--max-states", metavar="N", callback=number(WHOLE), help="States at which each search stops.")
+@click.option("--max-states", metavar="N", callback=by(number(WHOLE)), help="States at which each search stops.")
 @click.option(
     "--max-seconds",
     metavar="SECONDS",
-    callback=number(SECONDS),
+    callback=by(number(SECONDS)),
     help="Seconds after which each search stops.",
 )
-@click.option("--max-executions", metavar="N", callback=number(WHOLE), help="Executions at which each search stops.")
+@click.option(
+    "--max-executions", metavar="N", callback=by(number(WHOLE)), help="Executions at which each search stops."
+)
 @click.option(
     "--max-memory",
     metavar="SIZE",
-    callback=_memory,
+    callback=by(memory),
     help="Resident memory at which each search stops, as 500M or 2G; by default half of the machine's.",
 )
 @click.option("--until-violated", is_flag=True, help="Stop each search at its first violation.")
 @click.option(
     "--seed",
     metavar="N",
-    callback=number(SEED),
+    callback=by(number(SEED)),
     default="0",
     show_default=True,
     help="Of the searches that use chance.",
@@ -309,7 +258,7 @@ def cli() -> None:
     metavar="N|ADDRESS",
     default="1",
     show_default=True,
-    callback=_workers,
+    callback=by(workers),
     help="How many processes search, or the address of a Dask scheduler, as tcp://host:8786.",
 )
 @click.option(
@@ -317,7 +266,7 @@ def cli() -> None:
     metavar="SHARE[,N]",
     default="0.1,20",
     show_default=True,
-    callback=_challenge,
+    callback=by(read_challenge),
     help="Share of the search's time for live executions that it must have found, and how many there are at least.",
 )
 @click.option("--live", is_flag=True, help="Run every schedule live; learn nothing.")
@@ -543,39 +492,6 @@ class Session:
         return INCONCLUSIVE if self.interrupted else exit_code(self.results)
 
 
-def undecided(scenario: Scenario, why: str, options: dict[str, Any]) -> Result:
-    """Return the result of a check that failed: every property is inconclusive."""
-    decisions = [
-        Decision(
-            item,
-            Verdict.INCONCLUSIVE,
-            Verdict.VIOLATED if item.name in scenario.expect_violated else Verdict.HOLDS,
-            why=why,
-        )
-        for item in scenario.properties
-    ]
-    return Result(
-        scenario=scenario.name,
-        clients=tuple(client.name for client in scenario.clients),
-        journal=scenario.database.journal,
-        transactions=scenario.database.transactions,
-        sqlite_version=scenario.database.driver.sqlite_version,
-        bounds=Bounds(
-            scenario.faults,
-            scenario.faults_at,
-            options.get("max_states"),
-            options.get("max_seconds"),
-            options.get("max_executions"),
-            options.get("until_violated", False),
-            options.get("max_memory"),
-        ),
-        search=options.get("search", SEARCHES[0]),
-        exhausted=False,
-        decisions=tuple(decisions),
-        stats=Stats(),
-    )
-
-
 _REPLAY_EXIT_CODES = """\b
 Exit code:
   0  the schedule breaks only what the scenario expects, or ran to its end as recorded and breaks nothing
@@ -611,7 +527,7 @@ def replay(
         selection = Selection((target,) if target else (), parameters, globs)
         found, token = _pair(selection.find(), tokens, schedule)
         trace = run_replay(found.scenario, token)
-        broken = _broken(trace, found.scenario)
+        broken = broken_by(trace, found.scenario)
         expected = found.scenario.expect_violated
         shown.report(render_replay(trace, broken, expected, width=shown.width, verbose=verbose))
     context.exit(replay_exit_code(trace, broken, expected))
@@ -634,12 +550,6 @@ def _pair(found: Sequence[Found], tokens: Sequence[Token], source: str) -> tuple
     raise TargetError(
         f"{quoted(source)} has schedules of {there}, and none of {wanted}. Name the target that it was written for."
     )
-
-
-def _broken(trace: Trace, scenario: Scenario) -> list[str]:
-    """Return the names of the properties that an execution breaks; not being a witness breaks nothing."""
-    breakable = {item.name for item in scenario.properties if item.kind is not Kind.SOMETIMES}
-    return [name for name, breaches in trace.breaches.items() if breaches and name in breakable]
 
 
 cli.add_command(race)

@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 from attrs import frozen
 
-from treadle.arguments import SECONDS, WHOLE, faults, number, shell_word
-from treadle.checking import check, replay
+from treadle.arguments import SECONDS, WHOLE, by, faults, number, shell_word
+from treadle.checking import broken_by, check, replay
 from treadle.client.loading import protect
 from treadle.examining.examination import examine
 from treadle.examining.text import render_examination
@@ -30,7 +30,6 @@ from treadle.targets import functions, import_from, makes_scenarios, resolve
 from treadle.values.display import quoted
 from treadle.values.errors import CheckInterrupted
 from treadle.values.fault import FaultBudget
-from treadle.values.property import Kind
 
 INCONCLUSIVE = 3
 
@@ -47,7 +46,7 @@ Exit code:
 @click.option(
     "--clients",
     metavar="N",
-    callback=number(WHOLE),
+    callback=by(number(WHOLE)),
     help="How many run each FUNCTION; by default one, and two of a FUNCTION that is alone.",
 )
 @click.option(
@@ -58,11 +57,11 @@ Exit code:
 @click.option(
     "--faults",
     metavar="locked=N,crash=N",
-    callback=faults,
+    callback=by(faults),
     help="How many faults one execution may contain; none by default.",
 )
 @click.option(
-    "--max-seconds", metavar="SECONDS", callback=number(SECONDS), help="Seconds after which the search stops."
+    "--max-seconds", metavar="SECONDS", callback=by(number(SECONDS)), help="Seconds after which the search stops."
 )
 @click.option("--write", type=Path, metavar="FILE", help="Write the scenario file to this new file.")
 @click.option("--replay", "token", metavar="TOKEN", help="Run one schedule again, live, and show what happens.")
@@ -188,7 +187,6 @@ def _show_script(shown: Screen, script: str, write: Path | None) -> None:
 
 def _replayed(shown: Screen, found: Race, token: str) -> int:
     trace = replay(found.scenario, token)
-    breakable = {item.name for item in found.scenario.properties if item.kind is not Kind.SOMETIMES}
-    broken = [name for name, breaches in trace.breaches.items() if breaches and name in breakable]
+    broken = broken_by(trace, found.scenario)
     shown.report(render_replay(trace, broken, (), width=shown.width))
     return replay_exit_code(trace, broken, ())

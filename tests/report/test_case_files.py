@@ -18,13 +18,18 @@ from tests.report.examples import ALL_OR_NOTHING, NEVER_PARTIAL, Script, appears
 from tests.report.hostile import unseen
 from treadle.checking import check, replay
 from treadle.report.directory import Directory
-from treadle.report.markdown import Around, code, escaped, fenced, render_markdown, said
+from treadle.report.markdown import code, escaped, fenced, render_markdown, said
+from treadle.report.perfetto import build_perfetto, render_perfetto
 from treadle.report.regression import render_regression
 from treadle.report.reproduction import UnreproducibleError, literal, render_reproduction
 from treadle.report.tokens import read_tokens
-from treadle.report.tracefile import Case, build_trace, cases_in, plain, render_trace
+from treadle.report.tracefile import Around, Case, build_trace, cases_in, plain, read_trace, render_trace, value_of
 from treadle.report.webpage import render_webpage
+from treadle.targets import resolve
+from treadle.values.errors import UsageError
+from treadle.values.fault import Fault
 from treadle.values.operation import Kind
+from treadle.values.outcome import Crashed, Raised
 from treadle.values.property import Breach
 from treadle.values.trace import Setting
 
@@ -50,7 +55,19 @@ def wild() -> Case:
     trace = evolve(script.trace("t1.A1", {ALL_OR_NOTHING.name: (Breach(WILD, [(WILD, row)]),)}), setting=SETTING)
     decision = violated(ALL_OR_NOTHING, trace)
     assert decision.counterexample is not None
-    return Case(WILD, decision, evolve(decision.counterexample, why=WILD))
+    example = evolve(decision.counterexample, why=WILD)
+    return Case(WILD, evolve(decision, counterexample=example), example)
+
+
+def crashed() -> Case:
+    """Return a case in which one client dies, and another one raises."""
+    script = Script(clients=("A", "B"))
+    script.start(0)
+    script.add(0, None, fault=Fault.CRASH, outcome=Crashed())
+    script.run(1, "UPDATE t SET a = :a", {"a": 2**70, "b": b"\x00"}, 3, outcome=Raised(LookupError("gone: there\n")))
+    decision = violated(ALL_OR_NOTHING, script.trace("t1.A1.A-crash.B1"))
+    assert decision.counterexample is not None
+    return Case("crashed", decision, decision.counterexample)
 
 
 class TestTrace:
@@ -89,6 +106,68 @@ class TestTrace:
     def test_spells_values(self, value: object, expected: object) -> None:
         """What JSON has no spelling for is an object."""
         assert expected == plain(value)
+
+
+class TestReadTrace:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def checked() -> list[Case]:
+        """Return the counterexamples of some of the project's own systems."""
+        names = {"create-backfill/shipped-3.2.2", "outbox/buggy", "write-skew/buggy"}
+        found = resolve(["properties.backfill:scenarios", "properties.systems:scenarios"], {})
+        kept = [one.scenario for one in found if one.scenario.name in names]
+        return [case for one in kept for case in cases_in(check(one, challenges=0, challenge=0.0, until_violated=True))]
+
+    def again(self, case: Case, tmp_path: Path) -> None:
+        """Write a case, read its trace, write that, and compare."""
+        around = Around("treadle replay TOKEN", keeps=("a", "b"))
+        first = Directory(tmp_path / "first").write_case(case, around)
+        second = Directory(tmp_path / "second").write_case(*read_trace((first / "trace.json").read_text("utf-8")))
+        written = {path.name: path.read_bytes() for path in first.iterdir()}
+        assert len(written) >= 3
+        assert written == {path.name: path.read_bytes() for path in second.iterdir()}
+
+    def test_makes_the_same_reports_again(self, checked: list[Case], tmp_path: Path) -> None:
+        """All files but the one that needs the application, byte for byte."""
+        assert len(checked) >= 3
+        for number, case in enumerate(checked):
+            self.again(case, tmp_path / str(number))
+
+    def test_makes_the_same_of_anything(self, case: Case, tmp_path: Path) -> None:
+        """Whatever is in names and rows, and however clients end."""
+        (ended,) = cases_in(result(violated(ALL_OR_NOTHING, orphan())))
+        for one in (case, wild(), ended, crashed()):
+            self.again(one, tmp_path / one.scenario[:4].strip("</"))
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"events": [{"number": "1"}]}, r"\$\.events\[0\]"),
+            ({"more": 1}, "more"),
+            ({"version": 2}, "version"),
+            ({"format": "other"}, "format"),
+            ({"schedule": "t1.?"}, "token"),
+            ({"clients": []}, "client 0"),
+            ({"outcomes": {"A": "vanished"}}, "vanished"),
+            ({"property": None}, "property"),
+        ],
+    )
+    def test_refuses_what_is_malformed(self, change: dict[str, Any], said: str) -> None:
+        """One error says where, and what there should be."""
+        document = {**build_trace(wild()), **change}
+        with pytest.raises(UsageError, match=said):
+            read_trace(json.dumps(document))
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, "3"])
+    def test_refuses_what_is_no_trace(self, text: str) -> None:
+        """Likewise."""
+        with pytest.raises(UsageError, match="no trace"):
+            read_trace(text)
+
+    @pytest.mark.parametrize("value", [1, -0.5, None, True, b"\x00", "caf\udce9", (1, ("a",)), {"a": (b"b",)}])
+    def test_spells_values(self, value: object) -> None:
+        """What is written is read as it was."""
+        assert value == value_of(plain(value))
 
 
 def faults(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> list[str]:
@@ -265,6 +344,51 @@ class TestWebpage:
         assert "{{ 7 * 7 }}" in text
 
 
+class TestPerfetto:
+    def test_has_a_track_for_each_client(self, case: Case) -> None:
+        """With a slice for each operation, and instants for what is committed, refused and ended."""
+        events = build_perfetto(case)["traceEvents"]
+        named = [event["args"]["name"] for event in events if event["name"] == "thread_name"]
+        assert ["A · atm-1", "B · atm-2"] == named
+        slices = [event for event in events if event["ph"] == "X"]
+        assert [event.number for event in case.trace.events] == [event["ts"] for event in slices]
+        kinds = [event["cat"] for event in events if event["ph"] == "i"]
+        assert ["commit", "end"] * 2 == kinds
+
+    def test_a_client_waits_until_it_goes_on(self) -> None:
+        """Its slice lasts as long."""
+        trace = replay(bank.bank("waiting", bank.one_statement), "t1.A4.B4.A9")
+        decision = violated(ALL_OR_NOTHING, trace)
+        assert decision.counterexample is not None
+        (waiting,) = [event for event in trace.events if event.waits]
+        events = build_perfetto(Case("s", decision, decision.counterexample))["traceEvents"]
+        (shown,) = [event for event in events if event["ph"] == "X" and event["ts"] == waiting.number]
+        assert 3 == shown["dur"]  # until the end, after the two operations of the other client
+        assert "waits" in [event.get("cat") for event in events]
+
+    def test_is_as_the_format_wants_it(self, case: Case) -> None:
+        """Whatever is in it: whole times, known tracks, slices that do not overlap, and texts that do nothing."""
+        (ended,) = cases_in(result(violated(ALL_OR_NOTHING, orphan())))
+        for one in (case, wild(), ended, crashed()):
+            text = render_perfetto(one)
+            assert set() == unseen(text)
+            events = json.loads(text)["traceEvents"]
+            tracks = {event["tid"] for event in events if event["name"] == "thread_name"}
+            ends = dict.fromkeys(tracks, 0)
+            for event in events:
+                assert {"ph", "pid", "name"} <= event.keys()
+                assert len(event["name"]) <= 200
+                if event["ph"] == "M":
+                    continue
+                assert event["ph"] in {"X", "i"}
+                assert event["tid"] in tracks
+                assert type(event["ts"]) is int
+                if event["ph"] == "X":
+                    assert event["dur"] >= 1
+                    assert event["ts"] >= ends[event["tid"]]
+                    ends[event["tid"]] = event["ts"] + event["dur"]
+
+
 class TestRegression:
     def test_fails_until_it_is_fixed(self, case: Case, tmp_path: Path) -> None:
         """On the code that breaks it; on other code, it checks the property."""
@@ -291,6 +415,7 @@ class TestDirectory:
         where = Directory(tmp_path).write_case(case, Around(), "m:x")
         assert tmp_path / "bank-surprising" / "no-lost-update" == where
         names = ["report.md", "reproduce.py", "test_regression.py", "timeline.html", "trace.json"]
+        names.append("trace.perfetto.json")
         assert names == sorted(path.name for path in where.iterdir())
 
     def test_says_why_there_is_no_script(self, tmp_path: Path) -> None:
@@ -298,7 +423,8 @@ class TestDirectory:
         decision = violated(ALL_OR_NOTHING, orphan())
         (found,) = cases_in(result(decision))
         where = Directory(tmp_path).write_case(found, Around())
-        assert ["report.md", "timeline.html", "trace.json"] == sorted(path.name for path in where.iterdir())
+        names = ["report.md", "timeline.html", "trace.json", "trace.perfetto.json"]
+        assert names == sorted(path.name for path in where.iterdir())
         assert "There is no script for Python alone" in (where / "report.md").read_text(encoding="utf-8")
 
 

@@ -96,23 +96,6 @@ def _in_turn(found: Sequence[Racer]) -> list[Client]:
     return [racer.clients[number] for number in range(most) for racer in found if number < len(racer.clients)]
 
 
-def replaying(functions: Sequence[Function], clients: int | None, faults: FaultBudget | None) -> Callable[[str], str]:
-    """Return what takes a schedule token and returns the command that replays it, where it can be written.
-
-    Args:
-        functions: as for ``race``.
-        clients: as for ``race``.
-        faults: as for ``race``.
-    """
-    targets = [f"{getattr(one, '__module__', '')}:{getattr(one, '__qualname__', '')}" for one in functions]
-    options = [f"--clients {clients}"] if clients is not None else []
-    if faults is not None:
-        options.append(f"--faults locked={faults.locked},crash={faults.crash}")
-    if all(part.isidentifier() for target in targets for part in target.replace(":", ".").split(".")):
-        return lambda token: " ".join(["treadle race", *targets, *options, "--replay", token])
-    return lambda token: f"treadle race ... --replay {token}, with functions that have names in their modules"
-
-
 def race(
     *functions: Callable[..., object],
     clients: int | None = None,

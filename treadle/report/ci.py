@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from treadle.report.brief import is_quiet, keepers
 from treadle.report.durable import Commits, offending, shown_by
-from treadle.report.markdown import Around, code, escaped, render_markdown
+from treadle.report.markdown import code, escaped, render_markdown
 from treadle.report.sql import page
-from treadle.report.tracefile import Case, cases_in
+from treadle.report.tracefile import Around, Case, cases_in
 from treadle.values.display import name, prose
 from treadle.values.source import Source
 from treadle.values.verdict import Result

@@ -5,7 +5,7 @@
     results.json
     create-backfill-shipped-3.2.2.txt
     create-backfill-shipped-3.2.2/all-or-nothing/
-        report.md  reproduce.py  test_regression.py  timeline.html  trace.json
+        report.md  reproduce.py  test_regression.py  timeline.html  trace.json  trace.perfetto.json
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from pathlib import Path
 from attrs import define, evolve, field
 
 from treadle.report.document import render_document
-from treadle.report.markdown import Around, render_markdown
+from treadle.report.markdown import render_markdown
+from treadle.report.perfetto import render_perfetto
 from treadle.report.regression import render_regression
 from treadle.report.reproduction import UnreproducibleError, render_reproduction
-from treadle.report.tracefile import Case, render_trace
+from treadle.report.tracefile import Around, Case, render_trace
 from treadle.report.webpage import render_webpage
 from treadle.values.display import prose, quoted, text_of
 from treadle.values.errors import UsageError
@@ -96,7 +97,8 @@ class Directory:
             self._write(f"{where}/reproduce.py", render_reproduction(case))
         except UnreproducibleError as why:
             around = evolve(around, script=str(why))
-        self._write(f"{where}/trace.json", render_trace(case))
+        self._write(f"{where}/trace.json", render_trace(case, around))
+        self._write(f"{where}/trace.perfetto.json", render_perfetto(case))
         self._write(f"{where}/report.md", render_markdown(case, around))
         self._write(f"{where}/timeline.html", render_webpage(case, around))
         if target is not None:

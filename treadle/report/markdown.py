@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from treadle.report.brief import no_help, render_story, why_not_told
-from treadle.report.document import version
 from treadle.report.phrases import ARROW
 from treadle.report.sql import count, literal, page
 from treadle.report.story import Story, story_of
 from treadle.report.timeline import render_timeline
-from treadle.report.tracefile import Case
+from treadle.report.tracefile import Around, Case
 from treadle.values.display import name, on_one_line, prose
 from treadle.values.schedule import letters
 from treadle.values.trace import Trace
@@ -29,21 +26,6 @@ _STEPS_MAX = 60
 """How many entries a diagram has; trackers refuse to draw one that is long."""
 
 
-@frozen
-class Around:
-    """What the report says besides what happened.
-
-    Attributes:
-        command: what the reader can run to replay the schedule; None where nothing leads to the scenario.
-        script: a script beside the report reproduces it; or the reason why there is none.
-        keeps: the names of other scenarios in the same check of which the property holds.
-    """
-
-    command: str | None = None
-    script: str = ""
-    keeps: tuple[str, ...] = ()
-
-
 def render_markdown(case: Case, around: Around) -> str:
     """Return the report."""
     trace, item = case.trace, case.decision.property
@@ -54,7 +36,7 @@ def render_markdown(case: Case, around: Around) -> str:
             [
                 f"# {escaped(name(case.scenario))} breaks {escaped(name(item.name))}",
                 "",
-                *_facts(case),
+                *_facts(case, around),
                 "",
                 "## What happens",
                 "",
@@ -89,7 +71,7 @@ def _transcript(trace: Trace, item: str) -> list[str]:
     return text.split("\n")
 
 
-def _facts(case: Case) -> list[str]:
+def _facts(case: Case, around: Around) -> list[str]:
     trace, item = case.trace, case.decision.property
     setting = trace.setting
     found = [("Expected", escaped(prose(item.clause)))]
@@ -103,7 +85,7 @@ def _facts(case: Case) -> list[str]:
         driver = f"Python {setting.python_version}, transactions `{setting.transactions}`"
         found.append(("Driver", f"{driver}, SQLAlchemy {setting.sqlalchemy_version}"))
     again = "run again live, with the same result" if case.counterexample.confirmed else "NOT confirmed live"
-    found.append(("Found by", f"Treadle {version()}; {again}"))
+    found.append(("Found by", f"Treadle {around.treadle}; {again}"))
     return ["| | |", "|---|---|", *(f"| {label} | {text} |" for label, text in found)]
 
 

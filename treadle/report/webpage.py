@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from treadle.report.brief import no_help, why_not_told
 from treadle.report.durable import spelled
-from treadle.report.markdown import Around
 from treadle.report.phrases import FAILED, PUBLISHED, titles
 from treadle.report.sql import NO_BREAK, count, literal, page, shorten
 from treadle.report.story import Story, story_of
-from treadle.report.tracefile import Case
+from treadle.report.tracefile import Around, Case
 from treadle.values.display import name, on_one_line, prose
 from treadle.values.trace import Trace
 from treadle.values.view import Row

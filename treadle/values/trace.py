@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from treadle.values.display import in_part
+from treadle.values.display import in_part, quoted
 from treadle.values.fault import Fault, LockKind
 from treadle.values.observation import Observation
 from treadle.values.operation import Operation
@@ -139,6 +139,13 @@ class Trace:
     replayed: Schedule | None = None
     parting: Parting | None = None
     setting: Setting | None = None
+
+    def __repr__(self) -> str:
+        """Return the token, and how much happened: ``treadle.report.render_timeline`` says what."""
+        broken = [name for name, breaches in self.breaches.items() if breaches]
+        breaks = f", breaks {quoted(broken)}" if broken else ""
+        schedule = f"{quoted(self.scenario)}, {quoted(self.schedule.token)}"
+        return f"Trace({schedule}: {len(self.events):,} events{breaks})"
 
     @property
     def unfinished(self) -> tuple[str, ...]:

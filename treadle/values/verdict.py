@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import builtins
 import enum
+from collections import Counter
 
 from attrs import field, frozen
 
-from treadle.values.display import in_part
+from treadle.values.display import quoted
 from treadle.values.fault import FaultBudget, Placement
+from treadle.values.picture import picture
 from treadle.values.property import Property
 from treadle.values.schedule import Schedule
 from treadle.values.trace import Trace
@@ -65,12 +67,20 @@ class Counterexample:
     schedule: Schedule
     trace: Trace
     confirmed: bool
-    why: str = field(repr=lambda text: in_part(text)[0])
+    why: str
 
     @builtins.property
     def faults(self) -> int:
         """How many faults were spent: a timeout that expires because all clients wait costs nothing."""
         return sum(event.fault is not None for event in self.trace.events)
+
+    def __repr__(self) -> str:
+        """Return the token and the reason: what happened has many lines, see ``trace``."""
+        confirmed = "" if self.confirmed else ", NOT confirmed"
+        return f"Counterexample({quoted(self.schedule.token)}: {quoted(self.why)}{confirmed})"
+
+    def _repr_html_(self) -> str | None:
+        return picture(self)
 
 
 @frozen
@@ -88,13 +98,20 @@ class Decision:
     property: Property  # the word of the docs
     verdict: Verdict
     expected: Verdict
-    why: str = field(default="", repr=lambda text: in_part(text)[0])
+    why: str = ""
     counterexample: Counterexample | None = None
 
     @builtins.property
     def as_expected(self) -> bool:
         """Whether the verdict is the expected one."""
         return self.verdict is self.expected
+
+    def __repr__(self) -> str:
+        """Return the verdict, and the reason or the token, where there is one."""
+        expected = "" if self.as_expected else f", expected {self.expected}"
+        token = "" if self.counterexample is None else f": {quoted(self.counterexample.schedule.token)}"
+        why = f": {quoted(self.why)}" if self.why and not token else token
+        return f"Decision({quoted(self.property.name)} {self.verdict}{expected}{why})"
 
 
 @frozen
@@ -162,6 +179,19 @@ class Result:
     def inconclusive(self) -> bool:
         """Whether some verdict is inconclusive."""
         return any(decision.verdict is Verdict.INCONCLUSIVE for decision in self.decisions)
+
+    def __repr__(self) -> str:
+        """Return what was decided on one line; ``treadle.report.render_result`` says all."""
+        times = Counter(decision.verdict for decision in self.decisions)
+        verdicts = ", ".join(f"{times[verdict]} {verdict}" for verdict in Verdict if verdict in times)
+        other = [decision.property.name for decision in self.decisions if not decision.as_expected]
+        surprising = f"; NOT as expected: {quoted(other)}" if other else ""
+        searched = "exhausted" if self.exhausted else "NOT exhausted"
+        cost = f"{quoted(self.stats.schedules)} schedules, {self.stats.seconds:.1f} s"
+        return f"Result({quoted(self.scenario)}: {verdicts}{surprising}; {searched}, {cost})"
+
+    def _repr_html_(self) -> str | None:
+        return picture(self)
 
     def __getitem__(self, name: str) -> Decision:
         """Return the decision on the property with this name.
