@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from attrs import evolve
+from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.statistics import collector
 
 from properties.backfill import scenarios
 from tests.checking.bank import add_in_place, bank, read_then_write
-from treadle import CounterexampleError, FaultBudget, Scenario, UsageError, check, replay
-from treadle.execution.system import System
+from treadle import CounterexampleError, FaultBudget, UsageError, check, replay
 from treadle.hypothesis import close_machines, state_machine
-from treadle.judge import Judge
 from treadle.values.schedule import Schedule
 
 
@@ -28,41 +28,54 @@ def closed() -> Iterator[None]:
 def _rules(error: BaseException) -> list[str]:
     """Return the rules of the falsifying example, as Hypothesis prints them."""
     lines = [line.strip() for note in getattr(error, "__notes__", []) for line in note.splitlines()]
-    return [line.partition("(")[0].removeprefix("state.") for line in lines if line.startswith("state.")]
+    return [line.removeprefix("state.") for line in lines if line.startswith("state.") and "teardown" not in line]
 
 
-def _fewest_rules(scenario: Scenario, name: str) -> int:
-    """Return the least number of rules after which running on in order breaks a property, by breadth first search."""
-    with System(scenario) as system:
-        judge = Judge(scenario, system.sequel, system.serial)
-        level = [system.product.root()]
-        judge.start(level[0])
-        for rules in itertools.count():
-            for state in level:
-                end = state
-                while choices := system.product.choices(end):
-                    end = system.product.run(end, choices[0]).after
-                if name in judge.broken(end):
-                    return rules
-            level = [
-                system.product.run(state, choice).after for state in level for choice in system.product.choices(state)
-            ]
-    raise AssertionError("unreachable")
+def _size(schedule: Schedule) -> tuple[int, int, int]:
+    return schedule.faults, schedule.switches, len(schedule)
 
 
-def test_it_finds_the_orphan_and_shrinks_it_to_the_minimum() -> None:
-    """One request: start it, step it to its first savepoint, fail it there. The backfill row stays.
-
-    The steps between are the scheduling points on the way: three reads, the INSERT and its COMMIT, and a read.
-    """
+@pytest.mark.parametrize(
+    "chosen", [1, pytest.param(2, marks=pytest.mark.truth), pytest.param(3, marks=pytest.mark.truth)]
+)
+def test_it_finds_the_orphan_and_shrinks_it_to_what_the_search_proves(chosen: int, few_challenges: None) -> None:
+    """One request, one rule: as many faults, switches and choices as in the smallest schedule there is."""
     scenario = scenarios(algorithms="shipped-3.2.2", requests=1)[0]
+    smallest = check(scenario)["all-or-nothing"].counterexample
+    assert smallest is not None
+    machine = seed(chosen)(state_machine(scenario, properties=["all-or-nothing"]))
     with pytest.raises(CounterexampleError) as caught:
-        run_state_machine_as_test(state_machine(scenario, properties=["all-or-nothing"]))
-    rules = [rule for rule in _rules(caught.value) if rule in {"start", "step", "fail"}]
-    assert ["start", *["step"] * (len(rules) - 2), "fail"] == rules
-    assert _fewest_rules(scenario, "all-or-nothing") == len(rules)
+        run_state_machine_as_test(machine, settings=settings(machine.TestCase.settings, database=None))
+    assert ["locked_at(client='A', place='INSERT 2 of 7')"] == _rules(caught.value)
+    assert _size(smallest.schedule) == _size(Schedule.parse(caught.value.token))
     trace = replay(scenario, caught.value.token)
     assert ("all-or-nothing" in trace.breaches, trace.as_recorded) == (True, True)
+
+
+def test_no_example_is_wasted() -> None:
+    """Every rule can do something where Hypothesis may choose it, so no example is invalid."""
+    machine = state_machine(scenarios(algorithms="immediate")[0])
+    counted: list[Any] = []
+    collect: Any = counted.append
+    with collector.with_value(collect):
+        run_state_machine_as_test(machine, settings=settings(machine.TestCase.settings, max_examples=30, database=None))
+    (phases,) = counted
+    statuses = [case["status"] for case in phases["generate-phase"]["test-cases"]]
+    assert statuses.count("valid") >= 30
+    assert 0 == statuses.count("invalid")
+
+
+def test_rules_can_be_called_by_hand() -> None:
+    """An example that Hypothesis prints can be run as it is; a place that is not ahead is refused by name."""
+    machine: Any = state_machine(scenarios(algorithms="shipped-3.2.2", requests=1)[0], properties=["all-or-nothing"])
+    state = machine()
+    state.locked_at(client="A", place="INSERT 2 of 7")
+    with pytest.raises(CounterexampleError):
+        state.teardown()
+    with pytest.raises(UsageError, match="SAVEPOINT 2 of 2"):
+        machine().turn(client="A", to="SAVEPOINT 9 of 9")
+    with pytest.raises(UsageError, match="Z"):
+        machine().turn(client="Z", to="the end")
 
 
 @pytest.mark.truth
@@ -92,7 +105,7 @@ def test_it_crashes_clients_within_the_budget() -> None:
     """A crash is a rule of its own: a client that crashes after its COMMIT has counted, and never says so."""
     scenario = evolve(bank(add_in_place), faults=FaultBudget(crash=1))
     machine = state_machine(scenario)
-    assert (True, False) == (hasattr(machine, "crash"), hasattr(machine, "fail"))
+    assert (True, False) == (hasattr(machine, "crash_at"), hasattr(machine, "locked_at"))
     example = check(scenario)["every-increment-counts"].counterexample
     assert example is not None
     assert str(example.schedule.choices[-1]).endswith("-crash")

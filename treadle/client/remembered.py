@@ -25,7 +25,7 @@ _DECORATORS_MOST = 20
 
 
 def _modules() -> list[types.ModuleType]:
-    """Return the modules of which numbers may be put back; what only says that it is one, as cffi's libraries do, is none."""
+    """Return the modules of which numbers may be put back; cffi's libraries only say that they are modules."""
     return [
         module
         for name, module in tuple(sys.modules.items())
