@@ -64,11 +64,11 @@ class _Foreign:
     __slots__ = ("__dict__", "counter")
 
     @property
-    def __class__(self) -> type:  # type: ignore[override]
+    def __class__(self) -> type:  # type: ignore[misc]
         return types.ModuleType
 
 
 def test_what_only_says_that_it_is_a_module_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages put such things into sys.modules."""
-    monkeypatch.setitem(sys.modules, "foreign.lib", _Foreign())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "foreign.lib", _Foreign())
     assert check(_asks(add_in_place)).exhausted
