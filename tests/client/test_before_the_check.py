@@ -63,8 +63,8 @@ class _Foreign:
 
     __slots__ = ("__dict__", "counter")
 
-    @property
-    def __class__(self) -> type:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return types.ModuleType
 
 
