@@ -361,3 +361,22 @@ def test_how_transactions_begin_is_told(tmp_path: Path, load: Load) -> None:
 
     assert ("immediate", FINE) == (result.transactions, verdicts(result))
     assert "immediate" == again([module.sell], module).transactions
+
+
+BY_HAND = """
+import contextlib, sqlite3
+
+def sell():
+    with contextlib.closing(sqlite3.connect("{path}")) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE item SET stock = stock - 1")
+        connection.commit()
+"""
+
+
+def test_a_transaction_begun_by_hand_does_not_change_the_driver_s_mode(tmp_path: Path, load: Load) -> None:
+    """The report and the scenario file say what the connection was opened with."""
+    module = load(BY_HAND.replace("{path}", str(made(tmp_path / "app.db"))))
+
+    assert "legacy" == race(module.sell).transactions
+    assert "legacy" == race_of([module.sell]).scenario.database.transactions

@@ -16,8 +16,9 @@ from attrs import evolve, frozen
 from treadle.application.files import path_of_engine
 from treadle.examining.watching import Sight, Watched
 from treadle.execution.alone import Noted
+from treadle.execution.modes import transactions_in
 from treadle.execution.system import System
-from treadle.racing.finding import NOTHING_KNOWN, transactions_of
+from treadle.racing.finding import NOTHING_KNOWN
 from treadle.racing.functions import InLoop
 from treadle.scenario import Client, Scenario
 from treadle.turn import turn
@@ -80,8 +81,8 @@ class Patient:
 
     @property
     def transactions(self) -> str:
-        """The way in which its transactions began, as ``Database(transactions=...)`` calls it; empty if none did."""
-        return transactions_of(self.operations)
+        """The mode of its connections, as ``Database(transactions=...)`` calls it; empty if it ran no statement."""
+        return transactions_in(self.operations)
 
     @property
     def points(self) -> int:

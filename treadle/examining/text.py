@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from treadle.examining.examination import Examination, Patient
 from treadle.report.sql import count, page, wrap
+from treadle.scenario import TRANSACTIONS
 from treadle.values.display import name, names, quoted
 
 _LABEL = 15
@@ -67,7 +68,7 @@ def _seen(patient: Patient) -> Iterator[tuple[str, str]]:
         )
         yield "connections", f"{patient.connections}{times}"
         if patient.statements:
-            yield "transactions", patient.transactions or "autocommit: the application began none"
+            yield "transactions", patient.transactions
         if patient.pragmas:
             yield "PRAGMAs", "; ".join(patient.pragmas)
         yield "changes", "what is in the database" if noted.changes else "nothing in the database"
@@ -130,7 +131,7 @@ def _suggestions(examination: Examination) -> list[str]:
     database, patients = examination.scenario.database, examination.patients
     found = []
     ways = {patient.transactions for patient in patients if patient.noted is not None and patient.transactions}
-    if len(ways) == 1 and ways != {database.transactions}:
+    if len(ways) == 1 and ways <= set(TRANSACTIONS) and ways != {database.transactions}:
         found.append(f"Database(..., transactions={ways.pop()!r}), as the clients begin their transactions")
     pragmas = [pragma.lower() for patient in patients for pragma in patient.pragmas]
     if database.journal != "wal" and any("journal_mode" in pragma and "wal" in pragma for pragma in pragmas):

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from attrs import define, field
+
 from treadle.client.tree import Node
 from treadle.values.operation import RUNS_SQL, Kind, Operation
 
@@ -38,21 +40,45 @@ def transactions_of(roots: Iterable[Node], declared: str) -> str:
         roots: where the histories of clients begin.
         declared: what the scenario says; so it is where no client ran any.
     """
-    found: dict[str, None] = {}
-    begins: set[str] = set()
+    used = _Used()
     queue: list[tuple[Node, _Modes]] = [(root, {}) for root in roots]
     while queue:
         node, modes = queue.pop()
-        operation = node.operation
-        if operation is not None:
-            modes = _after(modes, operation)
-            if operation.kind in RUNS_SQL:
-                found[modes.get(operation.connection, declared)] = None
-                match = _BEGINS.match(operation.sql or "")
-                if match:
-                    begins.add("immediate" if match.group(1) else "begin")
+        if node.operation is not None:
+            modes = used.after(modes, node.operation)
         queue += [(child, modes) for child in node.children.values()]
-    return " and ".join(sorted({_named(mode, begins) for mode in found})) or declared
+    return used.named() or declared
+
+
+def transactions_in(operations: Iterable[Operation]) -> str:
+    """Return the transaction mode that connections had in one run; an empty text where it ran no statement."""
+    used = _Used()
+    modes: _Modes = {}
+    for operation in operations:
+        modes = used.after(modes, operation)
+    return used.named()
+
+
+@define
+class _Used:
+    """How statements were run: the modes of their connections, and the ways in which they began transactions."""
+
+    modes: set[str] = field(factory=set)
+    begins: set[str] = field(factory=set)
+
+    def after(self, modes: _Modes, operation: Operation) -> _Modes:
+        """Note an operation, and return the modes after it."""
+        modes = _after(modes, operation)
+        if operation.kind in RUNS_SQL:
+            self.modes.add(modes.get(operation.connection, "legacy"))
+            match = _BEGINS.match(operation.sql or "")
+            if match:
+                self.begins.add("immediate" if match.group(1) else "begin")
+        return modes
+
+    def named(self) -> str:
+        """Return what the modes are called."""
+        return " and ".join(sorted({_named(mode, self.begins) for mode in self.modes}))
 
 
 def _below(root: Node) -> Iterator[Node]:

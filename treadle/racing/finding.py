@@ -16,13 +16,14 @@ from treadle.application.engines import OWN, Place, metadata_near, places, place
 from treadle.application.files import file_of, path_of_engine
 from treadle.application.metadata import all_metadata, the_metadata
 from treadle.execution.alone import Noted
+from treadle.execution.modes import transactions_in
 from treadle.execution.system import Known, System
 from treadle.racing.functions import Function
-from treadle.scenario import JOURNALS, Client, Database, Scenario, require_engine
+from treadle.scenario import JOURNALS, TRANSACTIONS, Client, Database, Scenario, require_engine
 from treadle.serial import serial_equivalence
 from treadle.values.display import names, quoted
 from treadle.values.errors import TreadleError, UnsupportedOperationError, UsageError
-from treadle.values.operation import RUNS_SQL, Kind, Operation
+from treadle.values.operation import RUNS_SQL
 
 _SETS_WAL = re.compile(r"\s*pragma\s+(\w+\s*\.\s*)?journal_mode\s*[=(]\s*['\"]?wal\b", re.IGNORECASE)
 
@@ -30,8 +31,6 @@ NOTHING_KNOWN = Known(keep_logs=True, names_alike=False, ends_visible=True, loca
 """Nothing is taken for granted of what is run once: nothing is learned of it."""
 
 _ONE = "One file is checked, because SQLite commits each by itself."
-
-_BEGIN = re.compile(r"\s*begin\b\s*(\w*)", re.IGNORECASE)
 
 _REMEDY = "Say which is meant: --database FILE or --database MODULE:ENGINE, in Python race(..., database=...)."
 
@@ -227,9 +226,9 @@ def _runs(scenario: Scenario, *, must: bool = False) -> tuple[Noted, ...] | None
 
 
 def _described(scenario: Scenario, runs: Sequence[Noted]) -> Scenario:
-    """Return a scenario that says how its clients begin their transactions, where all do in one way."""
-    ways = {transactions_of([operation for operation, _ in run.steps]) for run in runs} - {""}
-    if len(ways) != 1:
+    """Return a scenario that says how its clients begin their transactions, where all do in one way that has a name."""
+    ways = {transactions_in(operation for operation, _ in run.steps) for run in runs} - {""}
+    if len(ways) != 1 or not ways <= set(TRANSACTIONS):
         return scenario
     return evolve(scenario, database=evolve(scenario.database, transactions=ways.pop()))
 
@@ -239,18 +238,3 @@ def _sets_wal(run: Noted) -> bool:
         operation.kind in RUNS_SQL and operation.sql is not None and _SETS_WAL.match(operation.sql)
         for operation, _ in run.steps
     )
-
-
-def transactions_of(operations: Sequence[Operation]) -> str:
-    """Return the way in which transactions began: ``legacy``, ``begin``, ``immediate``, ``autocommit-off``, or none."""
-    configured = [one.arguments for one in operations if one.kind is Kind.CONFIGURE]
-    connected = [dict(one.arguments) for one in operations if one.kind is Kind.CONNECT]
-    if any(options.get("autocommit") is False for options in connected):
-        return "autocommit-off"
-    begun = [match[1].lower() for one in operations if one.sql and (match := _BEGIN.match(one.sql))]
-    if begun:
-        return "immediate" if begun[0] == "immediate" else "begin"
-    by_hand = ("isolation_level", None) in configured or any(
-        "isolation_level" in options and options["isolation_level"] is None for options in connected
-    )
-    return "" if by_hand else "legacy"
