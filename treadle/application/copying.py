@@ -81,7 +81,7 @@ def copied(path: str, driver: ModuleType) -> Copy:
     Raises:
         UsageError: it has no tables; or it cannot be read.
     """
-    found = _found(path, driver)
+    found = copied_if_there(path, driver)
     if found is not None:
         return found
     missing = "has no tables" if Path(path).exists() else "does not exist"
@@ -92,16 +92,12 @@ def copied(path: str, driver: ModuleType) -> Copy:
     )
 
 
-def has_tables(path: str, driver: ModuleType) -> bool:
-    """Tell whether there is a file with tables, or the application made such a one in its place while it was loaded.
+def copied_if_there(path: str, driver: ModuleType) -> Copy | None:
+    """Return the same, or None where there is no file with tables.
 
     Raises:
         UsageError: it cannot be read.
     """
-    return _found(path, driver) is not None
-
-
-def _found(path: str, driver: ModuleType) -> Copy | None:
     for place in (path, stand_in_for(path)):
         if place is not None and Path(place).is_file() and Path(place).stat().st_size:
             content = _content(os.path.realpath(place), driver)

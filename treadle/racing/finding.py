@@ -11,7 +11,7 @@ from typing import Any
 from attrs import evolve, frozen
 from sqlalchemy import URL, Engine, MetaData, create_engine
 
-from treadle.application.copying import has_tables
+from treadle.application.copying import copied_if_there
 from treadle.application.engines import OWN, Place, metadata_near, places, places_near
 from treadle.application.files import file_of, path_of_engine
 from treadle.application.metadata import all_metadata, the_metadata
@@ -68,13 +68,10 @@ def source_of(functions: Sequence[Function], clients: Sequence[Client], named: A
         return Source("", None, None, named)
     place = _place(functions, clients) if named is None else _named_place(named)
     engine = place.engine or create_engine(URL.create("sqlite", database=place.path))
-    metadata = None
-    if has_tables(place.path, Database(lambda _: None, engine=engine).driver):
-        database = Database.copy_of(engine)
-    else:
-        metadata = _metadata(functions, engine)
-        database = Database(metadata, engine=engine, journal="delete")
-    return Source(place.path, place.engine, metadata, database)
+    copy = copied_if_there(place.path, Database(lambda _: None, engine=engine).driver)
+    metadata = _metadata(functions, engine) if copy is None else None
+    journal = "delete" if copy is None else copy.journal
+    return Source(place.path, place.engine, metadata, Database(metadata, engine=engine, journal=journal, copy=copy))
 
 
 def _named_place(named: Any) -> Place:
