@@ -75,6 +75,24 @@ def _scripts(connection: Any) -> list[object]:
     return [connection.in_transaction, connection.execute("SELECT balance FROM account").fetchall()]
 
 
+class _Polite(sqlite3.Cursor):
+    """As frameworks have it: another spelling of parameters, and rows of another kind."""
+
+    def execute(self, sql: str, parameters: Any = ()) -> _Polite:
+        return super().execute(sql.replace("%s", "?"), parameters)
+
+    def fetchone(self) -> Any:
+        return {"row": super().fetchone()}
+
+
+def _cursors_of_another_class(connection: Any) -> list[object]:
+    cursor = connection.cursor(factory=_Polite)
+    same = cursor.execute("UPDATE account SET balance = %s", (7,))
+    seen: list[object] = [same is cursor, cursor.rowcount, connection.in_transaction, type(cursor).__name__]
+    cursor.execute("SELECT balance FROM account WHERE id = %s", (1,))
+    return [*seen, cursor.fetchone(), list(cursor), cursor.description, isinstance(cursor, _Polite)]
+
+
 def _functions(connection: Any) -> list[object]:
     connection.create_function("twice", 1, lambda value: value * 2)
     connection.create_collation("backwards", lambda left, right: (left < right) - (left > right))
@@ -121,7 +139,10 @@ def _plainly(probe: Callable[[Any], list[object]]) -> list[object]:
         fresh.close()
 
 
-@pytest.mark.parametrize("probe", [_cursors, _last_rowids, _returning, _rows, _contexts, _scripts, _functions, _errors])
+@pytest.mark.parametrize(
+    "probe",
+    [_cursors, _last_rowids, _returning, _rows, _contexts, _scripts, _cursors_of_another_class, _functions, _errors],
+)
 def test_the_gate_shows_what_the_driver_shows(probe: Callable[[Any], list[object]]) -> None:
     """What a client sees of its connection is what it would see without us."""
     scenario = bank(write_once, clients=1)

@@ -495,13 +495,15 @@ class ConnectionCalls:
             self._port.free_number(self._number)
 
     def cursor(self, factory: Callable[[ConnectionCalls], Any] | None = None) -> Any:
-        """Return a new cursor."""
-        if factory is not None and factory is not self.driver.Cursor:
+        """Return a new cursor, of a class of the application's own if it asks for that."""
+        if factory is None or factory is self.driver.Cursor:
+            return self.cursors(self)
+        if not (isinstance(factory, type) and issubclass(factory, self.driver.Cursor)):
             raise self._refused(
-                f"cursor(factory={factory!r}): cursors of another class would bypass the gate. "
-                "Use the default cursor class during the check."
+                f"cursor(factory={factory!r}): cursors that it makes would bypass the gate. "
+                f"Give a class that is derived from {self.driver.__name__}.Cursor."
             )
-        return self.cursors(self)
+        return through(factory, self.cursors)(self)
 
     @_frameless
     def execute(self, sql: str, parameters: Any = (), /) -> CursorCalls:
@@ -665,6 +667,17 @@ class ConnectionCalls:
         """Count as closed: collecting an open connection rolls its transaction back."""
         if getattr(self, "_open", False) and self._port.listening():
             self.close()
+
+
+@functools.cache
+def through(factory: Any, cursors: Any) -> type[Any]:
+    """Return a cursor class of an application's, whose calls of its base class go to another one.
+
+    Args:
+        factory: derived from the driver's cursor class.
+        cursors: likewise.
+    """
+    return type(factory.__name__, (factory, cursors), {"__module__": factory.__module__})
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from typing import Any, Literal, cast
 
 from attrs import frozen
 
+from treadle.client.gate import through
 from treadle.client.inside import Run
 from treadle.interning import the_operation
 from treadle.values.instant import START
@@ -416,7 +417,8 @@ def _class_of(driver: ModuleType) -> type[Any]:  # noqa: C901  # two classes, ma
             return Lock(self.library.file_lock(self))
 
         def cursor(self, factory: Any = None) -> Any:
-            return driver.Connection.cursor(self, factory or Cursor)
+            plain = factory is None or factory is driver.Cursor
+            return driver.Connection.cursor(self, Cursor if plain else through(factory, Cursor))
 
         def execute(self, sql: str, *arguments: Any) -> Any:
             return self.cursor().execute(sql, *arguments)
