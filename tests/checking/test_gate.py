@@ -139,10 +139,13 @@ def _plainly(probe: Callable[[Any], list[object]]) -> list[object]:
         fresh.close()
 
 
-@pytest.mark.parametrize(
-    "probe",
-    [_cursors, _last_rowids, _returning, _rows, _contexts, _scripts, _cursors_of_another_class, _functions, _errors],
+_PROBES = (
+    *(_cursors, _last_rowids, _returning, _rows, _contexts, _scripts),
+    *(_cursors_of_another_class, _functions, _errors),
 )
+
+
+@pytest.mark.parametrize("probe", _PROBES)
 def test_the_gate_shows_what_the_driver_shows(probe: Callable[[Any], list[object]]) -> None:
     """What a client sees of its connection is what it would see without us."""
     scenario = bank(write_once, clients=1)
