@@ -494,7 +494,7 @@ class ConnectionCalls:
         if not self._open and not self._unfinished:
             self._port.free_number(self._number)
 
-    def cursor(self, factory: Callable[[ConnectionCalls], Any] | None = None) -> Any:
+    def cursor(self, factory: Any = None) -> Any:
         """Return a new cursor, of a class of the application's own if it asks for that."""
         if factory is None or factory is self.driver.Cursor:
             return self.cursors(self)
@@ -503,8 +503,7 @@ class ConnectionCalls:
                 f"cursor(factory={factory!r}): cursors that it makes would bypass the gate. "
                 f"Give a class that is derived from {self.driver.__name__}.Cursor."
             )
-        made: Any = factory  # a type checker would have classes that cannot be hashed
-        return through(made, self.cursors)(self)
+        return through(factory, self.cursors)(self)
 
     @_frameless
     def execute(self, sql: str, parameters: Any = (), /) -> CursorCalls:
