@@ -498,7 +498,8 @@ class ConnectionCalls:
         """Return a new cursor, of a class of the application's own if it asks for that."""
         if factory is None or factory is self.driver.Cursor:
             return self.cursors(self)
-        if not (isinstance(factory, type) and issubclass(factory, self.driver.Cursor)):
+        derived = isinstance(factory, type) and issubclass(factory, self.driver.Cursor)
+        if not derived:
             raise self._refused(
                 f"cursor(factory={factory!r}): cursors that it makes would bypass the gate. "
                 f"Give a class that is derived from {self.driver.__name__}.Cursor."
