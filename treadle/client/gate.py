@@ -498,13 +498,12 @@ class ConnectionCalls:
         """Return a new cursor, of a class of the application's own if it asks for that."""
         if factory is None or factory is self.driver.Cursor:
             return self.cursors(self)
-        derived = isinstance(factory, type) and issubclass(factory, self.driver.Cursor)
-        if not derived:
+        if not (isinstance(factory, type) and issubclass(factory, self.driver.Cursor)):
             raise self._refused(
                 f"cursor(factory={factory!r}): cursors that it makes would bypass the gate. "
                 f"Give a class that is derived from {self.driver.__name__}.Cursor."
             )
-        return through(factory, self.cursors)(self)
+        return through(factory, self.cursors)(self)  # type: ignore[arg-type]  # classes can be hashed
 
     @_frameless
     def execute(self, sql: str, parameters: Any = (), /) -> CursorCalls:
@@ -671,7 +670,7 @@ class ConnectionCalls:
 
 
 @functools.cache
-def through(factory: Any, cursors: Any) -> type[Any]:
+def through(factory: type[Any], cursors: type[Any]) -> type[Any]:
     """Return a cursor class of an application's, whose calls of its base class go to another one.
 
     Args:
