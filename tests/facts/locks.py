@@ -33,7 +33,7 @@ RULES: dict[str, dict[str, tuple[str, str, str, str]]] = {
 TITLES = {"wal": "Write-ahead log (WAL)", "delete": "Rollback journal (DELETE)"}
 
 _COLOURS = {GOES_ON: "#2a9d8f", WAITS: "#e08e0b", REFUSED: "#c1121f", NEVER: "#8a8a8a"}
-_LEFT, _WIDE, _HIGH, _HEAD = 225, 150, 40, 64
+_LEFT, _WIDE, _HIGH, _HEAD = 245, 150, 40, 64
 
 
 def picture() -> str:
