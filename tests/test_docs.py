@@ -101,7 +101,7 @@ def test_tutorial_machine_passes(tutorial: dict[str, Any]) -> None:
 def transcripts() -> list[Any]:
     """Return each command that a page shows with its output."""
     found = []
-    for path in (ROOT / "README.md", DOCS / "case-study.md", DOCS / "race.md"):
+    for path in (ROOT / "README.md", *(DOCS / f"{page}.md" for page in ("index", "case-study", "race"))):
         for body in fences(path, "console"):
             for session in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
                 command, _, output = session.replace("\\\n", "").partition("\n")
