@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from model.backfill import ALGORITHMS
 from properties.backfill.expectations import CIRCUMSTANCES
+from properties.backfill.grid import folded, grid
 from properties.backfill.parameters import JOURNALS, TRANSACTIONS, Parameters
 from properties.backfill.recording import Cell, Record, Violation
 from treadle.values.schedule import Schedule
@@ -49,6 +50,11 @@ LEGEND = """\
 `.` is kept in every mode. Otherwise the modes are named in which it is broken, in both journal modes if none is named.
 """
 
+GLANCE = """\
+How many of the {modes} modes break a property by default. Green is kept in every mode and under all circumstances,
+red is broken in every mode, and *elsewhere* means under other circumstances only: a tooltip says which.
+"""
+
 REPLAY = """\
     treadle replay {token} properties.backfill:scenarios \\
         {parameters}
@@ -70,6 +76,9 @@ def page(record: Record) -> str:
             runs=Parameters().runs,
             locked=Parameters().locked,
         ),
+        "## At a glance\n",
+        GLANCE.format(modes=len(COLUMNS)),
+        _glance(record),
         "## The properties\n",
         _table(["property", "clause"], [[f"`{name}`", clause] for name, clause in record.clauses.items()]),
         "## What is broken where\n",
@@ -142,6 +151,16 @@ def _list(sentences: Iterable[str]) -> str:
     return "".join(f"- {sentence}\n" for sentence in sentences)
 
 
+def _glance(record: Record) -> str:
+    broken = {
+        (circumstances, algorithm, name): len(_broken(record, circumstances, algorithm, name))
+        for circumstances in CIRCUMSTANCES
+        for algorithm in ALGORITHMS
+        for name in record.clauses
+    }
+    return grid(list(record.clauses), broken, len(COLUMNS))
+
+
 def _matrix(record: Record, circumstances: str) -> str:
     lines = []
     for algorithm in ALGORITHMS:
@@ -169,7 +188,8 @@ def _violations(record: Record, algorithm: str) -> str:
         ]
         for (token, why), group in same.items()
     ]
-    return f"### Violations of {algorithm}\n\n{_table(['property', 'where', 'schedule', 'why'], lines)}"
+    table = _table(["property", "where", "schedule", "why"], lines)
+    return f"### Violations of {algorithm}\n\n{folded(f'{len(lines)} schedules', table)}"
 
 
 def _choices(token: str) -> str:
@@ -322,7 +342,7 @@ def _timeline(number: int, examples: Sequence[tuple[Violation, Sequence[Violatio
         lines.append(f"- `{example.name}`: {example.why}. Shown by {', '.join(f'`{name}`' for name in algorithms)}.")
     parameters = " ".join(f"-p {name}={value}" for name, value in first.cell.parameters.items())
     lines += ["", REPLAY.format(token=first.token, parameters=parameters)]
-    lines += ["```text", first.timeline.rstrip("\n")]
+    shown = ["```text", first.timeline.rstrip("\n")]
     for example, _ in examples:
-        lines += ["", example.breach.rstrip("\n")]
-    return "\n".join([*lines, "```", ""])
+        shown += ["", example.breach.rstrip("\n")]
+    return "\n".join([*lines, folded("What happens", "\n".join([*shown, "```"]))])

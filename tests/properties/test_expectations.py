@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from attrs import evolve
 from model.backfill import ALGORITHMS
 from properties.backfill import expected, scenarios
 from properties.backfill.expectations import CIRCUMSTANCES, FILE, nearest
+from properties.backfill.grid import grid
 from properties.backfill.page import COLUMNS, cause, page, where
 from properties.backfill.parameters import JOURNALS, TRANSACTIONS, Parameters
 from properties.backfill.recording import Cell, Record, Violation, cells, record, run
@@ -215,3 +217,20 @@ def test_a_schedule_of_the_page_breaks_what_it_says() -> None:
     names, _, token, why = (cell.strip() for cell in row.strip("| ").split(" | "))
     breaches = replay(scenario, token.strip("`")).breaches
     assert why in {breach.why for name in names.split(", ") for breach in breaches[name.strip("`")]}
+
+
+def test_the_grid_of_the_page_is_made_from_the_file() -> None:
+    """Each cell counts the modes that break its property, and tells under which circumstances."""
+    text = PAGE.read_text(encoding="utf-8")
+    clauses = text.partition("## The properties")[2].partition("## What is broken")[0]
+    names = re.findall(r"^\| `([^`]+)` \|", clauses, re.MULTILINE)
+    broken = {
+        (circumstances, algorithm, name): sum(
+            name in recorded(Cell(circumstances, algorithm, journal, mode)) for journal, mode in COLUMNS
+        )
+        for circumstances in CIRCUMSTANCES
+        for algorithm in ALGORITHMS
+        for name in names
+    }
+    assert grid(names, broken, len(COLUMNS)) in text
+    assert "title='rerun: 2 of 8'>elsewhere</td>" in text
