@@ -14,6 +14,9 @@ from tests.test_docs import DOCS, fences
 from treadle import CounterexampleError
 from treadle.hypothesis import close_machines
 
+_ANYWHERE: dict[str, Any] = {"database": None, "derandomize": False, "print_blob": False}
+"""Settings that Hypothesis has otherwise where an environment variable says that it is in CI."""
+
 
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
@@ -26,7 +29,7 @@ def test_the_page_shows_the_example_that_is_found() -> None:
     """From the first line to the last, as Hypothesis prints it."""
     shipped = seed(1)(machine.ShippedMachine)
     with pytest.raises(CounterexampleError) as caught:
-        run_state_machine_as_test(shipped, settings=settings(shipped.TestCase.settings, database=None))
+        run_state_machine_as_test(shipped, settings=settings(shipped.TestCase.settings, **_ANYWHERE))
     (shown,) = fences(DOCS / "howto" / "hypothesis.md", "text")
     assert shown.strip() == "\n".join(getattr(caught.value, "__notes__", ())).strip()
 
@@ -35,4 +38,4 @@ def test_the_page_shows_the_example_that_is_found() -> None:
 def test_fixes_pass(fix: Any) -> None:
     """And the machines ask nothing of them that they are known to break."""
     assert not fix.properties & fix.shared.scenario.expect_violated
-    run_state_machine_as_test(fix, settings=settings(fix.TestCase.settings, max_examples=20, database=None))
+    run_state_machine_as_test(fix, settings=settings(fix.TestCase.settings, max_examples=20, **_ANYWHERE))
