@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from treadle.exploring.learned import Learned
 from treadle.exploring.mapping import Map, map_of
 from treadle.scenario import Scenario
 
+ROOT = Path(__file__).parents[2]
 BANK = "tests.report.bank:surprising"
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -80,7 +82,20 @@ class TestADrawing:
         assert (1, "<link=" in page) == (page.count("<script"), False)
 
 
+def shape(document: str) -> dict[str, int]:
+    """Return how often each text and each class stands in a drawing, without what is told of it."""
+    root = ET.fromstring(document.encode())  # noqa: S314  # our own
+    texts = [text.text or "" for text in root.iter(f"{SVG}text")]
+    return Counter([*texts, *(group.get("class", "") for group in root.iter(f"{SVG}g"))])
+
+
 class TestTheCommand:
+    def test_draws_what_the_documentation_shows(self) -> None:
+        """The same states and edges."""
+        shown = (ROOT / "docs" / "_static" / "states.svg").read_text(encoding="utf-8")
+        drawn = run("graph", "properties.systems.scenarios:scenarios", "-k", "lost-update/buggy").stdout
+        assert shape(shown) == shape(drawn)
+
     def test_writes_what_the_file_says(self, tmp_path: Path) -> None:
         """A page, or a document; without a file, the document on stdout."""
         page, document = tmp_path / "bank.html", tmp_path / "bank.svg"

@@ -24,6 +24,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _STATEMENT = 160
 """How much is shown of a statement, in characters."""
 
+_OUTCOME = 320
+"""How much is shown of how a client has ended, in characters; its lane has more."""
+
 _KEYS = 26
 """So many clients have a key."""
 
@@ -143,7 +146,7 @@ def _driver(title: str, client: int, at: Position, addresses: Addresses) -> dict
 
 
 def _end(outcome: Outcome) -> str:
-    return prose(str(outcome))
+    return shorten(prose(str(outcome)), _OUTCOME)
 
 
 def _state(standing: Standing) -> str:
