@@ -99,6 +99,6 @@ $(READY): pyproject.toml
 	echo "Setting up $(VENV) with Python $${found##* } ($$python)$(if $(REQUIRE), and $(REQUIRE)): a minute or so, once" && \
 	"$$python" -m venv --clear "$(VENV)" && \
 	$(BIN)/python -m pip --disable-pip-version-check install -qq --upgrade 'pip>=25.1' && \
-	$(BIN)/python -m pip --disable-pip-version-check install -qq --group dev --editable '.[distributed,docs]' \
+	$(BIN)/python -m pip --disable-pip-version-check install -qq --group dev --editable '.[distributed,docs,explore]' \
 	    $(foreach requirement,$(REQUIRE),'$(requirement)') $(if $(CONSTRAINTS),--constraint '$(CONSTRAINTS)') && \
 	echo '$(ASKED)' > "$@"

@@ -22,6 +22,7 @@ def lowest(project: Path) -> list[str]:
     named = [
         *settings["project"]["dependencies"],
         *settings["project"]["optional-dependencies"]["distributed"],
+        *settings["project"]["optional-dependencies"]["explore"],
         *(requirement for requirement in settings["dependency-groups"]["dev"] if requirement.startswith("pytest>")),
     ]
     matches = [match for match in map(_AT_LEAST.match, named) if match is not None]

@@ -23,7 +23,7 @@ LAYERS = (
     ("treadle.deciding",),
     ("treadle.checking",),
     ("treadle.racing", "treadle.report"),
-    ("treadle.arguments", "treadle.examining", "treadle.targets"),
+    ("treadle.arguments", "treadle.examining", "treadle.exploring", "treadle.targets"),
     ("treadle.shortcuts", "treadle.testing"),
     ("treadle.cli", "treadle.pytest_plugin", "treadle.hypothesis"),
     ("treadle.__main__", "treadle"),

@@ -215,8 +215,8 @@ def replay(scenario: Scenario, token: str) -> Trace:
         with patience_of(scenario), System(scenario, known) as system:
             judge = Judge(scenario, system.sequel, system.serial, ends_visible=known.ends_visible or forced)
             judge.start(system.product.root())
-            fitting, misfit = _fitting(system.product, schedule, names)
-            taken = run_live(system, fitting)
+            fit, misfit = fitting(system.product, schedule, names)
+            taken = run_live(system, fit)
             trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)), system.setting())
             return evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
 
@@ -280,7 +280,7 @@ def _run_showing(run: Callable[..., Trace], visible: bool, known: Known) -> Trac
     return run(evolve(known, ends_visible=visible), forced=True)
 
 
-def _fitting(product: Product, schedule: Schedule, names: tuple[str, ...]) -> tuple[Schedule, str]:
+def fitting(product: Product, schedule: Schedule, names: tuple[str, ...]) -> tuple[Schedule, str]:
     """Return how far a schedule can be followed, and why no further; an empty text if it can to its end."""
     path: list[Choice] = []
     state = product.root()

@@ -1,4 +1,4 @@
-"""The command line: ``treadle check`` and ``treadle replay``.
+"""The command line: ``treadle check``, ``treadle replay``, ``treadle explore`` and ``treadle graph``.
 
 ::
 
@@ -25,6 +25,9 @@ from treadle.arguments import faults as read_faults
 from treadle.checking import REDUCTIONS, SEARCHES, broken_by, undecided
 from treadle.checking import check as run_check
 from treadle.checking import replay as run_replay
+from treadle.exploring.mapping import STATES_MAX
+from treadle.exploring.session import draw
+from treadle.exploring.session import explore as run_explore
 from treadle.report import (
     Directory,
     render_document,
@@ -143,6 +146,22 @@ def _selecting(command: _Command) -> _Command:
 # --- Faults ------------------------------------------------------------------------------------------
 
 
+def _failing(command: _Command) -> _Command:
+    """Add the options that say which faults there may be."""
+    budget = click.option(
+        "--faults",
+        metavar="locked=N,crash=N",
+        callback=by(read_faults),
+        help="How many faults one execution may contain; a kind that is not named stays as the scenario has it.",
+    )
+    placement = click.option(
+        "--faults-at",
+        type=click.Choice([placement.value for placement in Placement]),
+        help="Where locked faults are injected, in place of where the scenario says.",
+    )
+    return budget(placement(command))
+
+
 def _with_faults(scenario: Scenario, faults: dict[str, int] | None, faults_at: str | None) -> Scenario:
     """Return a scenario with what the command line says of faults; the rest stays as it is."""
     if faults is None and faults_at is None:
@@ -210,17 +229,7 @@ def cli() -> None:
 @cli.command(epilog=_EXIT_CODES)
 @click.argument("target", nargs=-1)
 @_selecting
-@click.option(
-    "--faults",
-    metavar="locked=N,crash=N",
-    callback=by(read_faults),
-    help="How many faults one execution may contain; a kind that is not named stays as the scenario has it.",
-)
-@click.option(
-    "--faults-at",
-    type=click.Choice([placement.value for placement in Placement]),
-    help="Where locked faults are injected, in place of where the scenario says.",
-)
+@_failing
 @click.option(
     "--search",
     type=click.Choice(SEARCHES),
@@ -550,6 +559,76 @@ def _pair(found: Sequence[Found], tokens: Sequence[Token], source: str) -> tuple
     raise TargetError(
         f"{quoted(source)} has schedules of {there}, and none of {wanted}. Name the target that it was written for."
     )
+
+
+_EXPLORE_EXIT_CODES = """\b
+Exit code:
+  0  it was ended with Ctrl-C, or what was asked for is drawn
+  2  usage error
+  3  the scenario cannot be run"""
+
+
+@cli.command(epilog=_EXPLORE_EXIT_CODES)
+@click.argument("target")
+@_selecting
+@_failing
+@click.pass_context
+def explore(
+    context: click.Context,
+    /,
+    *,
+    target: str,
+    parameters: dict[str, str],
+    globs: tuple[str, ...],
+    faults: dict[str, int] | None,
+    faults_at: str | None,
+) -> None:
+    """Drive the clients of a scenario by hand, in a browser on this machine.
+
+    TARGET, -p and -k must lead to one scenario.
+    """
+    with screen() as shown:
+        selection = Selection((target,), parameters, globs)
+        found = only(selection.find())
+        scenario = _with_faults(found.scenario, faults, faults_at)
+        run_explore(scenario, lambda token: selection.replay(found, token), shown)
+    context.exit(0)
+
+
+@cli.command(epilog=_EXPLORE_EXIT_CODES)
+@click.argument("target")
+@_selecting
+@_failing
+@click.option("-o", "output", type=Path, metavar="FILE", help="Write to this file, .svg or .html, and not to stdout.")
+@click.option(
+    "--max-states",
+    metavar="N",
+    callback=by(number(WHOLE)),
+    default=str(STATES_MAX),
+    show_default=True,
+    help="How many states there may be at most.",
+)
+@click.pass_context
+def graph(
+    context: click.Context,
+    /,
+    *,
+    target: str,
+    parameters: dict[str, str],
+    globs: tuple[str, ...],
+    faults: dict[str, int] | None,
+    faults_at: str | None,
+    output: Path | None,
+    max_states: int,
+) -> None:
+    """Draw the states of a small scenario, as SVG or as a page for a browser.
+
+    TARGET, -p and -k must lead to one scenario.
+    """
+    with screen() as shown:
+        found = only(Selection((target,), parameters, globs).find())
+        draw(_with_faults(found.scenario, faults, faults_at), output, max_states, shown)
+    context.exit(0)
 
 
 cli.add_command(race)

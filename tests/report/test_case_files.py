@@ -318,12 +318,14 @@ class TestWebpage:
         assert [] == re.findall(r"""(?:src|href)=|https?://|@import|url\(""", text)
 
     def test_tells_the_rows_at_each_step(self, case: Case) -> None:
-        """What is committed after each entry, of what changes at all."""
+        """What is committed at first and after each entry, of what changes at all; each table once."""
         text = render_webpage(case, Around())
         found = re.search(r'id="states">(.*?)</script>', text)
         assert found is not None
-        balances = [table["rows"][0]["values"][1] for (table,) in json.loads(found[1])]
-        assert ["100", "100", "100", "88", "88", "89"] == balances
+        states = json.loads(found[1])
+        balances = [states["tables"][place]["rows"][0]["values"][1] for (place,) in states["steps"]]
+        assert ["100", "100", "100", "100", "88", "88", "89"] == balances
+        assert 2 + 2 == len(states["tables"])  # with 88 and 89, each is marked as new where it is
 
     def test_is_harmless(self) -> None:
         """Every value is text: none makes an element, or ends the script."""

@@ -418,6 +418,13 @@ class System:
             ends_visible=self._ends_visible,
         )
 
+    def unreduced(self) -> Product:
+        """Return a product of what was learned in which each operation is a choice, and no choices are left out.
+
+        Its states are those of ``product``.
+        """
+        return self._make_product(self._learned, local=False, memory=False)
+
     def at(self, state: State) -> WorldState:
         """Return where the world is in a state."""
         return self._learned.at(state)

@@ -116,11 +116,20 @@ class Directory:
 
     def _write(self, name: str, text: str) -> Path:
         path = self.path / name
-        try:
-            path.write_text(text, encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise _unwritable(path, error) from error
+        write_text(path, text)
         return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text to a file of its own.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
 
 
 def append_text(path: Path, text: str) -> None:

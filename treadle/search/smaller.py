@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from treadle.execution.product import Product
+from treadle.execution.state import State
 from treadle.execution.symmetry import Symmetry
 from treadle.judge import Judge
 from treadle.search.explorer import Explorer
@@ -22,7 +23,13 @@ from treadle.values.signals import OperationBoundError
 
 
 def seek_smaller(
-    product: Product, judge: Judge, symmetry: Symmetry, names: Collection[str], limits: Limits
+    product: Product,
+    judge: Judge,
+    symmetry: Symmetry,
+    names: Collection[str],
+    limits: Limits,
+    *,
+    start: State | None = None,
 ) -> tuple[dict[str, Schedule], set[str]]:
     """Look for the smallest schedules that break some properties.
 
@@ -32,12 +39,14 @@ def seek_smaller(
         symmetry: which clients are interchangeable.
         names: of the properties.
         limits: what stops it.
+        start: where schedules begin, in a state that was walked to; by default where no client has started.
 
     Returns:
-        The smallest schedules that were met, by name, and the names for which there are no smaller ones anywhere.
+        The smallest schedules that were met, by name, and the names for which there are no smaller ones anywhere; where
+        none was met, there is none.
     """
     explorer = Explorer(product, judge, symmetry)
-    explorer.arrive(product.root())
+    explorer.arrive(start or product.root())
     ways = Smallest(explorer.graph, symmetry.groups)
     unvisited = {0}
 

@@ -81,7 +81,7 @@ class Smallest:
     costs more.
 
     Attributes:
-        settled: the names whose smallest schedules are known.
+        settled: the names whose smallest schedules are known, or of which it is known that there are none.
     """
 
     def __init__(self, graph: Graph, groups: tuple[int, ...]) -> None:
@@ -117,7 +117,7 @@ class Smallest:
                 return
             self._note_goals()
             self._leave(place, cost)
-        self.settled = set(self._found)
+        self.settled = {*names, *self._found}
 
     def _note_goals(self) -> None:
         for name, places in self._graph.goals.items():
