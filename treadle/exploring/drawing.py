@@ -56,9 +56,10 @@ def render_page(scenario: Scenario, found: Map) -> str:
 
 
 def _drawing(scenario: Scenario, found: Map) -> dict[str, Any]:
-    pairs = list(dict.fromkeys((arc.source, arc.target) for arc in found.arcs))
-    layout = layered(len(found.places), pairs)
-    beside = {pair: [arc for arc in found.arcs if (arc.source, arc.target) == pair] for pair in pairs}
+    beside: dict[tuple[int, int], list[Arc]] = {}
+    for arc in found.arcs:
+        beside.setdefault((arc.source, arc.target), []).append(arc)
+    layout = layered(len(found.places), list(beside))
     final = sum(place.final for place in found.places)
     broken = sum(bool(place.broken) for place in found.places)
     return {
@@ -70,7 +71,9 @@ def _drawing(scenario: Scenario, found: Map) -> dict[str, Any]:
         "width": f"{(layout.width - 1) * _COLUMN + 2 * _MARGIN:.0f}",
         "height": f"{(layout.height - 1) * _LAYER + 2 * _MARGIN:.0f}",
         "radius": _RADIUS,
-        "lines": [_line(pair, beside[pair], layout, bends) for pair, bends in zip(pairs, layout.bends, strict=True)],
+        "lines": [
+            _line(pair, arcs, layout, bends) for (pair, arcs), bends in zip(beside.items(), layout.bends, strict=True)
+        ],
         "places": [_circle(number, place, layout, found.clients) for number, place in enumerate(found.places)],
     }
 
