@@ -23,8 +23,9 @@ ACTS = {
     "is read from right to left": "\u202e\u2067\u200f\u061c",
     "is not seen": "\u200b\u200d\u2060\ufeff\u00ad\u034f\u3164\ufe0f\U000e0041\U000e0100",
     "is a blank": "\u00a0\u3000",
+    "is markup": "</title></script><img src=x onerror=alert(1)><script>alert(2)</script>&lt;",
 }
-"""What a terminal, or a reader, is misled by."""
+"""What a terminal, a browser, or a reader, is misled by."""
 
 WORD = "".join(ACTS.values()) + "[red][link=http://x]é漢字🙂[/]"
 """All of it in one word, with what stays as it is."""
