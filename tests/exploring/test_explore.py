@@ -187,10 +187,11 @@ class TestTheCommand:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes below one."""
-    found = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
+    """Return the processes below one: main threads start them, and other threads come and go."""
+    try:
+        found = list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:  # it has ended by now
+        return []
     return [*found, *(one for child in found for one in children(child))]
 
 
