@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from tests.report.hostile import hostile, unseen
 from treadle import cli
 from treadle.exploring.learned import Learned
 from treadle.exploring.serving import Desk, Explorer
+from treadle.values.errors import TreadleError
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,13 +136,39 @@ class TestPages:
             assert 200 == site.get("t1").status_code
 
 
-def fail_with(error: Exception) -> Callable[..., object]:
+def fail_with(error: Exception) -> Callable[..., str]:
     """Return a function that raises."""
 
-    def fail(*_: object) -> object:
+    def fail(*_: object) -> str:
         raise error
 
     return fail
+
+
+class TestTheDesk:
+    def test_lets_one_thread_do_what_others_ask_for(self) -> None:
+        """Whoever asks gets what came of it; what nobody had thought of is told, and Ctrl-C ends it for all."""
+        told: list[str] = []
+        got: list[object] = []
+        desk = Desk(told.append)
+
+        def ask() -> None:
+            for work in (lambda: threading.current_thread().name, fail_with(LookupError("odd")), interrupted):
+                try:
+                    got.append(desk.ask(work))
+                except Exception as error:  # noqa: BLE001  # what it is, is compared
+                    got.append(error)
+
+        def interrupted() -> str:
+            raise KeyboardInterrupt
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            desk.serve()
+        thread.join()
+        assert ("MainThread", [str, LookupError, TreadleError]) == (got[0], [type(one) for one in got])
+        assert [True] == ["LookupError: odd" in text for text in told]
 
 
 class TestTheCommand:

@@ -103,8 +103,8 @@ class Desk:
             except Exception as error:  # noqa: BLE001
                 self.say(traceback.format_exc().rstrip())
                 answer.set_exception(error)
-            except BaseException as error:
-                answer.set_exception(error)
+            except BaseException:
+                answer.set_exception(TreadleError("treadle explore was ended meanwhile. Start it again."))
                 raise
 
 
