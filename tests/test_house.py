@@ -18,7 +18,7 @@ LAYERS = (
     ("treadle.client", "treadle.world"),
     ("treadle.execution",),
     ("treadle.judge", "treadle.shrinking"),
-    ("treadle.search",),
+    ("treadle.prepared", "treadle.search"),
     ("treadle.parallel",),
     ("treadle.deciding",),
     ("treadle.checking",),

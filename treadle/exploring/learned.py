@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Self, TypeVar
 
-from attrs import define, field
+from attrs import define
 
 from treadle.execution.product import Product
-from treadle.execution.system import Known, System, less_known
+from treadle.execution.system import System
 from treadle.judge import Judge
+from treadle.prepared import Prepared
 from treadle.scenario import Scenario
-from treadle.values.errors import NondeterminismError, TreadleError, UnsupportedOperationError, UsageError
+from treadle.values.errors import NondeterminismError, TreadleError, UsageError
 from treadle.values.signals import OperationBoundError, SignalError
-from treadle.world.patience import patience_of
 from treadle.world.room import lacks_named
 
 _Answer = TypeVar("_Answer")
@@ -35,7 +34,6 @@ class Ready:
     unreduced: Product
 
 
-@define
 class Learned:
     """What is asked of a scenario, again from the start where something was taken for granted wrongly.
 
@@ -45,10 +43,15 @@ class Learned:
         scenario: the scenario.
     """
 
-    scenario: Scenario
-    _known: Known = field(factory=Known, init=False)
-    _ready: Ready | None = field(default=None, init=False)
-    _stack: contextlib.ExitStack = field(factory=contextlib.ExitStack, init=False)
+    def __init__(self, scenario: Scenario) -> None:
+        """Prepare nothing yet."""
+        self.scenario = scenario
+        self._prepared = Prepared(
+            scenario,
+            lambda system, judge: Ready(system, judge, system.unreduced()),
+            "what is explored by hand goes on from what was learned. Leave it out of what clients run, or use treadle "
+            "check, which then runs every schedule from its start.",
+        )
 
     def __enter__(self) -> Self:
         """Prepare nothing yet."""
@@ -56,7 +59,7 @@ class Learned:
 
     def __exit__(self, *exc_info: object) -> None:
         """Close databases, and remove their files."""
-        self._close()
+        self._prepared.close()
 
     def ask(self, question: Callable[[Ready], _Answer]) -> _Answer:
         """Return the answer to a question.
@@ -68,37 +71,14 @@ class Learned:
         while True:
             try:
                 with lacks_named():
-                    return question(self._made_ready())
+                    return question(self._prepared.ready())
             except UsageError:  # what was asked for cannot be done, and nothing was
                 raise
             except OperationBoundError as error:
-                self._close()
+                self._prepared.close()
                 raise TreadleError(str(error)) from error
             except (SignalError, NondeterminismError) as error:
-                self._close()
-                self._known = less_known(self._known, error)
-                self._require_no_history()
+                self._prepared.start_over(error)
             except BaseException:
-                self._close()
+                self._prepared.close()
                 raise
-
-    def _made_ready(self) -> Ready:
-        if self._ready is None:
-            with patience_of(self.scenario):
-                system = self._stack.enter_context(System(self.scenario, self._known))
-            judge = Judge(self.scenario, system.sequel, system.serial, ends_visible=system.shows_ends)
-            judge.start(system.product.root())
-            self._ready = Ready(system, judge, system.unreduced())
-        return self._ready
-
-    def _require_no_history(self) -> None:
-        if self._known.history:
-            raise UnsupportedOperationError(
-                f"{self._known.history} may depend on the whole execution, and what is explored by hand goes on from "
-                "what was learned. Leave it out of what clients run, or use treadle check, which then runs every "
-                "schedule from its start."
-            )
-
-    def _close(self) -> None:
-        self._ready = None
-        self._stack.close()

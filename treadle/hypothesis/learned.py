@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from treadle.execution.state import State
-from treadle.execution.system import Known, Surprise, System, less_known
+from treadle.execution.system import Surprise, System
 from treadle.execution.taken import Edge
 from treadle.hypothesis.ahead import Ahead, look_ahead
 from treadle.judge import Judge
+from treadle.prepared import Prepared
 from treadle.scenario import Scenario
-from treadle.values.errors import NondeterminismError, UnsupportedOperationError
+from treadle.values.errors import NondeterminismError
 from treadle.values.schedule import Choice, Step
 from treadle.values.signals import EndsMatterError, HistoryNeededError, LogsNeededError, NotLocalError
-from treadle.world.patience import patience_of
 
 STARTS_OVER = (EndsMatterError, HistoryNeededError, LogsNeededError, NondeterminismError, NotLocalError)
 """What tells that something must not be taken for granted any more."""
@@ -88,25 +86,23 @@ class Shared:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self._stack = contextlib.ExitStack()
-        self._learned: Learned | None = None
-        self._known = Known()
+        self._prepared = Prepared(
+            scenario,
+            self._begin,
+            "a machine goes on from what it has learned. Use treadle.check, which then runs every schedule from its "
+            "start.",
+        )
 
     def learned(self) -> Learned:
         """Return what was learned, made ready."""
-        while self._learned is None:
+        while True:
             try:
-                self._learned = self._begin()
+                return self._prepared.ready()
             except STARTS_OVER as error:
                 self.start_over(error)
-        return self._learned
 
-    def _begin(self) -> Learned:
-        with patience_of(self.scenario):
-            system = self._stack.enter_context(System(self.scenario, self._known))
+    def _begin(self, system: System, judge: Judge) -> Learned:
         _open.add(self)
-        judge = Judge(self.scenario, system.sequel, system.serial, ends_visible=system.shows_ends)
-        judge.start(system.product.root())
         learned = Learned(system, judge)
         learned.rehearse()
         return learned
@@ -117,15 +113,8 @@ class Shared:
         Raises:
             UnsupportedOperationError: something depends on the whole execution.
         """
-        self.close()
-        self._known = less_known(self._known, error)
-        if self._known.history:
-            raise UnsupportedOperationError(
-                f"{self._known.history} may depend on the whole execution, and a machine goes on from what it has "
-                "learned. Use treadle.check, which then runs every schedule from its start."
-            )
+        self._prepared.start_over(error)
 
     def close(self) -> None:
         """Close databases, and remove their files."""
-        self._learned = None
-        self._stack.close()
+        self._prepared.close()
