@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import sys
@@ -568,37 +569,48 @@ Exit code:
   3  the scenario cannot be run"""
 
 
+def _on_one_scenario(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what leads to one scenario, with the faults that are asked for.
+
+    Args:
+        command: is called with the scenario, what returns the command that replays a token of it, the screen, and its
+            own options.
+    """
+
+    @click.argument("target")
+    @_selecting
+    @_failing
+    @functools.wraps(command)
+    def called(
+        *,
+        target: str,
+        parameters: dict[str, str],
+        globs: tuple[str, ...],
+        faults: dict[str, int] | None,
+        faults_at: str | None,
+        **options: Any,
+    ) -> None:
+        with screen() as shown:
+            selection = Selection((target,), parameters, globs)
+            found = only(selection.find())
+            scenario = _with_faults(found.scenario, faults, faults_at)
+            command(scenario, functools.partial(selection.replay, found), shown, **options)
+
+    return called
+
+
 @cli.command(epilog=_EXPLORE_EXIT_CODES)
-@click.argument("target")
-@_selecting
-@_failing
-@click.pass_context
-def explore(
-    context: click.Context,
-    /,
-    *,
-    target: str,
-    parameters: dict[str, str],
-    globs: tuple[str, ...],
-    faults: dict[str, int] | None,
-    faults_at: str | None,
-) -> None:
+@_on_one_scenario
+def explore(scenario: Scenario, replay: Callable[[str], str], shown: Screen) -> None:
     """Drive the clients of a scenario by hand, in a browser on this machine.
 
     TARGET, -p and -k must lead to one scenario.
     """
-    with screen() as shown:
-        selection = Selection((target,), parameters, globs)
-        found = only(selection.find())
-        scenario = _with_faults(found.scenario, faults, faults_at)
-        run_explore(scenario, lambda token: selection.replay(found, token), shown)
-    context.exit(0)
+    run_explore(scenario, replay, shown)
 
 
 @cli.command(epilog=_EXPLORE_EXIT_CODES)
-@click.argument("target")
-@_selecting
-@_failing
+@_on_one_scenario
 @click.option("-o", "output", type=Path, metavar="FILE", help="Write to this file, .svg or .html, and not to stdout.")
 @click.option(
     "--max-states",
@@ -608,27 +620,12 @@ def explore(
     show_default=True,
     help="How many states there may be at most.",
 )
-@click.pass_context
-def graph(
-    context: click.Context,
-    /,
-    *,
-    target: str,
-    parameters: dict[str, str],
-    globs: tuple[str, ...],
-    faults: dict[str, int] | None,
-    faults_at: str | None,
-    output: Path | None,
-    max_states: int,
-) -> None:
+def graph(scenario: Scenario, _: object, shown: Screen, *, output: Path | None, max_states: int) -> None:
     """Draw the states of a small scenario, as SVG or as a page for a browser.
 
     TARGET, -p and -k must lead to one scenario.
     """
-    with screen() as shown:
-        found = only(Selection((target,), parameters, globs).find())
-        draw(_with_faults(found.scenario, faults, faults_at), output, max_states, shown)
-    context.exit(0)
+    draw(scenario, output, max_states, shown)
 
 
 cli.add_command(race)
