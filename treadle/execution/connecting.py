@@ -32,13 +32,11 @@ from treadle.values.instant import START
 from treadle.values.observation import Failure, Observation
 from treadle.values.operation import Kind
 from treadle.world.clock import Clock
-from treadle.world.connection import name_of
+from treadle.world.connection import arguments_of, timeout_of
 from treadle.world.holding import Lock
 from treadle.world.library import BUSY_HANDLER, TRACER, Library, library_of
 from treadle.world.room import own_lack
 
-_NOT_FOR_THE_DRIVER = frozenset({"factory", "check_same_thread", "uri", "database", "mode"})
-_DEFAULT_TIMEOUT_S = 5.0
 _TIMEOUT = re.compile("busy_timeout", re.IGNORECASE)
 _SETS_TIMEOUT = re.compile(r"busy_timeout\s*[=(]", re.IGNORECASE)
 _WAL_LOCKS = (Lock.NONE, Lock.READ, Lock.WRITE)
@@ -131,14 +129,11 @@ class Actor:
 
     def open(self, options: dict[str, Any]) -> Any:
         """Open a connection."""
-        given = {name: value for name, value in options.items() if name not in _NOT_FOR_THE_DRIVER}
-        timeout_ms = max(0, int(given.pop("timeout", _DEFAULT_TIMEOUT_S) * 1000))
+        timeout_ms = timeout_of(options)
         connection = _class_of(self.library.driver)
         self.point(None, Kind.CONNECT)
         try:
-            opened = self._client.opened(
-                lambda: connection(name_of(self._path, options), timeout=0, check_same_thread=False, uri=True, **given)
-            )
+            opened = self._client.opened(lambda: connection(**arguments_of(self._path, options)))
         except (self.library.driver.Error, MemoryError) as error:
             self.require_own(error, None)
             raise

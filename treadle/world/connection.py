@@ -59,6 +59,17 @@ def name_of(path: Path, options: Mapping[str, Any]) -> str:
     return path.as_uri() + (f"?mode={mode}" if mode else "")
 
 
+def arguments_of(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments with which the driver opens a file as a client asked for it, but never waits by itself."""
+    given = {name: value for name, value in options.items() if name not in _NOT_FOR_SQLITE}
+    return {"database": name_of(path, options), "timeout": 0, "check_same_thread": False, "uri": True, **given}
+
+
+def timeout_of(options: Mapping[str, Any]) -> int:
+    """Return how long a connection waits that a client opens with these options, in milliseconds."""
+    return max(0, int(options.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))
+
+
 class _UndrawnError(Exception):
     """The client's iterator has failed: the driver gives its executemany up."""
 
@@ -175,11 +186,9 @@ class Connection:
             journal: the journal mode of the database.
             max_step_s: how long one call may compute, in seconds.
         """
-        options = {name: value for name, value in operation.payload.items() if name not in _NOT_FOR_SQLITE}
-        name = name_of(path, operation.payload)
-        real = library.driver.connect(name, timeout=0, check_same_thread=False, uri=True, **options)
+        real = library.driver.connect(**arguments_of(path, operation.payload))
         clock.install(real)
-        timeout_ms = max(0, int(operation.payload.get("timeout", _DEFAULT_TIMEOUT_S) * 1000))
+        timeout_ms = timeout_of(operation.payload)
         made = cls(real, library, journal, timeout_ms, Timer(real, library, max_step_s))
         made._handler = BUSY_HANDLER(made._on_busy)  # of this class
         made._tracer = TRACER(made._on_statement)  # likewise
