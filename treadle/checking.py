@@ -14,6 +14,7 @@ from treadle.execution.confirmation import end_of, run_live
 from treadle.execution.product import Product
 from treadle.execution.symmetry import groups_of
 from treadle.execution.system import Known, System, less_known
+from treadle.execution.taken import Taken
 from treadle.execution.tracing import trace_of
 from treadle.judge import Judge
 from treadle.parallel.crews import ADDRESS, WORKERS_MAX, crew_of
@@ -203,22 +204,13 @@ def replay(scenario: Scenario, token: str) -> Trace:
     """
     _require_scenario(scenario)
     schedule = Schedule.parse(token)
-    names = tuple(client.name for client in scenario.clients)
-    last = max((choice.client for choice in schedule.choices), default=0)
-    if last >= len(names):
-        raise ScheduleMismatchError(
-            f"token {quoted(token)} has choices for client {letters(last)}, and there are only {len(names)} clients: "
-            f"{enumerated(names)}. Replay it on the scenario it was found in, with the same parameters."
-        )
+    require_clients(scenario, schedule)
 
     def run(known: Known, *, forced: bool = False) -> Trace:
         with patience_of(scenario), System(scenario, known) as system:
             judge = Judge(scenario, system.sequel, system.serial, ends_visible=known.ends_visible or forced)
             judge.start(system.product.root())
-            fit, misfit = fitting(system.product, schedule, names)
-            taken = run_live(system, fit)
-            trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)), system.setting())
-            return evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
+            return followed(system, judge, schedule)[1]
 
     with turn("replay()", scenario.name), lacks_named():
         trace = _start_over_if_needed(run)
@@ -229,6 +221,30 @@ def replay(scenario: Scenario, token: str) -> Trace:
                 if other.parting is None:
                     return other
         return trace
+
+
+def require_clients(scenario: Scenario, schedule: Schedule) -> None:
+    """Check that a scenario has all clients that a schedule names.
+
+    Raises:
+        ScheduleMismatchError: it has not.
+    """
+    names = tuple(client.name for client in scenario.clients)
+    last = max((choice.client for choice in schedule.choices), default=0)
+    if last >= len(names):
+        raise ScheduleMismatchError(
+            f"token {quoted(schedule.token)} has choices for client {letters(last)}, and there are only {len(names)} "
+            f"clients: {enumerated(names)}. Replay it on the scenario it was found in, with the same parameters."
+        )
+
+
+def followed(system: System, judge: Judge, schedule: Schedule) -> tuple[list[Taken], Trace]:
+    """Run a schedule live as far as it can be followed; return what was taken, and what happened."""
+    scenario = system.scenario
+    fit, misfit = _fitting(system.product, schedule, tuple(client.name for client in scenario.clients))
+    taken = run_live(system, fit)
+    trace = trace_of(scenario, taken, judge.breaches(end_of(system, taken)), system.setting())
+    return taken, evolve(trace, replayed=schedule, parting=parting(schedule, trace, misfit))
 
 
 def broken_by(trace: Trace, scenario: Scenario) -> list[str]:
@@ -280,7 +296,7 @@ def _run_showing(run: Callable[..., Trace], visible: bool, known: Known) -> Trac
     return run(evolve(known, ends_visible=visible), forced=True)
 
 
-def fitting(product: Product, schedule: Schedule, names: tuple[str, ...]) -> tuple[Schedule, str]:
+def _fitting(product: Product, schedule: Schedule, names: tuple[str, ...]) -> tuple[Schedule, str]:
     """Return how far a schedule can be followed, and why no further; an empty text if it can to its end."""
     path: list[Choice] = []
     state = product.root()

@@ -66,16 +66,16 @@ class TestAPosition:
     def test_says_where_a_schedule_cannot_be_followed(self, learned: Learned) -> None:
         """It is followed up to there."""
         here = position(learned, Schedule.parse("t1.A90.B1"))
-        assert here.parting is not None
-        assert ("client 'atm-1' has finished by then", 1) == (here.parting.misfit, here.parting.number)
+        assert here.trace.parting is not None
+        assert ("client 'atm-1' has finished by then", 1) == (here.trace.parting.misfit, here.trace.parting.number)
         assert here.clients[0].operation is None
 
     def test_says_where_something_else_is_done_than_was_recorded(self, learned: Learned) -> None:
         """Of a token that tells what was done."""
         recorded = position(learned, Schedule.parse("t1.A6")).trace.schedule
-        assert position(learned, recorded).parting is None
+        assert position(learned, recorded).trace.parting is None
         other = Schedule(recorded.choices, ("0000",))
-        assert position(learned, other).parting is not None
+        assert position(learned, other).trace.parting is not None
 
     def test_must_be_of_clients_that_there_are(self, learned: Learned) -> None:
         """There is no third one."""

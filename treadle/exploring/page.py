@@ -107,12 +107,13 @@ def _about(scenario: Scenario, at: Position) -> str:
 
 def _warning(at: Position) -> str:
     """Say what was not as the address asked for; an empty text if all was."""
-    if at.parting is None:
+    parting = at.trace.parting
+    if parting is None:
         return ""
-    if at.parting.misfit:
-        return f"The schedule could be followed up to here only: {prose(at.parting.misfit)}."
+    if parting.misfit:
+        return f"The schedule could be followed up to here only: {prose(parting.misfit)}."
     return (
-        f"From choice {at.parting.number} on, something else is done than was recorded in this schedule: the code, the "
+        f"From choice {parting.number} on, something else is done than was recorded in this schedule: the code, the "
         "rows or a version has changed."
     )
 

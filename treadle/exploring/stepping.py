@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from treadle.checking import fitting
-from treadle.execution.confirmation import end_of, run_live
+from treadle.checking import followed, require_clients
+from treadle.execution.confirmation import end_of
 from treadle.execution.state import State
 from treadle.execution.taken import Taken
-from treadle.execution.tracing import trace_of
 from treadle.exploring.learned import Learned, Ready
 from treadle.search.protocol import Limits
 from treadle.search.smaller import seek_smaller
@@ -22,9 +21,8 @@ from treadle.values.errors import ScheduleMismatchError
 from treadle.values.operation import Operation
 from treadle.values.outcome import Outcome
 from treadle.values.property import Kind
-from treadle.values.record import parting
-from treadle.values.schedule import Choice, Schedule, Step, letters
-from treadle.values.trace import Parting, Trace
+from treadle.values.schedule import Choice, Schedule, Step
+from treadle.values.trace import Trace
 from treadle.values.view import Committed
 
 SEARCH_SECONDS = 10.0
@@ -58,12 +56,11 @@ class Position:
 
     Attributes:
         schedule: what was asked for.
-        trace: what happened, with what is broken at its end.
+        trace: what happened, with what is broken at its end, and where it parts from what the schedule recorded.
         start: what was committed before any client started.
         clients: where each client stands.
         broken: for each event at which something is broken that was not before, the names of these properties.
         faults: how many ``locked`` and ``crash`` faults are left.
-        parting: where what happened parts from what the schedule recorded, or None.
     """
 
     schedule: Schedule
@@ -72,7 +69,6 @@ class Position:
     clients: tuple[Standing, ...]
     broken: dict[int, tuple[str, ...]]
     faults: tuple[int, int]
-    parting: Parting | None
 
     @property
     def back(self) -> Schedule:
@@ -164,18 +160,10 @@ def _walked(ready: Ready, schedule: Schedule) -> State:
 
 
 def _position(ready: Ready, schedule: Schedule) -> Position:
-    system, scenario = ready.system, ready.system.scenario
-    names = tuple(client.name for client in scenario.clients)
-    last = max((choice.client for choice in schedule.choices), default=0)
-    if last >= len(names):
-        raise ScheduleMismatchError(
-            f"schedule {schedule} has choices for client {letters(last)}, and there are only {len(names)} clients. "
-            "Use one that was written for this scenario, with the same parameters."
-        )
-    fit, misfit = fitting(system.product, schedule, names)
-    taken = run_live(system, fit)
+    system = ready.system
+    require_clients(system.scenario, schedule)
+    taken, trace = followed(system, ready.judge, schedule)
     end = end_of(system, taken)
-    trace = trace_of(scenario, taken, ready.judge.breaches(end), system.setting())
     choices = ready.unreduced.choices(end)
     return Position(
         schedule=schedule,
@@ -193,7 +181,6 @@ def _position(ready: Ready, schedule: Schedule) -> Position:
         ),
         broken=_broken_at(ready, taken),
         faults=(max(end.locked, 0), max(end.crash, 0)),
-        parting=parting(schedule, trace, misfit),
     )
 
 
