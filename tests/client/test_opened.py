@@ -113,6 +113,30 @@ def test_what_only_reads_goes_on_to_only_read(tmp_path: Path) -> None:
         assert _returned(path, sell) == "SQLITE_READONLY"
 
 
+class _Named(sqlite3.Cursor):
+    def fetchone(self) -> Any:
+        return {"stock": super().fetchone()[0]}
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_cursor_of_another_class_goes_on_to_be_of_that_class(tmp_path: Path, *, keeps: bool) -> None:
+    """One that keeps something ends the check: another one would not have it."""
+    path = tmp_path / "own.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        cursor: Any = connection.cursor(_Named)
+        if keeps:
+            cursor.prefix = "x"
+
+        def look() -> object:
+            return cursor.execute("SELECT stock FROM item").fetchone()
+
+        if keeps:
+            with pytest.raises(UnsupportedOperationError, match="a cursor of its keeps, of class _Named"):
+                check(_scenario(path, look))
+        else:
+            assert {"stock": 10} == _returned(path, look)
+
+
 def _less_one() -> Callable[[int], int]:
     step = 1
     return lambda value: value - step

@@ -58,6 +58,13 @@ class Library(Protocol):
         """Let a connection attach only what is allowed."""
 
 
+def _keeps_more(cursor: Any, driver: Any) -> bool:
+    """Tell whether a cursor is of a class of the application's own whose cursors are not all alike at first."""
+    kind = type(cursor)
+    prepares = kind.__init__ is not driver.Cursor.__init__ or any(vars(base).get("__slots__") for base in kind.__mro__)
+    return prepares or bool(getattr(cursor, "__dict__", None))
+
+
 @define(eq=False)
 class Opened:
     """A connection that was open before the process was forked.
@@ -93,6 +100,10 @@ class Opened:
             return
         if type(self.connection) not in {driver.Connection, Recorded}:
             self.unknown = f"its class, {type(self.connection).__qualname__}"
+            return
+        keeping = next((cursor for cursor, _ in self.cursors if _keeps_more(cursor, driver)), None)
+        if keeping is not None:
+            self.unknown = f"what a cursor of its keeps, of class {type(keeping).__qualname__}"
             return
         try:
             self._look_at_settings(driver)
@@ -168,7 +179,7 @@ class Opened:
             made.text_factory = self.connection.text_factory
         _put_all(self.puts, made)
         for cursor, puts in self.cursors:
-            own = made.cursor()
+            own = made.cursor(type(cursor))
             own.arraysize, own.row_factory = cursor.arraysize, cursor.row_factory
             _put_all(puts, own)
 
