@@ -233,7 +233,7 @@ class Decider:
             self._require_nameless()
             for name in names & set(found):
                 finding.examples[name] = min(finding.examples[name], found[name], key=size)
-            finding.minimal |= names & settled
+            finding.minimal |= names & settled & set(found)
 
     def _decide_all(self, finding: Finding) -> tuple[Decision, ...]:
         if finding.exhausted:
