@@ -125,13 +125,16 @@ def same(line: str) -> str:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return an empty current directory, from which the checkout's packages can be imported."""
-    for name in ("shop", "shop_checks"):
+    own = ("shop", "shop_checks")
+    for name in own:
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT))
-    return tmp_path
+    yield tmp_path
+    for name in own:  # or other tests would find this shop
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize(("path", "command", "output"), transcripts())

@@ -254,8 +254,8 @@ class TestKnown:
         self, pytester: pytest.Pytester, arguments: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A stored schedule fails its test without a search, until the code is fixed and a search says so."""
-        test = FAILING.replace("surprising", "scenario").replace("tests.report.bank", "shop")
-        pytester.makepyfile(test_it=test, shop="from tests.report.bank import surprising as scenario")
+        test = FAILING.replace("surprising", "scenario").replace("tests.report.bank", "mended_bank")
+        pytester.makepyfile(test_it=test, mended_bank="from tests.report.bank import surprising as scenario")
         monkeypatch.syspath_prepend(pytester.path)
         pytester.runpytest_inprocess(*arguments).assert_outcomes(failed=1)
         (stored,) = (pytester.path / ".pytest_cache" / "d" / "treadle").iterdir()
@@ -267,7 +267,7 @@ class TestKnown:
         again.stdout.fnmatch_lines(["A schedule of an earlier run still breaks it; nothing was searched.*"])
 
         fixed = "from tests.report.bank import bank, one_statement\ndef scenario():\n"
-        pytester.makepyfile(shop=f"{fixed}    return bank('surprising', one_statement)")
+        pytester.makepyfile(mended_bank=f"{fixed}    return bank('surprising', one_statement)")
         pytester.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
         assert not stored.exists()
 
