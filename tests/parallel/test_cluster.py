@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socketserver
@@ -39,9 +40,9 @@ from treadle.parallel.cluster import Cluster  # noqa: E402
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Any]:
-    """Return a cluster of two worker processes, whose dead are replaced."""
+@contextlib.contextmanager
+def two_workers() -> Iterator[Any]:
+    """Provide a cluster of two worker processes."""
     settings = {"distributed.worker.profile.enabled": False}  # it looks into the frames of every thread
     with (
         dask.config.set(settings),
@@ -49,6 +50,20 @@ def workers() -> Iterator[Any]:
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", host="127.0.0.1"
         ) as found,
     ):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Any]:
+    """Return a cluster whose workers nobody kills: Dask replaces the dead late, and not always."""
+    with two_workers() as found:
+        yield found
+
+
+@pytest.fixture
+def mortal() -> Iterator[Any]:
+    """Return a cluster for one test alone, which may kill workers."""
+    with two_workers() as found:
         yield found
 
 
@@ -95,7 +110,7 @@ def test_what_was_changed_about_a_scenario_travels(workers: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_a_killed_worker_loses_nothing(workers: Any, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_worker_loses_nothing(mortal: Any, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its part begins anew on a living one, together with another part if need be."""
     scenario = example(examples.create_backfill)
     expected = facts(check(scenario))
@@ -104,15 +119,15 @@ def test_a_killed_worker_loses_nothing(workers: Any, number: int, monkeypatch: p
     def wait(self: Cluster) -> Any:
         reports.append(homes(self))
         if len(reports) == number:
-            kill(workers, homes(self)[0])
+            kill(mortal, homes(self)[0])
         return right(self)
 
     monkeypatch.setattr(Cluster, "wait", wait)
-    assert expected == facts(check(scenario, workers=workers.scheduler_address))
+    assert expected == facts(check(scenario, workers=mortal.scheduler_address))
     assert reports[0][0] != reports[-1][0]
 
 
-def test_a_worker_that_is_killed_at_the_end_loses_nothing(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_killed_at_the_end_loses_nothing(mortal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when all was explored."""
     scenario = example(examples.with_a_fault)
     expected = facts(check(scenario))
@@ -121,11 +136,11 @@ def test_a_worker_that_is_killed_at_the_end_loses_nothing(workers: Any, monkeypa
     def finish(self: Cluster, part: int, *given: Any) -> Any:
         harvests.append(part)
         if len(harvests) == 1:
-            kill(workers, homes(self)[part])
+            kill(mortal, homes(self)[part])
         return right(self, part, *given)
 
     monkeypatch.setattr(Cluster, "finish", finish)
-    assert expected == facts(check(scenario, workers=workers.scheduler_address))
+    assert expected == facts(check(scenario, workers=mortal.scheduler_address))
     assert len(harvests) > 2
 
 
